@@ -1,0 +1,83 @@
+# Needs only Python 3.11 or newer, and make. Everything is installed into .venv on first use.
+#
+#   make train ARGS="--env ant --num-envs 256"
+#   make test PYTEST_ARGS="tests/envs -m 'not slow'"
+
+# The first interpreter that runs and is new enough; 3.11 first, since its versions are all pinned in constraints.txt.
+PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done),python3)
+
+VENV        := .venv
+BIN         := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+RUNTIME     := $(VENV)/.stamp-runtime
+DEV         := $(VENV)/.stamp-dev
+
+# "cuda" on a machine with a working NVIDIA driver, else nothing. Override with EXTRAS=, or EXTRAS=cuda,warp.
+EXTRAS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda)
+
+ARGS        ?=
+PYTEST_ARGS ?=
+
+empty :=
+space := $(empty) $(empty)
+comma := ,
+# $(call extras,a b) is [a,b], or nothing for no extras.
+extras = $(if $(strip $(1)),[$(subst $(space),$(comma),$(strip $(1)))])
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install install-dev train demo test lint format clean distclean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo 'Variables: ARGS (train, demo), PYTEST_ARGS (test), PYTHON (interpreter for .venv), EXTRAS (such as cuda,warp).'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'error: Python 3.11 or newer is needed; "$(PYTHON)" is' \
+			"$$($(PYTHON) --version 2>/dev/null || echo not there)." \
+			'Install one, or name one: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	@echo 'Creating $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo 'error: could not create $(VENV); on Debian and Ubuntu install the package python3-venv first.' >&2; exit 1; }
+
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing the project$(if $(strip $(EXTRAS)), with $(strip $(EXTRAS))) (a minute or two, once)'
+	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS))'
+	@touch $@
+
+# The dev extra contains the runtime, so one pip run serves both stamps.
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing the project with $(subst $(space),$(comma),$(strip $(EXTRAS) dev)) (a minute or two, once)'
+	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS) dev)'
+	@touch $(RUNTIME) $@
+
+install: $(RUNTIME) ## Install what training needs into .venv
+
+install-dev: $(DEV) ## Install what testing and linting need as well
+
+train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env ant --num-envs 256"
+	$(BIN)/python -m train.run $(ARGS)
+
+demo: $(RUNTIME) ## Run the demonstration; options in ARGS
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(DEV) ## Run the tests; options in PYTEST_ARGS="-m 'not slow'"
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(DEV) ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV) ## Rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove caches and build products (keeps .venv and runs)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## Remove .venv too
+	rm -rf $(VENV)

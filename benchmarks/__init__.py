@@ -1,0 +1,1 @@
+"""Measurements of speed, fidelity and learning."""

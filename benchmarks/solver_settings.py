@@ -1,0 +1,188 @@
+"""How many solver iterations MJX needs to equal C MuJoCo, task by task: the numbers behind `MujocoTask.mjx_iterations`.
+
+``python -m benchmarks.solver_settings --task hopper --states 200 --json out.json``
+
+From each of many states one environment step is made by C MuJoCo with the model's own solver and by MJX at several
+(iterations, line-search steps), under the same control. The states come from a random policy, from an energetic one
+(full-amplitude sinusoids), and from what follows a fall when nobody resets the body.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import platform
+import time
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import tyro
+
+import envs
+from envs.physics import NativePhysics
+
+SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 16), (20, 20), (100, 50))
+REFERENCE = (100, 50)
+WORLDS = 64
+"""worlds stepped side by side: one compilation serves the errors and the speed"""
+ROLLOUT_STEPS = 150
+QUANTITIES = ("qpos", "qvel", "obs", "reward")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Errors of MJX against C MuJoCo over one environment step, and its speed, per solver setting."""
+
+    task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """task to measure; may be repeated; default: all"""
+    states: int = 200
+    """states in each of the three sets"""
+    json: pathlib.Path | None = None
+    """file to write; tasks already in it that are not measured now are kept"""
+    seed: int = 0
+    """seed of the states and controls"""
+
+
+def main(config: Config) -> None:
+    """Measures every task of ``config`` and prints a table of each."""
+    report: dict[str, Any] = {"tasks": {}}
+    if config.json is not None and config.json.exists():
+        report = json.loads(config.json.read_text())
+    report["versions"] = {"jax": jax.__version__, "mujoco": mujoco.__version__, "python": platform.python_version()}
+    report["device"] = jax.devices()[0].device_kind
+    report["worlds"] = WORLDS
+    for name in config.task or tuple(envs.TASKS):
+        report["tasks"][name] = measured = measure(name, config.states, config.seed)
+        print(table(name, measured), flush=True)
+        if config.json is not None:
+            config.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def measure(name: str, num_states: int, seed: int) -> dict[str, Any]:
+    """Errors and speeds of one task at every setting."""
+    native = envs.make(name, physics="native")
+    sets = state_sets(native, num_states, seed)
+    expected = {label: _step(native, *states)[0] for label, states in sets.items()}
+
+    result: dict[str, Any] = {"states": num_states, "scale": {}, "settings": []}
+    for label, after in expected.items():
+        result["scale"][label] = {q: float(np.abs(after[q]).max()) for q in QUANTITIES}
+
+    newton = envs.make(name, physics="native")
+    model = newton.physics.model.__copy__()
+    model.opt.solver, model.opt.iterations, model.opt.ls_iterations = mujoco.mjtSolver.mjSOL_NEWTON, *REFERENCE
+    newton.physics = NativePhysics(model, newton.reads)
+    result["native_newton"] = {label: _errors(_step(newton, *sets[label])[0], expected[label]) for label in sets}
+
+    at_reference: dict[str, dict[str, np.ndarray]] = {}
+    for iterations, ls_iterations in sorted(SETTINGS, reverse=True):
+        solver = envs.SolverConfig(iterations=iterations, ls_iterations=ls_iterations)
+        task = envs.make(name, physics="mjx", solver=solver)
+        row: dict[str, Any] = {"iterations": iterations, "ls_iterations": ls_iterations, "errors": {}, "to_reference": {}}
+        step, seconds = jax.jit(jax.vmap(task.step)), []
+        for label, states in sets.items():
+            after, took = _step(task, *states, step=step)
+            seconds += took
+            at_reference.setdefault(label, after)
+            row["errors"][label] = _errors(after, expected[label])
+            row["to_reference"][label] = _errors(after, at_reference[label])
+        row["env_steps_per_s"] = WORLDS / float(np.median(seconds))
+        result["settings"].append(row)
+    fastest = result["settings"][0]["env_steps_per_s"]
+    for row in result["settings"]:
+        row["speed_ratio"] = row["env_steps_per_s"] / fastest
+    result["settings"].reverse()
+    return result
+
+
+def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, tuple[envs.State, jax.Array]]:
+    """``num_states`` states and the actions that follow in them, for each kind of behaviour.
+
+    Every state is drawn from a rollout of its own, at a random time: ``random`` and ``energetic`` while the episode
+    lasts, ``fallen`` after its end (for a task that never ends, from its second half).
+    """
+    rng = np.random.default_rng(seed)
+    size = (ROLLOUT_STEPS, num_states, task.action_size)
+    uniform = rng.uniform(-1, 1, size)
+    t = np.arange(ROLLOUT_STEPS)[:, None, None]
+    period = np.exp(rng.uniform(math.log(8), math.log(60), (1, num_states, 1)))  # environment steps
+    sinusoid = np.sin(2 * np.pi * (t / period + rng.uniform(0, 1, (1, num_states, task.action_size))))
+    mixed = np.where(rng.uniform(size=(1, num_states, 1)) < 0.5, uniform, sinusoid)
+
+    def rollout(key: jax.Array, actions: jax.Array) -> envs.State:
+        def step(state: envs.State, action: jax.Array) -> tuple[envs.State, envs.State]:
+            state = jax.vmap(task.step)(state, action)
+            return state, state
+
+        return jax.lax.scan(step, jax.vmap(task.reset)(jax.random.split(key, num_states)), actions)[1]
+
+    rollout = jax.jit(rollout)
+    sets = {}
+    for n, (label, actions) in enumerate({"random": uniform, "energetic": sinusoid, "fallen": mixed}.items()):
+        actions = jnp.asarray(actions, jnp.float32)
+        states = jax.tree.map(np.asarray, rollout(jax.random.key(seed + n), actions))
+        over = np.maximum.accumulate(states.terminated, axis=0)
+        ends = np.where(over.any(0), over.argmax(0), ROLLOUT_STEPS - 1)  # [num_states] last step of the episode
+        if label == "fallen":
+            first = np.where(over.any(0), ends, ROLLOUT_STEPS // 2)
+            pick = rng.integers(first, ROLLOUT_STEPS - 1)
+        else:
+            pick = rng.integers(0, np.maximum(np.minimum(ends, ROLLOUT_STEPS - 1), 1))
+        world = np.arange(num_states)
+        sets[label] = jax.tree.map(lambda x: jnp.asarray(x[pick, world]), states), actions[pick + 1, world]
+    return sets
+
+
+def table(name: str, measured: dict[str, Any]) -> str:
+    """A Markdown table: the largest and the 99th percentile error over all states."""
+    lines = [f"\n{name} ({measured['states']} states per set)", ""]
+    lines.append("| setting | qpos max / p99 | qvel max / p99 | obs max / p99 | reward max / p99 | qvel to 100/50 | env steps/s | speed |")
+    lines.append("|---|---|---|---|---|---|---|---|")
+
+    def cells(errors: dict[str, Any]) -> str:
+        worst = [[max(errors[label][q][stat] for label in errors) for stat in ("max", "p99")] for q in QUANTITIES]
+        return " | ".join(f"{high:.0e} / {p99:.0e}" for high, p99 in worst)
+
+    lines.append(f"| C MuJoCo, Newton | {cells(measured['native_newton'])} | | | |")
+    for row in measured["settings"]:
+        apart = max(errors["qvel"]["max"] for errors in row["to_reference"].values())
+        lines.append(
+            f"| {row['iterations']} / {row['ls_iterations']} | {cells(row['errors'])} | {apart:.0e} "
+            f"| {row['env_steps_per_s']:.0f} | {row['speed_ratio']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _step(
+    task: envs.MujocoTask, states: envs.State, actions: jax.Array, step: Any = None
+) -> tuple[dict[str, np.ndarray], list[float]]:
+    """One environment step of all states, `WORLDS` at a time, and the seconds that each batch took."""
+    step = step or jax.jit(jax.vmap(task.step))
+    n = actions.shape[0]
+    batches, seconds = [], []
+    for start in range(0, n, WORLDS):
+        index = np.minimum(np.arange(start, start + WORLDS), n - 1)
+        batch = jax.tree.map(lambda x: x[index], (states, actions))
+        if start == 0:
+            jax.block_until_ready(step(*batch))  # compile
+        before = time.perf_counter()
+        after = jax.block_until_ready(step(*batch))
+        seconds.append(time.perf_counter() - before)
+        batches.append((after.physics.qpos, after.physics.qvel, after.obs, after.reward[:, None]))
+    return {q: np.concatenate(x)[:n] for q, x in zip(QUANTITIES, zip(*batches, strict=True), strict=True)}, seconds
+
+
+def _errors(after: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Per quantity, over states, of the largest absolute error over coordinates: maximum, 99th percentile, median."""
+    errors = {q: np.abs(after[q] - expected[q]).max(axis=1) for q in QUANTITIES}
+    return {
+        q: {"max": float(e.max()), "p99": float(np.quantile(e, 0.99)), "median": float(np.median(e))}
+        for q, e in errors.items()
+    }
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))

@@ -1,0 +1,51 @@
+"""Physics engines behind one protocol (`Physics`): a task is written once and runs on every engine."""
+
+import jax
+import mujoco
+
+from envs.physics.base import Derived, Physics, PhysicsState, SolverConfig
+from envs.physics.mjx import MjxPhysics
+from envs.physics.native import NativePhysics
+
+__all__ = ["ENGINES", "Derived", "Physics", "PhysicsState", "SolverConfig", "make_physics", "resolve_engine"]
+
+ENGINES = ("mjx", "native")
+
+_INTEGRATORS = {
+    "euler": mujoco.mjtIntegrator.mjINT_EULER,
+    "rk4": mujoco.mjtIntegrator.mjINT_RK4,
+    "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+}
+
+
+def resolve_engine(engine: str) -> str:
+    """The engine that ``auto`` stands for on this machine; any other name is returned as it is.
+
+    Raises:
+      ValueError: an unknown engine.
+    """
+    if engine == "auto":
+        return "native" if jax.default_backend() == "cpu" else "mjx"
+    if engine not in ENGINES:
+        raise ValueError(f"unknown physics engine {engine!r}; choose one of: auto, {', '.join(ENGINES)}")
+    return engine
+
+
+def make_physics(model: mujoco.MjModel, reads: tuple[str, ...], engine: str, solver: SolverConfig) -> Physics:
+    """The engine of that name, stepping ``model`` and returning the ``mjData`` fields ``reads``.
+
+    Raises:
+      ValueError: an unknown engine or integrator, a solver setting below 1, or a field the engine does not compute.
+    """
+    if solver.integrator is not None:
+        if solver.integrator not in _INTEGRATORS:
+            raise ValueError(f"unknown integrator {solver.integrator!r}; choose one of: {', '.join(_INTEGRATORS)}")
+        model = model.__copy__()
+        model.opt.integrator = _INTEGRATORS[solver.integrator]
+    for name in ("iterations", "ls_iterations"):
+        value = getattr(solver, name)
+        if value is not None and value < 1:
+            raise ValueError(f"physics.{name} must be at least 1, not {value}")
+    if resolve_engine(engine) == "native":
+        return NativePhysics(model, reads)
+    return MjxPhysics(model, reads, solver.iterations, solver.ls_iterations)

@@ -1,0 +1,62 @@
+"""Inverted double pendulum: a cart that keeps two jointed poles upright (Gymnasium's InvertedDoublePendulum-v5)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from envs.physics import Derived, PhysicsState
+from envs.tasks.mujoco_task import MujocoTask, TaskArgs
+
+
+@dataclasses.dataclass(frozen=True)
+class InvertedDoublePendulumArgs(TaskArgs):
+    """Arguments of InvertedDoublePendulum-v5."""
+
+    healthy_reward: float = 10.0
+    """reward per step upright"""
+    reset_noise_scale: float = 0.1
+    """size of the random offset of a start state (rad, m, rad/s, m/s)"""
+
+
+class InvertedDoublePendulum(MujocoTask):
+    """Keep the tip above 1 m, near the middle and still; 9360 is perfect."""
+
+    name = "inverted_double_pendulum"
+    xml = "inverted_double_pendulum.xml"
+    frame_skip = 5
+    qvel_noise = staticmethod(jax.random.normal)
+    mjx_iterations = (100, 50)
+    gymnasium_id = "InvertedDoublePendulum-v5"
+    Args = InvertedDoublePendulumArgs
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tip's position, and the force that keeps the cart on its rail."""
+        return ("site_xpos", "qfrc_constraint")
+
+    def observe(self, physics: PhysicsState, derived: Derived) -> jax.Array:
+        """Cart position, sines and cosines of the angles, clipped velocities, clipped constraint force on the cart."""
+        return jnp.concatenate(
+            [
+                physics.qpos[:1],
+                jnp.sin(physics.qpos[1:]),
+                jnp.cos(physics.qpos[1:]),
+                jnp.clip(physics.qvel, -10, 10),
+                jnp.clip(derived["qfrc_constraint"][:1], -10, 10),
+            ]
+        )
+
+    def score(
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, velocity: jax.Array
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Being upright, minus the tip's distance from its highest point, minus joint velocities."""
+        x, _, y = derived["site_xpos"][0]
+        upright = y > 1
+        _, v1, v2 = physics.qvel
+        terms = {
+            "reward_survive": self.args.healthy_reward * upright,
+            "distance_penalty": -(0.01 * x**2 + (y - 2) ** 2),
+            "velocity_penalty": -(1e-3 * v1**2 + 5e-3 * v2**2),
+        }
+        return terms, ~upright

@@ -1,0 +1,219 @@
+"""Many worlds at once: next-step autoreset, time limits, fresh start states, quarantine of worlds that blew up.
+
+Autoreset follows Gymnasium >= 1.0: the step on which an episode ends returns its true final observation; the next step
+ignores the action and starts the next episode. Every world thereby yields exactly one row per step.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envs.base import Env, State
+
+LIMIT = 1e10
+"""Beyond this a world has blown up: MuJoCo's own limit (``mjMAXVAL``), and its square still fits a float32."""
+
+MAX_BLOW_UPS = 8
+"""How many blow-ups are kept as evidence."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What happened in each world on one step; the observation that follows is the next row's ``obs``.
+
+    Attributes:
+      obs: ``[worlds, ...]`` observation before the step.
+      action: ``[worlds, action_size]`` in [-1, 1].
+      reward: ``[worlds]``.
+      terminated: ``[worlds]`` bool, see `State`.
+      done: ``[worlds]`` bool, terminated or truncated.
+      valid: ``[worlds]`` bool, a transition was made. False on the step that starts an episode (its ``obs`` is the
+        final one of the episode before) and where the world blew up.
+    """
+
+    obs: Any
+    action: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    done: jax.Array
+    valid: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class StepStats:
+    """What to count on one step, over all worlds.
+
+    Attributes:
+      episodes: [] int32 episodes that ended; ``return_sum`` and ``length_sum`` add up theirs.
+      diverged: [] int32 worlds that blew up.
+      metric_sums: sums of the env's metrics over the ``valid`` worlds (where finite).
+      valid: [] int32 worlds that made a transition.
+    """
+
+    episodes: jax.Array
+    return_sum: jax.Array
+    length_sum: jax.Array
+    diverged: jax.Array
+    metric_sums: dict[str, jax.Array]
+    valid: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class BlowUps:
+    """Evidence: the last worlds that blew up (at most one per step), for a dump that can be replayed.
+
+    Attributes:
+      physics: ``[MAX_BLOW_UPS, ...]`` physics states from which one step led to a blow-up; a ring.
+      action: ``[MAX_BLOW_UPS, action_size]`` the actions of those steps.
+      count: [] int32 recorded in all.
+    """
+
+    physics: Any
+    action: jax.Array
+    count: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class VectorState:
+    """All worlds.
+
+    Attributes:
+      worlds: `State` with leading axis ``[worlds]``.
+      starts_episode: ``[worlds]`` bool, the next step starts an episode.
+      steps: ``[worlds]`` int32 steps since the episode's start.
+      returns: ``[worlds]`` sum of rewards since the episode's start.
+      pool: `State` with leading axis ``[pool_size]``: start states not used yet.
+      pool_used: [] int32 how many of them are used.
+      blow_ups: what led to the last worlds that blew up.
+    """
+
+    worlds: State
+    starts_episode: jax.Array
+    steps: jax.Array
+    returns: jax.Array
+    pool: State
+    pool_used: jax.Array
+    blow_ups: BlowUps
+
+
+class VectorEnv:
+    """``num_envs`` worlds of one task.
+
+    Start states come from a pool that is drawn afresh by `refill` (call it between chunks of steps): a gather per reset
+    instead of a forward pass of all worlds. They are used in order, so none repeats until the pool is used up.
+
+    Args:
+      env: the task.
+      num_envs: number of worlds.
+      pool_size: number of start states in the pool.
+    """
+
+    def __init__(self, env: Env, num_envs: int, pool_size: int):
+        self.env = env
+        self.num_envs = num_envs
+        self.pool_size = max(pool_size, num_envs)
+
+    def draw(self, key: jax.Array) -> State:
+        """``pool_size`` fresh start states."""
+        return jax.vmap(self.env.reset)(jax.random.split(key, self.pool_size))
+
+    def init(self, pool: State) -> VectorState:
+        """All worlds at the start of an episode, from a pool of `draw`."""
+        n = self.num_envs
+        return VectorState(
+            worlds=jax.tree.map(lambda x: x[:n], pool),
+            starts_episode=jnp.zeros(n, bool),
+            steps=jnp.zeros(n, jnp.int32),
+            returns=jnp.zeros(n),
+            pool=pool,
+            pool_used=jnp.asarray(n, jnp.int32),
+            blow_ups=BlowUps(
+                physics=jax.tree.map(lambda x: jnp.zeros((MAX_BLOW_UPS, *x.shape[1:]), x.dtype), pool.physics),
+                action=jnp.zeros((MAX_BLOW_UPS, self.env.action_size)),
+                count=jnp.zeros((), jnp.int32),
+            ),
+        )
+
+    def refill(self, state: VectorState, pool: State) -> VectorState:
+        """A new pool of start states from `draw`; the worlds go on."""
+        return dataclasses.replace(state, pool=pool, pool_used=jnp.zeros((), jnp.int32))
+
+    def step(self, state: VectorState, action: jax.Array) -> tuple[VectorState, Row, StepStats]:
+        """One step of every world under ``action`` ``[num_envs, action_size]``."""
+        stepped = jax.vmap(self.env.step)(state.worlds, action)
+        diverged = ~state.starts_episode & ~is_sane(stepped)
+        valid = ~state.starts_episode & ~diverged
+
+        rank = jnp.cumsum(~valid, dtype=jnp.int32) - 1
+        index = (state.pool_used + rank) % self.pool_size
+        worlds = select(valid, stepped, jax.tree.map(lambda x: x[index], state.pool))
+
+        steps = jnp.where(valid, state.steps + 1, 0)
+        returns = jnp.where(valid, state.returns + stepped.reward, 0.0)
+        terminated = valid & stepped.terminated
+        done = terminated | (valid & (stepped.truncated | (steps >= self.env.episode_length)))
+
+        row = Row(
+            obs=state.worlds.obs,
+            action=action,
+            reward=jnp.where(valid, stepped.reward, 0.0),
+            terminated=terminated,
+            done=done,
+            valid=valid,
+        )
+        stats = StepStats(
+            episodes=done.sum(dtype=jnp.int32),
+            return_sum=jnp.where(done, returns, 0.0).sum(),
+            length_sum=jnp.where(done, steps, 0).sum(dtype=jnp.int32),
+            diverged=diverged.sum(dtype=jnp.int32),
+            metric_sums={name: jnp.where(valid & jnp.isfinite(x), x, 0.0).sum() for name, x in stepped.metrics.items()},
+            valid=valid.sum(dtype=jnp.int32),
+        )
+        state = VectorState(
+            worlds=worlds,
+            starts_episode=done,
+            steps=steps,
+            returns=returns,
+            pool=state.pool,
+            pool_used=state.pool_used + (~valid).sum(dtype=jnp.int32),
+            blow_ups=_record(state.blow_ups, state.worlds.physics, action, diverged),
+        )
+        return state, row, stats
+
+
+def _record(blow_ups: BlowUps, physics: Any, action: jax.Array, diverged: jax.Array) -> BlowUps:
+    """The evidence with the first world of ``diverged`` added, if any."""
+    world, slot = jnp.argmax(diverged), blow_ups.count % MAX_BLOW_UPS
+
+    def put(ring: jax.Array, values: jax.Array) -> jax.Array:
+        return ring.at[slot].set(jnp.where(diverged.any(), values[world], ring[slot]))
+
+    return BlowUps(
+        physics=jax.tree.map(put, blow_ups.physics, physics),
+        action=put(blow_ups.action, action),
+        count=blow_ups.count + diverged.any(),
+    )
+
+
+def is_sane(worlds: State) -> jax.Array:
+    """``[worlds]`` bool: everything a world computed is a number within `LIMIT`."""
+    n = worlds.reward.shape[0]
+    leaves = jax.tree.leaves((worlds.physics, worlds.obs, worlds.reward, worlds.info))
+    floats = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)]  # neither counters nor PRNG keys
+    # A comparison with NaN is False, so NaN is never within.
+    return jnp.stack([jnp.all(jnp.abs(x).reshape(n, -1) <= LIMIT, axis=1) for x in floats]).all(0)
+
+
+def select(choose: jax.Array, if_true: Any, if_false: Any) -> Any:
+    """Per world one tree or the other; a select and not a product, since NaN times zero is NaN."""
+
+    def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(choose.reshape(choose.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(leaf, if_true, if_false)

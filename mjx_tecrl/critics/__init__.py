@@ -1,0 +1,7 @@
+"""Critics."""
+
+from mjx_tecrl.critics.base import Critic
+from mjx_tecrl.critics.categorical import categorical_critic
+from mjx_tecrl.critics.gaussian import gaussian_critic
+
+__all__ = ["Critic", "categorical_critic", "gaussian_critic"]

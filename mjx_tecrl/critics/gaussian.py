@@ -1,0 +1,110 @@
+"""The Gaussian distributional critic of DSAC-T (ALGORITHMS: section 1, steps 2 to 6)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mjx_tecrl.critics.base import Critic
+from mjx_tecrl.networks import MLP, apply_ensemble, init_ensemble
+from mjx_tecrl.types import Batch, Metrics, Params, Spec
+
+
+def gaussian_critic_loss(
+    mean: jax.Array,
+    std: jax.Array,
+    mean_target: jax.Array,
+    sample_target: jax.Array,
+    std_average: jax.Array,
+    batch: Batch,
+    zeta: float = 3.0,
+    eps: float = 0.1,
+) -> jax.Array:
+    """The DSAC-T critic loss; only its gradient means something.
+
+    The expected value follows the mean target (the "Q" target); the spread follows the sampled one, clipped to ``zeta``
+    running-average standard deviations around the mean. The factor ``std_average**2`` makes the step independent of the
+    reward's scale (arXiv 2310.05858; the square of the average, as in the authors' code, not the average of the square).
+
+    Args:
+      mean: ``[members, batch]`` predicted means.
+      std: ``[members, batch]`` predicted standard deviations.
+      mean_target: ``[batch]`` y_q.
+      sample_target: ``[batch]`` y_z.
+      std_average: ``[members]`` running averages of the mean ``std``.
+      batch: supplies the weights.
+      zeta: clip bound in averages of the standard deviation.
+      eps: added to the weight and to the denominators.
+
+    Returns:
+      ``[]`` sum over the members.
+    """
+    average = std_average[:, None]
+    fixed_mean, fixed_std = jax.lax.stop_gradient((mean, std))
+    bound = zeta * average
+    clipped_target = fixed_mean + jnp.clip(sample_target - fixed_mean, -bound, bound)
+    slope_mean = (mean_target - fixed_mean) / (fixed_std**2 + eps)
+    slope_std = ((fixed_mean - clipped_target) ** 2 - fixed_std**2) / (fixed_std**3 + eps)
+    slope_mean, slope_std = jax.lax.stop_gradient((slope_mean, slope_std))
+    return -((std_average**2 + eps) * batch.mean(slope_mean * mean + slope_std * std)).sum()
+
+
+def gaussian_critic(
+    spec: Spec,
+    hidden: tuple[int, ...],
+    activation: str = "gelu",
+    members: int = 2,
+    tau_b: float = 0.005,
+    zeta: float = 3.0,
+    eps: float = 0.1,
+) -> Critic:
+    """Independent critics, each one trunk with two outputs: mean, and std = softplus(raw) without a floor.
+
+    The target is that of the member with the smallest mean, for the mean and for the sample alike.
+    """
+    network = MLP(hidden, 2, activation)
+
+    def predict(params: Params, obs: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+        outputs = apply_ensemble(network, params, jnp.concatenate([obs, action], -1))
+        return outputs[..., 0], jax.nn.softplus(outputs[..., 1])
+
+    def init(key: jax.Array) -> Params:
+        return init_ensemble(network, members, key, jnp.zeros((1, spec.obs_size + spec.action_size)))
+
+    def init_aux() -> jax.Array:
+        # NaN until the first batch sets the averages.
+        return jnp.full((members,), jnp.nan)
+
+    def loss(
+        params: Params,
+        target_params: Params,
+        aux: jax.Array,
+        batch: Batch,
+        next_action: jax.Array,
+        next_bonus: jax.Array,
+        key: jax.Array,
+    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        next_mean, next_std = predict(target_params, batch.next_obs, next_action)
+        z = jnp.clip(jax.random.normal(key, next_mean.shape), -3, 3)
+        lowest = jnp.argmin(next_mean, axis=0, keepdims=True)
+        next_mean, next_sample = (
+            jnp.take_along_axis(x, lowest, axis=0)[0] for x in (next_mean, next_mean + next_std * z)
+        )
+        mean_target = batch.reward + batch.discount * (next_mean + next_bonus)
+        sample_target = batch.reward + batch.discount * (next_sample + next_bonus)
+
+        mean, std = predict(params, batch.obs, batch.action)
+        batch_std = jax.lax.stop_gradient(batch.mean(std))
+        average = jnp.where(jnp.isnan(aux), batch_std, (1 - tau_b) * aux + tau_b * batch_std)
+        value = gaussian_critic_loss(mean, std, mean_target, sample_target, average, batch, zeta, eps)
+        metrics = {
+            "q_mean": batch.mean(mean).mean(),
+            "q_std": batch_std.mean(),
+            "td_error": batch.mean(jnp.abs(mean - mean_target)).mean(),
+        }
+        return value, (average, metrics)
+
+    def value(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
+        return predict(params, obs, action)[0].min(0)
+
+    return Critic(init, init_aux, loss, value)

@@ -1,0 +1,32 @@
+"""What an entropy rule is to the rest of an agent."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from mjx_tecrl.policies import Sample
+from mjx_tecrl.types import Batch, Metrics, Params
+
+
+class EntropyRule(NamedTuple):
+    """How an agent controls its policy's entropy.
+
+    A rule may own a critic of entropy and a temperature; a rule without one uses an empty tuple for it.
+
+    Attributes:
+      init_critic: ``key -> params`` of the entropy critic.
+      init_log_alpha: ``() -> []`` initial log temperature.
+      next_bonus: ``(log_alpha, sample of the next action) -> [batch]``, what the rule adds to the value of the next state
+        in the critic's target.
+      critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], metrics)``.
+      policy_cost: ``(critic params, log_alpha, obs, sample) -> [batch]``, what the rule adds to the policy's loss.
+      temperature_loss: ``(log_alpha, critic params, batch, sample) -> ([], metrics)``.
+    """
+
+    init_critic: Callable[[jax.Array], Params]
+    init_log_alpha: Callable[[], Any]
+    next_bonus: Callable[[Any, Sample], jax.Array]
+    critic_loss: Callable[[Params, Params, Batch, Sample], tuple[jax.Array, Metrics]]
+    policy_cost: Callable[[Params, Any, jax.Array, Sample], jax.Array]
+    temperature_loss: Callable[[Any, Params, Batch, Sample], tuple[jax.Array, Metrics]]

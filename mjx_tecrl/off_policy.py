@@ -1,0 +1,219 @@
+"""Off-policy agents: policy head x critic x entropy rule x exploration x schedule, composed into one `Agent`."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mjx_tecrl.agent import Agent
+from mjx_tecrl.critics import Critic
+from mjx_tecrl.entropy import EntropyRule
+from mjx_tecrl.exploration import Exploration
+from mjx_tecrl.policies import Policy
+from mjx_tecrl.types import Batch, Metrics, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When and how fast things move.
+
+    Attributes:
+      tau: step of the Polyak averages towards the new parameters.
+      delay: the policy, the temperature and the averages move on every ``delay``-th update.
+      target_policy: take the next action from an averaged policy instead of the current one.
+      discount: discount factor gamma.
+      n_step: rewards summed per transition.
+      reward_scale: factor on the rewards that the critics see.
+    """
+
+    tau: float
+    delay: int
+    target_policy: bool
+    discount: float
+    n_step: int
+    reward_scale: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tau <= 1:
+            raise ValueError(f"tau must be in (0, 1], not {self.tau}")
+        if not 0 <= self.discount < 1:
+            raise ValueError(f"discount must be in [0, 1), not {self.discount}")
+        for name in ("delay", "n_step"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """One slot per thing that is learned; parameters, gradients and optimiser states all have this shape."""
+
+    policy: Any
+    critic: Any
+    entropy_critic: Any
+    log_alpha: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OffPolicyState:
+    """All that an off-policy agent is.
+
+    Attributes:
+      params: what is learned.
+      targets: Polyak averages of ``params`` (of ``log_alpha`` there is none).
+      optimizers: optimiser states.
+      critic_aux: running statistics of the critic's loss.
+      updates: [] int32 updates so far, including skipped ones.
+    """
+
+    params: Learned
+    targets: Learned
+    optimizers: Learned
+    critic_aux: Any
+    updates: jax.Array
+
+
+def compose(
+    policy: Policy,
+    critic: Critic,
+    entropy: EntropyRule,
+    exploration: Exploration,
+    schedule: Schedule,
+    optimizers: Learned,
+) -> Agent:
+    """Composes the pieces into an agent.
+
+    One update: all losses use the parameters from before it. The critics move every time; the policy, the temperature and
+    all averages on every ``delay``-th update, whose gradients are computed only then.
+
+    Args:
+      policy: policy head.
+      critic: reward critic.
+      entropy: entropy rule.
+      exploration: exploration beside the policy's own.
+      schedule: when and how fast things move.
+      optimizers: an ``optax.GradientTransformation`` per slot.
+    """
+
+    def init(key: jax.Array) -> OffPolicyState:
+        key_policy, key_critic, key_entropy = jax.random.split(key, 3)
+        params = Learned(
+            policy=policy.init(key_policy),
+            critic=critic.init(key_critic),
+            entropy_critic=entropy.init_critic(key_entropy),
+            log_alpha=entropy.init_log_alpha(),
+        )
+        targets = dataclasses.replace(params, log_alpha=())
+        if not schedule.target_policy:
+            targets = dataclasses.replace(targets, policy=())
+        return OffPolicyState(
+            params=params,
+            # Copies: a buffer that stood twice in the state could not be donated.
+            targets=jax.tree.map(jnp.copy, targets),
+            optimizers=Learned(**{name: getattr(optimizers, name).init(getattr(params, name)) for name in _SLOTS}),
+            critic_aux=critic.init_aux(),
+            updates=jnp.zeros((), jnp.int32),
+        )
+
+    def act(state: OffPolicyState, obs: jax.Array, key: jax.Array, mode: str) -> jax.Array:
+        if mode == "deterministic":
+            return policy.mode(state.params.policy, obs)
+        return policy.sample(state.params.policy, obs, key).action
+
+    def critic_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+        key_action, key_target = jax.random.split(key)
+        next_policy = state.targets.policy if schedule.target_policy else state.params.policy
+        sample = jax.lax.stop_gradient(policy.sample(next_policy, batch.next_obs, key_action))
+        bonus = jax.lax.stop_gradient(entropy.next_bonus(state.params.log_alpha, sample))
+        loss, (aux, metrics) = critic.loss(
+            params.critic, state.targets.critic, state.critic_aux, batch, sample.action, bonus, key_target
+        )
+        entropy_loss, entropy_metrics = entropy.critic_loss(
+            params.entropy_critic, state.targets.entropy_critic, batch, sample
+        )
+        return loss + entropy_loss, (aux, {"critic_loss": loss, **metrics, **entropy_metrics})
+
+    def policy_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+        fixed = state.params
+        sample = policy.sample(params.policy, batch.obs, key)
+        value = critic.value(fixed.critic, batch.obs, sample.action)
+        cost = entropy.policy_cost(fixed.entropy_critic, fixed.log_alpha, batch.obs, sample)
+        loss = batch.mean(cost - value)
+        temperature_loss, metrics = entropy.temperature_loss(
+            params.log_alpha, fixed.entropy_critic, batch, jax.lax.stop_gradient(sample)
+        )
+        metrics |= {
+            "policy_loss": loss,
+            "entropy": batch.mean(-sample.log_prob),
+            "std": batch.mean(sample.std.T),
+        }
+        return loss + temperature_loss, metrics
+
+    def descend(state: OffPolicyState, grads: Learned, names: tuple[str, ...]) -> OffPolicyState:
+        new_params, new_optimizers = {}, {}
+        for name in names:
+            params = getattr(state.params, name)
+            updates, new_optimizers[name] = getattr(optimizers, name).update(
+                getattr(grads, name), getattr(state.optimizers, name), params
+            )
+            new_params[name] = optax.apply_updates(params, updates)
+        return dataclasses.replace(
+            state,
+            params=dataclasses.replace(state.params, **new_params),
+            optimizers=dataclasses.replace(state.optimizers, **new_optimizers),
+        )
+
+    def update(state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[OffPolicyState, Metrics]:
+        key_critic, key_policy = jax.random.split(key)
+        batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
+        grads, (aux, metrics) = jax.grad(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
+        new = descend(dataclasses.replace(state, critic_aux=aux), grads, ("critic", "entropy_critic"))
+
+        def move_policy(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
+            grads, metrics = jax.grad(policy_loss, has_aux=True)(state.params, state, batch, key_policy)
+            new = descend(new, grads, ("policy", "log_alpha"))
+            averages = {
+                name: optax.incremental_update(getattr(new.params, name), getattr(new.targets, name), schedule.tau)
+                for name in _SLOTS
+                if jax.tree.leaves(getattr(new.targets, name))
+            }
+            return dataclasses.replace(new, targets=dataclasses.replace(new.targets, **averages)), metrics
+
+        def rest(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
+            shapes = jax.eval_shape(move_policy, new)[1]
+            return new, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+
+        if schedule.delay == 1:
+            new, policy_metrics = move_policy(new)
+        else:
+            moves = state.updates % schedule.delay == schedule.delay - 1
+            new, policy_metrics = jax.lax.cond(moves, move_policy, rest, new)
+
+        # The optimiser's moments are checked too: a gradient of 1e30 leaves the parameters finite and them infinite.
+        usable = all_finite((new.params, new.optimizers, new.critic_aux))
+        new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, state)
+        new = dataclasses.replace(new, updates=state.updates + 1)
+        metrics |= policy_metrics
+        metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in metrics.items()}
+        return new, metrics | {"skipped": 1.0 - usable}
+
+    return Agent(
+        init=init,
+        act=act,
+        init_exploration=exploration.init,
+        explore=exploration.apply,
+        update=update,
+        discount=schedule.discount,
+        n_step=schedule.n_step,
+    )
+
+
+_SLOTS = tuple(field.name for field in dataclasses.fields(Learned))
+
+
+def all_finite(tree: Params) -> jax.Array:
+    """[] bool: no NaN and no infinity in any array of ``tree``."""
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()

@@ -1,0 +1,36 @@
+"""What a policy head is to the rest of an agent."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from mjx_tecrl.types import Params
+
+
+class Sample(NamedTuple):
+    """Actions drawn from a policy, differentiable with respect to its parameters.
+
+    Attributes:
+      action: ``[batch, action_size]`` in [-1, 1].
+      log_prob: ``[batch]`` log-density of ``action`` in normalised units.
+      std: ``[batch, action_size]`` standard deviation of the underlying Gaussian.
+    """
+
+    action: jax.Array
+    log_prob: jax.Array
+    std: jax.Array
+
+
+class Policy(NamedTuple):
+    """A policy head: a distribution over actions computed by a network.
+
+    Attributes:
+      init: ``key -> params``.
+      sample: ``(params, obs [batch, obs_size], key) -> Sample``.
+      mode: ``(params, obs) -> action [batch, action_size]``, the deterministic action.
+    """
+
+    init: Callable[[jax.Array], Params]
+    sample: Callable[[Params, jax.Array, jax.Array], Sample]
+    mode: Callable[[Params, jax.Array], jax.Array]

@@ -1,0 +1,48 @@
+"""The tanh-Gaussian policy of SAC and the DSAC family."""
+
+import jax
+import jax.numpy as jnp
+
+from mjx_tecrl.networks import MLP
+from mjx_tecrl.policies.base import Policy, Sample
+from mjx_tecrl.types import Params, Spec
+
+LOG_2PI = jnp.log(2 * jnp.pi)
+
+
+def tanh_gaussian_log_prob(z: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
+    """Log-density ``[...]`` of ``tanh(mean + exp(log_std) z)`` given the standard normal draw ``z`` ``[..., d]``.
+
+    From ``z`` and not from ``(u - mean) / std``, which loses all digits at small ``std`` (and its gradient with them).
+    """
+    u = mean + jnp.exp(log_std) * z
+    log_jacobian = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+    return jnp.sum(-0.5 * z**2 - log_std - 0.5 * LOG_2PI - log_jacobian, axis=-1)
+
+
+def tanh_gaussian(
+    spec: Spec,
+    hidden: tuple[int, ...],
+    activation: str = "gelu",
+    log_std_range: tuple[float, float] = (-20.0, 0.5),
+) -> Policy:
+    """One trunk with two outputs, mean and hard-clipped log_std; the deterministic action is ``tanh(mean)``."""
+    network = MLP(hidden, 2 * spec.action_size, activation)
+
+    def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        mean, log_std = jnp.split(network.apply(params, obs), 2, axis=-1)
+        return mean, jnp.clip(log_std, *log_std_range)
+
+    def init(key: jax.Array) -> Params:
+        return network.init(key, jnp.zeros((1, spec.obs_size)))
+
+    def sample(params: Params, obs: jax.Array, key: jax.Array) -> Sample:
+        mean, log_std = parameters(params, obs)
+        z = jax.random.normal(key, mean.shape)
+        action = jnp.tanh(mean + jnp.exp(log_std) * z)
+        return Sample(action, tanh_gaussian_log_prob(z, mean, log_std), jnp.exp(log_std))
+
+    def mode(params: Params, obs: jax.Array) -> jax.Array:
+        return jnp.tanh(parameters(params, obs)[0])
+
+    return Policy(init, sample, mode)

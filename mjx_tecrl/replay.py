@@ -1,0 +1,127 @@
+"""The replay ring on the device: time-major, observations stored once, n-step windows walked at sampling time.
+
+Row t of a world holds what happened on one step; the observation that followed it is the observation of row t + 1. A row is
+written for every world on every step, so one pointer serves all worlds.
+"""
+
+import dataclasses
+import math
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from mjx_tecrl.types import Batch
+
+
+class Rows(Protocol):
+    """One row per world, see ``envs.Row``: everything but ``obs``, ``action`` and ``reward`` is bool."""
+
+    @property
+    def obs(self) -> jax.Array:
+        """``[worlds, obs_size]`` before the step."""
+
+    @property
+    def action(self) -> jax.Array:
+        """``[worlds, action_size]``."""
+
+    @property
+    def reward(self) -> jax.Array:
+        """``[worlds]``."""
+
+    @property
+    def terminated(self) -> jax.Array:
+        """``[worlds]``, the value of what follows is 0."""
+
+    @property
+    def done(self) -> jax.Array:
+        """``[worlds]``, the episode ended: no window goes on."""
+
+    @property
+    def valid(self) -> jax.Array:
+        """``[worlds]``, a transition was made."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """The ring.
+
+    Attributes:
+      rows: `Rows` with leading axes ``[capacity, worlds]``.
+      head: [] int32 where the next row goes.
+      size: [] int32 rows held, at most the capacity.
+    """
+
+    rows: Any
+    head: jax.Array
+    size: jax.Array
+
+    @property
+    def capacity(self) -> int:
+        """Rows per world."""
+        return jax.tree.leaves(self.rows)[0].shape[0]
+
+
+def replay_bytes(example: Any, capacity: int) -> int:
+    """Bytes of a ring of ``capacity`` rows like ``example`` (arrays or their shapes)."""
+    return sum(capacity * math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(example))
+
+
+def init_replay(example: Any, capacity: int) -> Replay:
+    """An empty ring for ``capacity`` rows like ``example``: one `Rows`, leading axis ``[worlds]``.
+
+    Raises:
+      ValueError: fewer than two rows, of which no transition can be made.
+    """
+    if capacity < 2:
+        raise ValueError(f"the replay must hold at least 2 steps of every world, not {capacity}")
+    rows = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), example)
+    return Replay(rows, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+
+
+def insert(replay: Replay, rows: Rows) -> Replay:
+    """The ring with one more row per world, over the oldest one when full. Constant time."""
+    return Replay(
+        rows=jax.tree.map(lambda ring, row: ring.at[replay.head].set(row), replay.rows, rows),
+        head=(replay.head + 1) % replay.capacity,
+        size=jnp.minimum(replay.size + 1, replay.capacity),
+    )
+
+
+def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discount: float) -> Batch:
+    """``batch_size`` transitions drawn uniformly with replacement from all worlds. Constant time.
+
+    A window walks up to ``n_step`` rows. It ends early at an episode's end, before a row that is no transition, and at the
+    newest observation; its bootstrap factor is then that of the steps walked. Rows that are no transition get weight 0. The
+    newest row cannot be drawn, since what followed it is not known yet.
+    """
+    key_time, key_world = jax.random.split(key)
+    rows, capacity = replay.rows, replay.capacity
+    worlds = jax.random.randint(key_world, (batch_size,), 0, rows.reward.shape[1])
+    age = jax.random.randint(key_time, (batch_size,), 0, jnp.maximum(replay.size - 1, 1))
+    oldest = replay.head - replay.size
+
+    def at(field: jax.Array, step: int | jax.Array) -> jax.Array:
+        return field[(oldest + age + step) % capacity, worlds]
+
+    walking = at(rows.valid, 0)
+    weight = walking.astype(jnp.float32)
+    reward = jnp.zeros(batch_size)
+    terminated = jnp.zeros(batch_size, bool)
+    walked = jnp.zeros(batch_size, jnp.int32)
+    for step in range(n_step):
+        if step:
+            # The row after this one must exist, or there is no observation to bootstrap from.
+            walking &= ~at(rows.done, step - 1) & (age + step < replay.size - 1) & at(rows.valid, step)
+        reward += jnp.where(walking, discount**step * at(rows.reward, step), 0.0)
+        terminated |= walking & at(rows.terminated, step)
+        walked += walking
+    return Batch(
+        obs=at(rows.obs, 0),
+        action=at(rows.action, 0),
+        reward=reward,
+        discount=jnp.where(terminated, 0.0, discount ** walked.astype(jnp.float32)),
+        next_obs=at(rows.obs, walked),
+        weight=weight,
+    )

@@ -1,0 +1,45 @@
+"""The few types that the pieces of an agent exchange."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+Params = Any
+"""A pytree of arrays."""
+Metrics = dict[str, jax.Array]
+"""Named scalars. NaN stands for "not computed this time" and is left out of averages."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """Sizes of the problem an agent is built for."""
+
+    obs_size: int
+    action_size: int
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Transitions for one update.
+
+    Attributes:
+      obs: ``[batch, obs_size]``.
+      action: ``[batch, action_size]`` in [-1, 1].
+      reward: ``[batch]``; the discounted sum of k rewards where k steps were walked.
+      discount: ``[batch]`` factor of the value of ``next_obs``: gamma^k, or 0 where the episode terminated.
+      next_obs: ``[batch, obs_size]``, k steps later.
+      weight: ``[batch]`` 1 for a transition that was made, 0 for a row that is none.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    reward: jax.Array
+    discount: jax.Array
+    next_obs: jax.Array
+    weight: jax.Array
+
+    def mean(self, values: jax.Array) -> jax.Array:
+        """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
+        return (values * self.weight).sum(-1) / self.weight.sum().clip(1.0)

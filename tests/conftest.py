@@ -1,0 +1,18 @@
+"""What all tests share."""
+
+import pathlib
+
+import mujoco
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """MuJoCo's log file, which it would otherwise write into the working directory.
+
+    Gymnasium's own half-cheetah, which the parity tests load, makes it report a deprecated attribute.
+    """
+    config = mujoco.MjLogConfig.get()
+    config.logfile = str(tmp_path_factory.mktemp("mujoco") / "MUJOCO_LOG.TXT")
+    config.set()
+    return pathlib.Path(config.logfile)

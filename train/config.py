@@ -1,0 +1,145 @@
+"""A run's configuration: one dataclass, its file, and its validation."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Annotated, Any
+
+import pydantic
+import tyro
+
+import envs
+from envs.physics import resolve_engine
+from mjx_tecrl import named_agent
+from train.errors import UserError
+
+CONFIG_FILE = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything a run depends on. Steps are environment steps, summed over all worlds, unless said otherwise."""
+
+    env: str
+    """the task; see the README for the list"""
+    agent: str
+    """the agent: dsac_e or fast_sac_era"""
+    preset: str
+    """where the other values come from: paper, quick (CPU, minutes), parallel (thousands of worlds), or auto (quick on CPU)"""
+    env_args: Annotated[Any, tyro.conf.arg(name="env")]
+    agent_args: Annotated[Any, tyro.conf.arg(name="agent")]
+    total_steps: int
+    """length of the run (environment steps)"""
+    num_envs: int
+    """worlds simulated side by side"""
+    updates_per_step: int
+    """gradient steps per step of all worlds"""
+    batch_size: int
+    """transitions per gradient step"""
+    replay_size: int
+    """transitions kept, over all worlds"""
+    learning_starts: int
+    """transitions collected before the first gradient step"""
+    normalize_obs: bool
+    """normalise observations by their running mean and standard deviation"""
+    log_steps: int
+    """environment steps between log lines; also how long Ctrl-C may have to wait"""
+    eval_steps: int
+    """environment steps between evaluations"""
+    checkpoint_steps: int
+    """environment steps between checkpoints; there is always one at the end"""
+    physics: str = "auto"
+    """physics engine: auto (native on CPU, mjx elsewhere), mjx or native"""
+    solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
+    eval_episodes: int = 16
+    """episodes per evaluation"""
+    seed: int = 0
+    """seed of everything random"""
+    run_dir: str | None = None
+    """where to write; default: runs/ENV-AGENT-TIME"""
+    keep_checkpoints: int = 2
+    """how many checkpoints to keep"""
+    max_diverged: float = 0.01
+    """largest share of world steps that may blow up in a logging interval before the run stops"""
+    compilation_cache: str | None = "~/.cache/mjx_tecrl"
+    """folder for compiled programs, so that the next start is fast; None for no cache"""
+    wandb: bool = False
+    """log to Weights & Biases too (extra: wandb)"""
+
+    def validate(self) -> "Config":
+        """The config with ``auto`` resolved.
+
+        Raises:
+          UserError: a value that cannot be; one sentence.
+        """
+        positive = (
+            "total_steps num_envs updates_per_step batch_size replay_size learning_starts log_steps eval_steps "
+            "checkpoint_steps eval_episodes keep_checkpoints"
+        ).split()
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise UserError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}.")
+        if self.batch_size > self.learning_starts:
+            raise UserError(
+                f"--batch-size {self.batch_size} is larger than the first fill of the replay: "
+                f"lower it or raise --learning-starts (now {self.learning_starts})."
+            )
+        if self.learning_starts >= self.replay_size:
+            raise UserError(
+                f"--learning-starts {self.learning_starts} must be smaller than --replay-size {self.replay_size}."
+            )
+        if self.replay_size < 2 * self.num_envs:
+            raise UserError(
+                f"--replay-size {self.replay_size} must hold at least 2 steps of each of the {self.num_envs} worlds "
+                f"({2 * self.num_envs}): raise it or lower --num-envs."
+            )
+        try:
+            return dataclasses.replace(self, physics=resolve_engine(self.physics))
+        except ValueError as error:
+            raise UserError(f"{error}.") from error
+
+    def save(self, run_dir: pathlib.Path) -> None:
+        """Writes the config into the run directory."""
+        text = pydantic.TypeAdapter(dict[str, Any], config=_JSON).dump_json(dataclasses.asdict(self), indent=2)
+        (run_dir / CONFIG_FILE).write_bytes(text + b"\n")
+
+
+def load_config(run_dir: pathlib.Path) -> Config:
+    """The config of a run directory, each value checked against its field's type.
+
+    Raises:
+      UserError: no config there, or one that does not fit this version.
+    """
+    path = run_dir / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"{run_dir} is not a run directory: {path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
+    try:
+        types = {"env_args": envs.task(values["env"]).Args, "agent_args": named_agent(values["agent"]).Config}
+        for name, kind in types.items():
+            values[name] = _read(kind, values[name])
+        return _read(Config, values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} lacks or mistypes a field: {error}.") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}.") from error
+
+
+_JSON = pydantic.ConfigDict(ser_json_inf_nan="strings", extra="forbid")
+
+
+def _read(kind: type, values: dict[str, Any]) -> Any:
+    unknown = set(values) - {field.name for field in dataclasses.fields(kind)}
+    if unknown:
+        raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+    return pydantic.TypeAdapter(kind).validate_python(values)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,151 @@
+"""The training program: everything that runs inside ``jit``."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import envs
+from envs.vector import Row, VectorEnv
+from mjx_tecrl import Agent, Spec, named_agent
+from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
+from mjx_tecrl.replay import init_replay, insert, sample
+from train.config import Config
+from train.errors import UserError
+from train.state import Actor, TrainState
+
+MIN_POOL = 256
+"""Start states drawn per chunk, at least."""
+
+
+class Learner:
+    """A task and an agent, and the jitted functions that train and evaluate one on the other.
+
+    Args:
+      config: a validated config.
+
+    Raises:
+      UserError: the task or the agent refuses its arguments; one sentence.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        try:
+            self.env = envs.make(config.env, config.env_args, config.physics, config.solver)
+            spec = Spec(self.env.obs_size, self.env.action_size)
+            self.agent: Agent = named_agent(config.agent).make(config.agent_args, spec)
+        except (ValueError, NotImplementedError) as error:
+            raise UserError(f"{error}.") from error
+        self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL)
+        self.chunk_iterations = max(1, config.log_steps // config.num_envs)
+        self.draw_pool = jax.jit(self._draw_pool)
+        self.init = jax.jit(self._init)
+        self.train_chunk = jax.jit(self._train_chunk, donate_argnums=0)
+        self.evaluate = jax.jit(self._evaluate)
+
+    def row_shapes(self) -> Row:
+        """Shapes of one row of the replay, leading axis ``[num_envs]``."""
+        n, flag = self.config.num_envs, jnp.zeros(self.config.num_envs, bool)
+        return jax.eval_shape(
+            lambda: Row(
+                obs=jnp.zeros((n, self.env.obs_size)),
+                action=jnp.zeros((n, self.env.action_size)),
+                reward=jnp.zeros(n),
+                terminated=flag,
+                done=flag,
+                valid=flag,
+            )
+        )
+
+    def init_actor(self, key: jax.Array) -> Actor:
+        """An untrained actor."""
+        return Actor(self.agent.init(key), init_normalizer(self.env.obs_size))
+
+    def policy(self, actor: Actor) -> envs.rollout.Policy:
+        """The deterministic policy."""
+        return lambda obs: self.agent.act(actor.agent, self._see(actor.normalizer, obs), None, "deterministic")
+
+    def _draw_pool(self, chunk: jax.Array) -> envs.State:
+        """The start states of a chunk: they depend on the seed and its number alone."""
+        return self.worlds.draw(jax.random.fold_in(self._key("pool"), chunk))
+
+    def _init(self, pool: envs.State) -> TrainState:
+        key_agent, key_exploration, key = jax.random.split(self._key("train"), 3)
+        return TrainState(
+            actor=self.init_actor(key_agent),
+            envs=self.worlds.init(pool),
+            exploration=self.agent.init_exploration(key_exploration, self.config.num_envs),
+            replay=init_replay(self.row_shapes(), self.config.replay_size // self.config.num_envs),
+            key=key,
+            iterations=jnp.zeros((), jnp.int32),
+        )
+
+    def _evaluate(self, actor: Actor, number: jax.Array) -> envs.Episodes:
+        """Episodes of the deterministic policy, on worlds and keys of their own."""
+        key = jax.random.fold_in(self._key("evaluation"), number)
+        return envs.run_episodes(self.env, self.policy(actor), key, self.config.eval_episodes)
+
+    def _train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
+        """``chunk_iterations`` iterations, and their averages."""
+        state = dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool))
+        state, (stats, learned) = jax.lax.scan(self._iterate, state, length=self.chunk_iterations)
+        total = jax.tree.map(lambda x: x.sum(0), stats)
+        # An episode's mean is NaN where none ended: "nothing to report".
+        metrics = {
+            "train/episodes": total.episodes,
+            "train/return_mean": total.return_sum / total.episodes,
+            "train/length_mean": total.length_sum / total.episodes,
+            "safety/diverged": total.diverged,
+            "safety/skipped_updates": jnp.nansum(learned.pop("skipped")),
+        }
+        metrics |= {f"env/{name}": x / total.valid for name, x in total.metric_sums.items()}
+        metrics |= {f"agent/{name}": jnp.nanmean(x, axis=(0, 1)) for name, x in learned.items()}
+        return state, metrics
+
+    def _iterate(self, state: TrainState, _: None) -> tuple[TrainState, Any]:
+        """One step of all worlds, one row into the replay, and the gradient steps."""
+        key, key_act, key_explore, key_learn = jax.random.split(state.key, 4)
+        actor, worlds = state.actor, state.envs
+        obs = self._see(actor.normalizer, worlds.worlds.obs)
+        action = self.agent.act(actor.agent, obs, key_act, "sample")
+        action, exploration = self.agent.explore(state.exploration, action, worlds.starts_episode, key_explore)
+        worlds, row, stats = self.worlds.step(worlds, action)
+        if self.config.normalize_obs:
+            seen = jnp.ones(self.config.num_envs, bool)
+            actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))
+        replay = insert(state.replay, row)
+
+        def learn(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
+            def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+                key_sample, key_update = jax.random.split(key)
+                batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
+                batch = dataclasses.replace(
+                    batch,
+                    obs=self._see(actor.normalizer, batch.obs),
+                    next_obs=self._see(actor.normalizer, batch.next_obs),
+                )
+                return self.agent.update(agent, batch, key_update)
+
+            keys = jax.random.split(key_learn, self.config.updates_per_step)
+            agent, metrics = jax.lax.scan(update, actor.agent, keys)
+            return dataclasses.replace(actor, agent=agent), metrics
+
+        def wait(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
+            shapes = jax.eval_shape(learn, actor)[1]
+            return actor, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+
+        filled = replay.size * self.config.num_envs >= self.config.learning_starts
+        actor, learned = jax.lax.cond(filled, learn, wait, actor)
+        state = TrainState(actor, worlds, exploration, replay, key, state.iterations + 1)
+        return state, (stats, learned)
+
+    def _see(self, normalizer: Normalizer, obs: jax.Array) -> jax.Array:
+        return normalizer.normalize(obs) if self.config.normalize_obs else obs
+
+    def _key(self, purpose: str) -> jax.Array:
+        """A key for one purpose, independent of those for the others."""
+        return jax.random.fold_in(jax.random.key(self.config.seed), _PURPOSES.index(purpose))
+
+
+_PURPOSES = ("train", "pool", "evaluation", "score")

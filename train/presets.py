@@ -1,0 +1,187 @@
+"""Presets: the values a run starts from, per task and agent. Every departure from the papers is listed here.
+
+``paper``
+    The papers' constants (TECRL: arXiv 2511.11592; FastTD3 with ERA: arXiv 2505.22642, 2510.08549).
+
+``quick``
+    For a CPU and minutes to an hour. Departures of ``dsac_e``: 2 x 128 networks instead of 3 x 256; step sizes 1e-3 (policy
+    and critics 1e-4, temperature 3e-4 in the paper); tau 0.02 instead of 0.005; initial log temperature -1 instead of 1, since
+    from 1 the constraint binds only after more updates than a CPU makes; one task (the pendulums) without delay. Departures of
+    ``fast_sac_era``: small networks, batch and replay; tau 0.05; scaled rewards with a value range to match.
+
+``parallel``
+    For an accelerator and thousands of worlds. Departures of ``dsac_e``: 2 updates of a large batch per step of all worlds
+    instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05. ``fast_sac_era`` keeps FastTD3's constants but for
+    scaled rewards, with a value range to match.
+"""
+
+import difflib
+from typing import Any
+
+import jax
+
+import envs
+from mjx_tecrl import named_agent
+from train.config import Config
+
+PRESETS = ("paper", "quick", "parallel")
+
+RHO = {"humanoid": 20.0, "walker2d": 20.0}
+"""Entropy budgets that differ from 1 (TECRL, section 5)."""
+
+MAX_VALUE = {
+    "humanoid": 150.0,
+    "hopper": 50.0,
+    "half_cheetah": 150.0,
+    "inverted_double_pendulum": 110.0,
+    "inverted_pendulum": 11.0,
+}
+"""Largest discounted return to expect with rewards scaled by 0.1; categorical critics need a range."""
+
+PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
+
+
+def preset(name: str, env: str, agent: str) -> Config:
+    """The config that preset ``name`` gives for a task and an agent.
+
+    Raises:
+      ValueError: an unknown preset, task or agent.
+    """
+    task, kind = envs.task(env), named_agent(agent)
+    if name == "auto":
+        name = "quick" if jax.default_backend() == "cpu" else "parallel"
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4) or PRESETS
+        raise ValueError(f"unknown preset {name!r}; did you mean {', '.join(near)}?")
+    agent_values, run_values = _VALUES[agent, name](env)
+    return Config(
+        env=env,
+        agent=agent,
+        preset=name,
+        env_args=task.Args(),
+        agent_args=kind.Config(**agent_values),
+        **run_values,
+    )
+
+
+def _dsac_e_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    agent = {"rho": RHO.get(env, 1.0)}
+    run = {
+        "total_steps": 30_000_000,
+        "num_envs": 20,
+        "updates_per_step": 1,
+        "batch_size": 256,
+        "replay_size": 1_000_000,
+        "learning_starts": 10_000,
+        "normalize_obs": False,
+        "log_steps": 20_000,
+        "eval_steps": 300_000,
+        "checkpoint_steps": 1_500_000,
+        "eval_episodes": 10,
+    }
+    return agent, run
+
+
+def _dsac_e_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    agent, run = _dsac_e_paper(env)
+    agent |= {
+        "hidden": (128, 128),
+        "critic_lr": 1e-3,
+        "entropy_critic_lr": 1e-3,
+        "policy_lr": 1e-3,
+        "alpha_lr": 1e-3,
+        "init_log_alpha": -1.0,
+        "tau": 0.02,
+        "delay": 1 if env in PENDULUMS else 2,
+    }
+    return agent, run | _quick_run(env)
+
+
+def _quick_run(env: str) -> dict[str, Any]:
+    steps = 200_000 if env in PENDULUMS else 2_000_000
+    return {
+        "total_steps": steps,
+        "num_envs": 16,
+        "replay_size": 400_000,
+        "learning_starts": 2_000,
+        "log_steps": steps // 100,
+        "eval_steps": steps // 20,
+        "checkpoint_steps": steps // 10,
+    }
+
+
+def _dsac_e_parallel(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    agent, run = _dsac_e_paper(env)
+    agent |= {
+        "critic_lr": 3e-4,
+        "entropy_critic_lr": 3e-4,
+        "policy_lr": 3e-4,
+        "alpha_lr": 1e-3,
+        "init_log_alpha": -1.0,
+        "tau": 0.05,
+    }
+    return agent, run | _parallel_run()
+
+
+def _parallel_run() -> dict[str, Any]:
+    return {
+        "total_steps": 100_000_000,
+        "num_envs": 4096,
+        "updates_per_step": 2,
+        "batch_size": 8192,
+        "replay_size": 4_096_000,
+        "learning_starts": 40_960,
+        "log_steps": 409_600,
+        "eval_steps": 4_096_000,
+        "checkpoint_steps": 20_480_000,
+        "eval_episodes": 128,
+    }
+
+
+def _fast_sac_era_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    # FastTD3 keeps 51200 steps of each of 128 worlds and updates twice per step with 32768 transitions.
+    run = _parallel_run() | {
+        "num_envs": 128,
+        "batch_size": 32768,
+        "replay_size": 128 * 51200,
+        "learning_starts": 32768,
+        "normalize_obs": True,
+        "log_steps": 12_800,
+        "eval_steps": 640_000,
+        "checkpoint_steps": 1_280_000,
+        "total_steps": 12_800_000,
+    }
+    return {}, run
+
+
+def _scaled(env: str) -> dict[str, Any]:
+    largest = MAX_VALUE.get(env, 150.0)
+    return {"reward_scale": 0.1, "value_range": (-largest, largest)}
+
+
+def _fast_sac_era_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    agent = _scaled(env) | {
+        "policy_hidden": (128, 128),
+        "critic_hidden": (128, 128),
+        "policy_lr": 1e-3,
+        "critic_lr": 1e-3,
+        "weight_decay": 0.001,
+        "tau": 0.05,
+    }
+    run = _quick_run(env) | {"updates_per_step": 1, "batch_size": 256, "normalize_obs": True, "eval_episodes": 10}
+    return agent, run
+
+
+def _fast_sac_era_parallel(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return _scaled(env), _parallel_run() | {"batch_size": 32768, "normalize_obs": True}
+
+
+_VALUES = {
+    ("dsac_e", "paper"): _dsac_e_paper,
+    ("dsac_e", "quick"): _dsac_e_quick,
+    ("dsac_e", "parallel"): _dsac_e_parallel,
+    ("fast_sac_era", "paper"): _fast_sac_era_paper,
+    ("fast_sac_era", "quick"): _fast_sac_era_quick,
+    ("fast_sac_era", "parallel"): _fast_sac_era_parallel,
+}
+

@@ -1,0 +1,67 @@
+"""What the user sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+
+import datetime
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class ProgressDisplay:
+    """Shows how far a run is; a context manager.
+
+    Args:
+      console: where to.
+      total_steps: environment steps of the whole run.
+      env_steps: where it starts.
+    """
+
+    def __init__(self, console: Console, total_steps: int, env_steps: int):
+        self._console = console
+        self._total = total_steps
+        self._start = env_steps
+        self._bar = None
+        if console.is_terminal:
+            columns = (BarColumn(bar_width=24), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=console)
+            self._task = self._bar.add_task("compiling", total=total_steps, completed=env_steps)
+
+    def __enter__(self) -> "ProgressDisplay":
+        if self._bar is not None:
+            self._bar.start()
+        else:
+            self._console.print("compiling")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, line: dict[str, Any]) -> None:
+        """Shows one line of metrics."""
+        steps = line["env_steps"]
+        text = describe(line)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=steps, description=text)
+            return
+        speed = line["speed/env_steps_per_s"]
+        left = datetime.timedelta(seconds=round((self._total - steps) / speed))
+        self._console.print(f"{steps:>12,d} / {self._total:,d} steps  {text}  {left} left", soft_wrap=True)
+
+
+def describe(line: dict[str, Any]) -> str:
+    """The figures a user watches, in one short text."""
+    parts = [
+        f"{line['speed/env_steps_per_s']:,.0f} steps/s",
+        f"{line['speed/updates_per_s']:,.0f} updates/s",
+    ]
+    return_mean = line.get("eval/return_mean")
+    if return_mean is not None:
+        parts.append(f"eval {return_mean:.1f}")
+    if line.get("train/return_mean") is not None:
+        parts.append(f"return {line['train/return_mean']:.1f}")
+    if line.get("agent/log_alpha") is not None:
+        parts.append(f"log alpha {line['agent/log_alpha']:.2f}")
+    parts.append(f"diverged {line['safety/diverged_total']}")
+    return "  ".join(parts)

@@ -1,0 +1,75 @@
+"""``python -m train.run``: trains an agent on a task, or goes on with a run."""
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+from typing import Annotated
+
+import tyro
+
+from train.config import Config, load_config
+from train.errors import UserError
+from train.loop import train
+from train.presets import preset
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Train an agent in many simulated worlds at once."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """go on with the run in --run-dir from its newest checkpoint; only its length, intervals and outputs may change"""
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    args = sys.argv[1:] if args is None else args
+    try:
+        resume, config = parse(args)
+        train(config, resume=resume)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def parse(args: list[str]) -> tuple[bool, Config]:
+    """The config that a command line asks for, and whether it asks to resume.
+
+    The task, the agent and the preset (or the run to resume) decide which flags there are and what they default to, so they
+    are read first.
+
+    Raises:
+      UserError: an unknown task, agent or preset, or no run to resume.
+      SystemExit: help was asked for (0), or a flag is wrong (2).
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--env", default="humanoid")
+    first.add_argument("--agent", default="dsac_e")
+    first.add_argument("--preset", default="auto")
+    first.add_argument("--run-dir")
+    first.add_argument("--resume", action="store_true")
+    known, _ = first.parse_known_args(args)
+    if known.resume:
+        if known.run_dir is None:
+            raise UserError("--resume needs --run-dir: which run is to go on?")
+        default = load_config(pathlib.Path(known.run_dir).expanduser())
+    else:
+        try:
+            default = preset(known.preset, known.env, known.agent)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
+    return command.resume, command.config
+
+
+if __name__ == "__main__":
+    sys.exit(main())
