@@ -84,11 +84,12 @@ def _dsac_e_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _dsac_e_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
     agent, run = _dsac_e_paper(env)
+    lr = 1e-3 if env in PENDULUMS else 3e-4
     agent |= {
         "hidden": (128, 128),
-        "critic_lr": 1e-3,
-        "entropy_critic_lr": 1e-3,
-        "policy_lr": 1e-3,
+        "critic_lr": lr,
+        "entropy_critic_lr": lr,
+        "policy_lr": lr,
         "alpha_lr": 1e-3,
         "init_log_alpha": -1.0,
         "tau": 0.02,
@@ -160,11 +161,12 @@ def _scaled(env: str) -> dict[str, Any]:
 
 
 def _fast_sac_era_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    lr = 1e-3 if env in PENDULUMS else 3e-4
     agent = _scaled(env) | {
         "policy_hidden": (128, 128),
         "critic_hidden": (128, 128),
-        "policy_lr": 1e-3,
-        "critic_lr": 1e-3,
+        "policy_lr": lr,
+        "critic_lr": lr,
         "weight_decay": 0.001,
         "tau": 0.05,
     }

@@ -117,6 +117,10 @@ class MujocoTask:
         """The point ``[k]`` whose velocity `score` is given (m)."""
         return physics.qpos[:1]
 
+    def to_ctrl(self, action: jax.Array) -> jax.Array:
+        """An action ``[..., action_size]`` in [-1, 1] in the actuators' own units."""
+        return self._ctrl_centre + self._ctrl_half_range * action
+
     def reset(self, key: jax.Array) -> State:
         """See `Env.reset`: the model's reference pose plus noise of size ``reset_noise_scale``."""
         key_qpos, key_qvel = jax.random.split(key)
@@ -137,7 +141,7 @@ class MujocoTask:
 
     def step(self, state: State, action: jax.Array) -> State:
         """See `Env.step`."""
-        ctrl = self._ctrl_centre + self._ctrl_half_range * action
+        ctrl = self.to_ctrl(action)
         physics, derived = self.physics.step(state.physics, ctrl, self.frame_skip)
         position = self.position(physics, derived)
         terms, terminated = self.score(physics, derived, ctrl, (position - state.info["position"]) / self.dt)

@@ -1,6 +1,7 @@
 """`VectorEnv`: autoreset, time limits, the pool of start states, quarantine."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.vector import is_sane
+from envs.vector import MAX_BLOW_UPS, is_sane
 
 POISONS = [float("nan"), float("inf"), float("-inf"), 1e30]
 QUANTITIES = ["qpos", "qvel", "obs", "reward"]
@@ -31,13 +32,13 @@ class Counter:
 
     def reset(self, key: jax.Array) -> envs.State:
         obs = jnp.stack([jax.random.uniform(key), jnp.zeros(())])
-        return self._state(obs, jnp.zeros(4), reward=jnp.zeros(()))
+        return self._state(obs, jnp.zeros(4), jnp.zeros(()), key)
 
     def step(self, state: envs.State, action: jax.Array) -> envs.State:
         obs = state.physics["qpos"] + jnp.array([0.0, 1.0])
-        return self._state(obs, action, reward=obs[1])
+        return self._state(obs, action, obs[1], state.info["key"])
 
-    def _state(self, obs: jax.Array, poison: jax.Array, reward: jax.Array) -> envs.State:
+    def _state(self, obs: jax.Array, poison: jax.Array, reward: jax.Array, key: jax.Array) -> envs.State:
         return envs.State(
             physics={"qpos": obs + poison[0], "qvel": jnp.ones(1) + poison[1], "contacts": jnp.zeros((), jnp.int32)},
             obs=obs + poison[2],
@@ -45,20 +46,28 @@ class Counter:
             terminated=obs[1] >= self.terminates_at,
             truncated=obs[1] >= self.truncates_at,
             metrics={"reward": reward + poison[3], "shaky": jnp.where(obs[1] == 2, jnp.nan, 1.0)},
-            info={"key": jax.random.key(0)},
+            info={"key": key},
         )
 
 
 def run(env: Any, num_envs: int, actions: jax.Array, pool_size: int = 64, seed: int = 0) -> tuple[Any, Any, Any]:
     """Final state, rows ``[steps, worlds]`` and statistics of a run from fresh worlds under ``actions``."""
+    return jax.device_get(_runner(env, num_envs, pool_size)(jax.random.key(seed), actions))
+
+
+@functools.cache
+def _runner(env: Any, num_envs: int, pool_size: int) -> Any:
     vector = envs.VectorEnv(env, num_envs, pool_size)
 
     def step(state: envs.VectorState, action: jax.Array) -> tuple[envs.VectorState, Any]:
         state, row, stats = vector.step(state, action)
         return state, (row, stats)
 
-    state, (rows, stats) = jax.jit(lambda a: jax.lax.scan(step, vector.init(jax.random.key(seed)), a))(actions)
-    return jax.device_get((state, rows, stats))
+    def rollout(key: jax.Array, actions: jax.Array) -> tuple[envs.VectorState, Any, Any]:
+        state, (rows, stats) = jax.lax.scan(step, vector.init(vector.draw(key)), actions)
+        return state, rows, stats
+
+    return jax.jit(rollout)
 
 
 def idle(steps: int, num_envs: int) -> jax.Array:
@@ -141,8 +150,8 @@ def test_a_pool_holds_at_least_one_state_per_world() -> None:
 
 def test_refilling_replaces_the_pool_and_not_the_worlds() -> None:
     vector = envs.VectorEnv(Counter(terminates_at=1), 2, 8)
-    state = vector.init(jax.random.key(0))
-    state = vector.refill(state, jax.random.key(1))
+    state = vector.init(vector.draw(jax.random.key(0)))
+    state = vector.refill(state, vector.draw(jax.random.key(1)))
     np.testing.assert_array_equal(state.worlds.obs[:, 0], pool_ids(8, 2)[:2])
     for _ in range(2):
         state, _, _ = vector.step(state, jnp.zeros((2, 4)))
@@ -179,6 +188,26 @@ def test_a_poisoned_world_is_quarantined_at_once(quantity: str, poison: float) -
         strict=True,
     ):
         np.testing.assert_array_equal(got[np.array(others)], expected[np.array(others)])
+
+
+def test_what_led_to_a_blow_up_is_kept() -> None:
+    actions = idle(4, 3).at[1, 2, 0].set(jnp.nan).at[3, 0, 1].set(jnp.inf).at[3, 1, 1].set(jnp.inf)
+    state, _, stats = run(Counter(), 3, actions)
+    assert stats.diverged.tolist() == [0, 1, 0, 2]
+    assert state.blow_ups.count == 2  # at most one per step
+    ids = pool_ids(num_envs=3)
+    assert state.blow_ups.physics["qpos"][:2].tolist() == [[ids[2], 1], [ids[0], 3]]
+    np.testing.assert_array_equal(state.blow_ups.action[0], [np.nan, 0, 0, 0])
+    np.testing.assert_array_equal(state.blow_ups.action[1], [0, np.inf, 0, 0])
+
+
+def test_the_evidence_is_a_ring_of_the_last() -> None:
+    steps = MAX_BLOW_UPS + 3
+    actions = idle(steps, 2).at[:, 1, 3].set(jnp.nan)
+    state, _, _ = run(Counter(), 2, actions)
+    assert state.blow_ups.count == steps
+    last = pool_ids(num_envs=2)[np.r_[1, 2 : steps + 1]][-MAX_BLOW_UPS:]
+    assert set(state.blow_ups.physics["qpos"][:, 0].tolist()) == set(last.tolist())
 
 
 def test_metrics_sum_over_valid_worlds_and_never_become_nan() -> None:
@@ -226,7 +255,7 @@ def cheetahs() -> tuple[Any, Any, jax.Array]:
     vector = envs.VectorEnv(envs.make("half_cheetah", physics="native"), 6, 12)
     step = jax.jit(vector.step)
     actions = jax.random.uniform(jax.random.key(1), (8, 6, 6), minval=-1.0)
-    state = vector.init(jax.random.key(0))
+    state = jax.jit(lambda key: vector.init(vector.draw(key)))(jax.random.key(0))
     for action in actions[:3]:
         state, _, _ = step(state, action)
     return step, dataclasses.replace(state, steps=jnp.zeros_like(state.steps)), actions[3:]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.physics import NativePhysics, SolverConfig, make_physics, resolve_engine
+from envs.physics import NativePhysics, Physics, SolverConfig, make_physics, resolve_engine
 
 MODEL = "<mujoco><worldbody><body><joint type='hinge' axis='0 1 0'/><geom size='.1' pos='1 0 0'/></body></worldbody></mujoco>"
 
@@ -41,8 +41,11 @@ def test_the_integrator_is_taken_over_and_the_model_left_alone(model: mujoco.MjM
     ends = {}
     for integrator in ("euler", "rk4"):
         physics = make_physics(model, (), engine, SolverConfig(integrator=integrator))
-        state, _ = physics.init(jnp.array([0.3]), jnp.array([2.0]))
-        ends[integrator] = physics.step(state, jnp.zeros(0), 20)[0].qpos
+
+        def twenty(qpos: jax.Array, qvel: jax.Array, physics: Physics = physics) -> jax.Array:
+            return physics.step(physics.init(qpos, qvel)[0], jnp.zeros(0), 20)[0].qpos
+
+        ends[integrator] = jax.jit(twenty)(jnp.array([0.3]), jnp.array([2.0]))
     assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
     data = mujoco.MjData(model)
     data.qpos, data.qvel = 0.3, 2.0

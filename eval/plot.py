@@ -1,0 +1,78 @@
+"""``python -m eval.plot RUN_DIR ... --out curve.png``: learning curves, and what to look at when they disappoint."""
+
+import dataclasses
+import pathlib
+import sys
+
+import matplotlib
+import tyro
+
+from eval.command import run_command
+from train.errors import UserError
+from train.logs import METRICS_FILE, read_lines
+
+PANELS = {
+    "return (deterministic policy)": ("eval/return_mean",),
+    "reward critic: value, spread": ("agent/q_mean", "agent/q_std"),
+    "policy entropy (nats)": ("agent/entropy",),
+    "trajectory entropy minus budget (nats)": ("agent/budget_gap",),
+    "log temperature": ("agent/log_alpha",),
+    "TD error": ("agent/td_error",),
+}
+"""Title of a panel, and the metrics it shows."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Plot the metrics of one or more runs."""
+
+    run_dirs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
+    """run directories, or metrics.jsonl files"""
+    out: pathlib.Path = pathlib.Path("curve.png")
+    """picture to write (.png, .svg or .pdf)"""
+    only_return: bool = False
+    """only the learning curve"""
+
+
+def plot(args: Args) -> None:
+    """Reads, draws, writes."""
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    runs = {}
+    for run_dir in args.run_dirs:
+        path = run_dir / METRICS_FILE if run_dir.is_dir() else run_dir
+        runs[run_dir.name if run_dir.is_dir() else path.stem] = lines = read_lines(path)
+        if not lines:
+            raise UserError(f"{path} holds no metrics.")
+    if not runs:
+        raise UserError("Name at least one run directory.")
+    panels = dict(list(PANELS.items())[:1]) if args.only_return else PANELS
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(5.5 * columns, 3.6 * rows), squeeze=False, layout="constrained")
+    for axis, (title, names) in zip(axes.flat, panels.items(), strict=False):
+        for run, lines in runs.items():
+            for name, style in zip(names, ("-", ":"), strict=False):
+                points = [(line["env_steps"], line[name]) for line in lines if line.get(name) is not None]
+                if points:
+                    axis.plot(*zip(*points, strict=True), style, label=run)
+        axis.set(title=title, xlabel="environment steps")
+        axis.grid(alpha=0.3)
+    axes[0, 0].legend()
+    try:
+        figure.savefig(args.out, dpi=120)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{args.out} cannot be written: {error}.") from error
+    finally:
+        pyplot.close(figure)
+    print(f"wrote {args.out}")
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run_command(Args, plot, "python -m eval.plot", args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""From a run directory to something that acts."""
+
+import dataclasses
+import pathlib
+
+import jax
+
+from train.checkpoint import Checkpoints
+from train.config import load_config
+from train.learner import Learner
+from train.loop import use_compilation_cache
+from train.state import Actor
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A trained actor, and the task it was trained on.
+
+    Attributes:
+      learner: the task, the agent and their config.
+      actor: the agent's state and the normaliser.
+      step: environment steps of training behind it.
+    """
+
+    learner: Learner
+    actor: Actor
+    step: int
+
+
+def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None = None) -> Restored:
+    """Restores the newest checkpoint of a run directory, or that of ``step``; nothing else is needed.
+
+    Args:
+      run_dir: the run directory.
+      step: environment steps of the checkpoint; None for the newest.
+      physics: engine to act in; None for the one it was trained on.
+
+    Raises:
+      UserError: no run there, no such checkpoint, or a damaged one.
+    """
+    config = load_config(run_dir)
+    if physics is not None:
+        config = dataclasses.replace(config, physics=physics).validate()
+    checkpoints = Checkpoints(run_dir)
+    step = checkpoints.resolve(step)
+    use_compilation_cache(config.compilation_cache)
+    learner = Learner(config)
+    like = jax.eval_shape(learner.init_actor, jax.random.key(0))
+    return Restored(learner, checkpoints.restore_actor(like, step), step)

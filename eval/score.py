@@ -1,0 +1,102 @@
+"""Scores: episodes in our own simulation or in Gymnasium's, and their statistics."""
+
+import dataclasses
+
+import gymnasium
+import jax
+import numpy as np
+import scipy.stats
+
+import envs
+from eval.restore import Restored
+from train.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Statistics of the returns of some episodes.
+
+    Attributes:
+      episodes: how many.
+      return_mean: mean return.
+      return_std: standard deviation of the returns.
+      return_iqm: mean of the middle half of the returns (arXiv 2108.13264).
+      return_iqm_low: lower end of its 95 % bootstrap confidence interval.
+      return_iqm_high: upper end.
+      length_mean: mean length (steps).
+      diverged: episodes whose physics blew up; the statistics leave them out.
+    """
+
+    episodes: int
+    return_mean: float
+    return_std: float
+    return_iqm: float
+    return_iqm_low: float
+    return_iqm_high: float
+    length_mean: float
+    diverged: int
+
+
+def play(restored: Restored, episodes: int, seed: int = 0) -> envs.Episodes:
+    """Episodes of the deterministic policy in our own simulation."""
+    learner = restored.learner
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    run = jax.jit(lambda actor: envs.run_episodes(learner.env, learner.policy(actor), key, episodes))
+    return jax.device_get(run(restored.actor))
+
+
+def play_in_gymnasium(restored: Restored, episodes: int, seed: int = 0) -> envs.Episodes:
+    """Episodes of the deterministic policy in Gymnasium's own environment, in C MuJoCo and float64.
+
+    Raises:
+      UserError: the task has no equal in Gymnasium.
+    """
+    learner = restored.learner
+    env = learner.env
+    if env.gymnasium_id is None:
+        raise UserError(f"{env.name} has no equal in Gymnasium.")
+    worlds = [gymnasium.make(env.gymnasium_id, **env.gymnasium_kwargs) for _ in range(episodes)]
+    control = jax.jit(lambda actor, obs: env.to_ctrl(learner.policy(actor)(obs)))
+    obs = np.stack([world.reset(seed=seed * episodes + i)[0] for i, world in enumerate(worlds)])
+    returns, lengths, alive = np.zeros(episodes), np.zeros(episodes, int), np.ones(episodes, bool)
+    while alive.any():
+        ctrl = np.asarray(control(restored.actor, obs.astype(np.float32)))
+        for i in np.flatnonzero(alive):
+            obs[i], reward, terminated, truncated, _ = worlds[i].step(ctrl[i])
+            returns[i] += reward
+            lengths[i] += 1
+            alive[i] = not (terminated or truncated)
+    return envs.Episodes(returns, lengths, ~np.isfinite(returns))
+
+
+def summarize(played: envs.Episodes) -> Score:
+    """The statistics of some episodes.
+
+    Raises:
+      UserError: every one of them blew up.
+    """
+    whole = ~np.asarray(played.diverged)
+    returns, lengths = np.asarray(played.returns)[whole], np.asarray(played.lengths)[whole]
+    if not len(returns):
+        raise UserError("The physics blew up in every episode: there is nothing to score.")
+    iqm = float(_iqm(returns))
+    low = high = iqm
+    if len(returns) > 1 and np.ptp(returns) > 0:
+        interval = scipy.stats.bootstrap(
+            (returns,), _iqm, method="percentile", n_resamples=2000, rng=np.random.default_rng(0)
+        )
+        low, high = map(float, interval.confidence_interval)
+    return Score(
+        episodes=len(returns),
+        return_mean=float(returns.mean()),
+        return_std=float(returns.std()),
+        return_iqm=iqm,
+        return_iqm_low=low,
+        return_iqm_high=high,
+        length_mean=float(lengths.mean()),
+        diverged=int((~whole).sum()),
+    )
+
+
+def _iqm(returns: np.ndarray, axis: int = -1) -> np.ndarray:
+    return scipy.stats.trim_mean(returns, 0.25, axis=axis)

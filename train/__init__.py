@@ -1,0 +1,1 @@
+"""Training: configs, presets, the loop, checkpoints and logs."""
