@@ -84,7 +84,12 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     for iterations, ls_iterations in sorted({*config.settings, REFERENCE}, reverse=True):
         solver = envs.SolverConfig(iterations=iterations, ls_iterations=ls_iterations)
         task = envs.make(name, physics="mjx", solver=solver)
-        row: dict[str, Any] = {"iterations": iterations, "ls_iterations": ls_iterations, "errors": {}, "to_reference": {}}
+        row: dict[str, Any] = {
+            "iterations": iterations,
+            "ls_iterations": ls_iterations,
+            "errors": {},
+            "to_reference": {},
+        }
         step, seconds = jax.jit(jax.vmap(task.step)), []
         for label, states in sets.items():
             after, took = _step(task, *states, step=step)
@@ -141,7 +146,9 @@ def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, t
 def table(name: str, measured: dict[str, Any]) -> str:
     """A Markdown table: the largest and the 99th percentile error over all states."""
     lines = [f"\n{name} ({measured['states']} states per set)", ""]
-    lines.append("| setting | qpos max / p99 | qvel max / p99 | obs max / p99 | reward max / p99 | qvel to 100/50 | env steps/s | ratio |")
+    lines.append(
+        "| setting | qpos max / p99 | qvel max / p99 | obs max / p99 | reward max / p99 | qvel to 100/50 | env steps/s | ratio |"
+    )
     lines.append("|---|---|---|---|---|---|---|---|")
 
     def cells(errors: dict[str, Any]) -> str:

@@ -38,9 +38,7 @@ def task(name: str) -> type[MujocoTask]:
     return TASKS[name]
 
 
-def make(
-    name: str, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()
-) -> MujocoTask:
+def make(name: str, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()) -> MujocoTask:
     """The task ``name`` with its constructor arguments (an instance of its ``Args``), on a physics engine (auto: native on
     CPU, mjx elsewhere).
 

@@ -36,11 +36,21 @@ class State:
 class Env(Protocol):
     """A task in one world: pure functions that run under ``jit``, ``vmap`` and ``scan``."""
 
-    name: str
-    obs_size: int
-    action_size: int
-    episode_length: int
-    """time limit in steps; `VectorEnv` and `run_episodes` apply it"""
+    @property
+    def name(self) -> str:
+        """Name on the command line."""
+
+    @property
+    def obs_size(self) -> int:
+        """Width of an observation."""
+
+    @property
+    def action_size(self) -> int:
+        """Width of an action."""
+
+    @property
+    def episode_length(self) -> int:
+        """Time limit in steps; `VectorEnv` and `run_episodes` apply it."""
 
     def reset(self, key: jax.Array) -> State:
         """A fresh start state."""

@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 
-import imageio.v2 as imageio
+import imageio.v3 as iio
 import jax
 import mujoco
 import numpy as np
@@ -103,13 +103,11 @@ def draw(restored: Restored, positions: np.ndarray, width: int, height: int) -> 
 
 def _write(out: pathlib.Path, frames: list[np.ndarray], fps: int) -> None:
     if out.suffix == ".png":
-        imageio.imwrite(out, frames[0])
+        iio.imwrite(out, frames[0])
     elif out.suffix == ".gif":
-        imageio.mimsave(out, frames, duration=1000 / fps, loop=0)
+        iio.imwrite(out, np.stack(frames), duration=1000 / fps, loop=0)
     else:
-        with imageio.get_writer(out, fps=fps, macro_block_size=1) as writer:
-            for frame in frames:
-                writer.append_data(frame)
+        iio.imwrite(out, np.stack(frames), fps=fps, macro_block_size=1)
 
 
 def main(args: list[str] | None = None) -> int:

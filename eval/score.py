@@ -4,6 +4,7 @@ import dataclasses
 
 import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 
@@ -66,7 +67,7 @@ def play_in_gymnasium(restored: Restored, episodes: int, seed: int = 0) -> envs.
             returns[i] += reward
             lengths[i] += 1
             alive[i] = not (terminated or truncated)
-    return envs.Episodes(returns, lengths, ~np.isfinite(returns))
+    return envs.Episodes(*map(jnp.asarray, (returns, lengths, ~np.isfinite(returns))))
 
 
 def summarize(played: envs.Episodes) -> Score:

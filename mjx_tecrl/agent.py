@@ -17,7 +17,7 @@ class Agent(NamedTuple):
     Attributes:
       init: ``key -> state``.
       act: ``(state, obs [batch, obs_size], key, mode) -> action [batch, action_size]`` in [-1, 1]; ``mode`` is "sample" or
-        "deterministic" (the key is then not used).
+        "deterministic" (the key is then not used and may be None).
       init_exploration: ``(key, num_envs) -> exploration state``.
       explore: ``(exploration state, action, starts_episode, key) -> (action, exploration state)``, applied to samples while
         experience is collected.
@@ -28,7 +28,7 @@ class Agent(NamedTuple):
     """
 
     init: Callable[[jax.Array], AgentState]
-    act: Callable[[AgentState, jax.Array, jax.Array, str], jax.Array]
+    act: Callable[[AgentState, jax.Array, jax.Array | None, str], jax.Array]
     init_exploration: Callable[[jax.Array, int], Any]
     explore: Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
     update: Callable[[AgentState, Batch, jax.Array], tuple[AgentState, Metrics]]

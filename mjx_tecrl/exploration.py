@@ -40,9 +40,7 @@ def per_world_noise(min_std: float, max_std: float) -> Exploration:
     def draw(key: jax.Array, num_envs: int) -> jax.Array:
         return jax.random.uniform(key, (num_envs,), minval=min_std, maxval=max_std)
 
-    def apply(
-        std: jax.Array, action: jax.Array, starts_episode: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def apply(std: jax.Array, action: jax.Array, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         key_std, key_noise = jax.random.split(key)
         noisy = action + std[:, None] * jax.random.normal(key_noise, action.shape)
         return jnp.clip(noisy, -1, 1), jnp.where(starts_episode, draw(key_std, len(std)), std)

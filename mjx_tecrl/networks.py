@@ -45,6 +45,12 @@ class MLP(nn.Module):
         return nn.Dense(self.output, kernel_init=nn.initializers.normal(self.output_std))(x)
 
 
+def apply(network: nn.Module, params: Params, *inputs: jax.Array) -> jax.Array:
+    """The network's output; ``network.apply`` for networks with parameters only."""
+    output: jax.Array = network.apply(params, *inputs)  # type: ignore[assignment]
+    return output
+
+
 def init_ensemble(network: nn.Module, members: int, key: jax.Array, *inputs: jax.Array) -> Params:
     """Independent parameters of ``members`` copies of ``network``, stacked along a leading axis."""
     return jax.vmap(lambda k: network.init(k, *inputs))(jax.random.split(key, members))
@@ -52,4 +58,4 @@ def init_ensemble(network: nn.Module, members: int, key: jax.Array, *inputs: jax
 
 def apply_ensemble(network: nn.Module, params: Params, *inputs: Any) -> jax.Array:
     """All members on the same inputs: ``[members, ...]``, one batched product per layer."""
-    return jax.vmap(network.apply, in_axes=(0,) + (None,) * len(inputs))(params, *inputs)
+    return jax.vmap(lambda p: apply(network, p, *inputs))(params)

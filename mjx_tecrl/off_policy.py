@@ -118,8 +118,8 @@ def compose(
             updates=jnp.zeros((), jnp.int32),
         )
 
-    def act(state: OffPolicyState, obs: jax.Array, key: jax.Array, mode: str) -> jax.Array:
-        if mode == "deterministic":
+    def act(state: OffPolicyState, obs: jax.Array, key: jax.Array | None, mode: str) -> jax.Array:
+        if key is None or mode == "deterministic":
             return policy.mode(state.params.policy, obs)
         return policy.sample(state.params.policy, obs, key).action
 

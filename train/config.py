@@ -72,10 +72,19 @@ class Config:
         Raises:
           UserError: a value that cannot be; one sentence.
         """
-        positive = (
-            "total_steps num_envs updates_per_step batch_size replay_size learning_starts log_steps eval_steps "
-            "checkpoint_steps eval_episodes keep_checkpoints"
-        ).split()
+        positive = [
+            "total_steps",
+            "num_envs",
+            "updates_per_step",
+            "batch_size",
+            "replay_size",
+            "learning_starts",
+            "log_steps",
+            "eval_steps",
+            "checkpoint_steps",
+            "eval_episodes",
+            "keep_checkpoints",
+        ]
         for name in positive:
             if getattr(self, name) < 1:
                 raise UserError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}.")

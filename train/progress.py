@@ -23,7 +23,12 @@ class ProgressDisplay:
         self._start = env_steps
         self._bar = None
         if console.is_terminal:
-            columns = (BarColumn(bar_width=24), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+            columns = (
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+            )
             self._bar = Progress(*columns, console=console)
             self._task = self._bar.add_task("compiling", total=total_steps, completed=env_steps)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.physics import Derived, PhysicsState
-from envs.tasks.mujoco_task import MujocoTask, TaskArgs, within
+from envs.tasks.mujoco_task import MujocoTask, TaskArgs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,7 +70,7 @@ class MujocoTask:
     Args: ClassVar[type[TaskArgs]]
 
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
-        self.args = self.Args() if args is None else args
+        self.args: Any = self.Args() if args is None else args
         model = _load(_model_path(self.xml))
         iterations, ls_iterations = self.mjx_iterations
         solver = dataclasses.replace(

@@ -24,12 +24,16 @@ def project(probs: jax.Array, positions: jax.Array, atoms: jax.Array) -> jax.Arr
     Returns:
       ``[batch, n]`` mass on the atoms, with the same total.
     """
-    spacing = atoms[1] - atoms[0]
-    # The triangular kernel gives weight 1 to an atom that is hit exactly, and 0 to its neighbours: the mass moves once.
-    clipped = jnp.clip(positions, atoms[0], atoms[-1])
-    distance = jnp.abs(clipped[:, None, :] - atoms[None, :, None]) / spacing
-    # Multiply and sum rather than a matrix product: XLA fuses it, and no [batch, n, n] array is ever stored.
-    return (jnp.clip(1 - distance, 0, 1) * probs[:, None, :]).sum(-1)
+    last = len(atoms) - 1
+    index = jnp.clip((positions - atoms[0]) / (atoms[-1] - atoms[0]) * last, 0, last)
+    # An atom that is hit exactly gets all the mass, once: its upper neighbour's share is then 0.
+    lower = jnp.minimum(jnp.floor(index), last - 1).astype(jnp.int32)
+    upper_share = index - lower
+
+    def deal(probs: jax.Array, lower: jax.Array, upper_share: jax.Array) -> jax.Array:
+        return jnp.zeros_like(atoms).at[lower].add(probs * (1 - upper_share)).at[lower + 1].add(probs * upper_share)
+
+    return jax.vmap(deal)(probs, lower, upper_share)
 
 
 def categorical_critic(

@@ -87,9 +87,7 @@ def gaussian_critic(
         next_mean, next_std = predict(target_params, batch.next_obs, next_action)
         z = jnp.clip(jax.random.normal(key, next_mean.shape), -3, 3)
         lowest = jnp.argmin(next_mean, axis=0, keepdims=True)
-        next_mean, next_sample = (
-            jnp.take_along_axis(x, lowest, axis=0)[0] for x in (next_mean, next_mean + next_std * z)
-        )
+        next_mean, next_sample = (jnp.take_along_axis(x, lowest, axis=0)[0] for x in (next_mean, next_mean + next_std * z))
         mean_target = batch.reward + batch.discount * (next_mean + next_bonus)
         sample_target = batch.reward + batch.discount * (next_sample + next_bonus)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mjx_tecrl.entropy.base import EntropyRule
-from mjx_tecrl.networks import MLP
+from mjx_tecrl.networks import MLP, apply
 from mjx_tecrl.policies import Sample
 from mjx_tecrl.types import Batch, Metrics, Params, Spec
 
@@ -36,7 +36,7 @@ def trajectory_entropy(
     budget = -rho * spec.action_size / (1 - discount)
 
     def predict(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        return network.apply(params, jnp.concatenate([obs, action], -1))[..., 0]
+        return apply(network, params, jnp.concatenate([obs, action], -1))[..., 0]
 
     def init_critic(key: jax.Array) -> Params:
         return network.init(key, jnp.zeros((1, spec.obs_size + spec.action_size)))
@@ -52,9 +52,7 @@ def trajectory_entropy(
         """(TECRL Eq. 14, negated: a cost to descend)."""
         return jnp.exp(log_alpha) * (sample.log_prob - predict(params, obs, sample.action))
 
-    def temperature_loss(
-        log_alpha: jax.Array, params: Params, batch: Batch, sample: Sample
-    ) -> tuple[jax.Array, Metrics]:
+    def temperature_loss(log_alpha: jax.Array, params: Params, batch: Batch, sample: Sample) -> tuple[jax.Array, Metrics]:
         """(TECRL Eq. 15 as a loss to descend: the printed objective is the dual's, to be maximised)."""
         entropy_to_go = predict(params, batch.obs, sample.action)
         trajectory = jax.lax.stop_gradient(batch.mean(-sample.log_prob + entropy_to_go))

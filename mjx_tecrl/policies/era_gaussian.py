@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from mjx_tecrl import truncated_gaussian
 from mjx_tecrl.era import check_era, era_log_std
-from mjx_tecrl.networks import MLP
+from mjx_tecrl.networks import MLP, apply
 from mjx_tecrl.policies.base import Policy, Sample
 from mjx_tecrl.truncated_gaussian import EDGE
 from mjx_tecrl.types import Params, Spec
@@ -36,7 +36,7 @@ def era_gaussian(
     network = MLP(hidden, 2 * spec.action_size, activation, output_std=output_std)
 
     def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        raw_loc, raw_std = jnp.split(network.apply(params, obs), 2, axis=-1)
+        raw_loc, raw_std = jnp.split(apply(network, params, obs), 2, axis=-1)
         loc = jnp.clip(jnp.tanh(raw_loc), -1 + EDGE, 1 - EDGE)
         return loc, jnp.exp(era_log_std(raw_std, entropy_per_dim, log_std_range))
 

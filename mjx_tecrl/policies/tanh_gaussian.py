@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from mjx_tecrl.networks import MLP
+from mjx_tecrl.networks import MLP, apply
 from mjx_tecrl.policies.base import Policy, Sample
 from mjx_tecrl.types import Params, Spec
 
@@ -30,7 +30,7 @@ def tanh_gaussian(
     network = MLP(hidden, 2 * spec.action_size, activation)
 
     def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        mean, log_std = jnp.split(network.apply(params, obs), 2, axis=-1)
+        mean, log_std = jnp.split(apply(network, params, obs), 2, axis=-1)
         return mean, jnp.clip(log_std, *log_std_range)
 
     def init(key: jax.Array) -> Params:

@@ -9,7 +9,9 @@ import pytest
 import envs
 from envs.physics import NativePhysics, Physics, SolverConfig, make_physics, resolve_engine
 
-MODEL = "<mujoco><worldbody><body><joint type='hinge' axis='0 1 0'/><geom size='.1' pos='1 0 0'/></body></worldbody></mujoco>"
+MODEL = (
+    "<mujoco><worldbody><body><joint type='hinge' axis='0 1 0'/><geom size='.1' pos='1 0 0'/></body></worldbody></mujoco>"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,179 @@
+"""Every task against Gymnasium itself: the same states, the same actions, the same outcome.
+
+States are drawn from random and energetic behaviour and from after falls. Gymnasium carries float64 from step to step and
+we carry float32, so the first step differs by the rounding of what is returned, and later ones by what the dynamics make
+of the rounding of the state.
+"""
+
+import dataclasses
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import envs
+
+STEPS = 3
+EPS = float(np.finfo(np.float32).eps)
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in envs.TASKS} | {
+    "half_cheetah with x": ("half_cheetah", {"exclude_current_positions_from_observation": False}),
+    "half_cheetah weights": ("half_cheetah", {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.7}),
+    "hopper with x": ("hopper", {"exclude_current_positions_from_observation": False}),
+    "hopper weights": ("hopper", {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.7, "healthy_reward": 3.0}),
+    "hopper that never ends": ("hopper", {"terminate_when_unhealthy": False}),
+    "hopper, other z": ("hopper", {"healthy_z_range": (0.3, 1.24)}),
+    "hopper, other angle": ("hopper", {"healthy_angle_range": (-1.0, 0.02)}),
+    "hopper, other state": ("hopper", {"healthy_state_range": (-3.0, 2.0), "healthy_angle_range": (-9.0, 9.0)}),
+    "humanoid with xy": ("humanoid", {"exclude_current_positions_from_observation": False}),
+    "humanoid weights": ("humanoid", {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.7, "healthy_reward": 3.0}),
+    "humanoid that never ends": ("humanoid", {"terminate_when_unhealthy": False}),
+    "humanoid, other z": ("humanoid", {"healthy_z_range": (0.3, 1.3)}),
+    "humanoid without cinert": ("humanoid", {"include_cinert_in_observation": False}),
+    "humanoid without cvel": ("humanoid", {"include_cvel_in_observation": False}),
+    "humanoid without qfrc": ("humanoid", {"include_qfrc_actuator_in_observation": False}),
+    "humanoid, positions and velocities only": (
+        "humanoid",
+        {
+            "include_cinert_in_observation": False,
+            "include_cvel_in_observation": False,
+            "include_qfrc_actuator_in_observation": False,
+        },
+    ),
+    "inverted_double_pendulum reward": ("inverted_double_pendulum", {"healthy_reward": 3.0}),
+}
+
+
+def make(variant: str) -> envs.MujocoTask:
+    name, kwargs = VARIANTS[variant]
+    return envs.make(name, envs.task(name).Args(**kwargs), physics="native")
+
+
+def start(task: envs.MujocoTask, qpos: jax.Array, qvel: jax.Array) -> envs.State:
+    """The state after a reset that chose these positions and velocities."""
+    physics, derived = task.physics.init(qpos, qvel)
+    return dataclasses.replace(
+        jax.eval_shape(task.reset, jax.random.key(0)),
+        physics=physics,
+        obs=task.observe(physics, derived),
+        info={"position": task.position(physics, derived)},
+    )
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) -> None:
+    task = make(variant)
+    drawn, action = states(task.name)
+    n = len(action)
+    assert n >= 200
+    actions = np.stack([np.roll(action, shift, axis=0) for shift in range(STEPS)])  # [steps, n, action_size]
+
+    def rollout(qpos: jax.Array, qvel: jax.Array, actions: jax.Array) -> tuple[jax.Array, Any]:
+        first = start(task, qpos, qvel)
+
+        def step(carry: tuple[Any, Any], action: jax.Array) -> tuple[tuple[Any, Any], envs.State]:
+            state = dataclasses.replace(first, physics=carry[0], info=carry[1])
+            state = task.step(state, action)
+            return (state.physics, state.info), state
+
+        return first.obs, jax.lax.scan(step, (first.physics, first.info), actions)[1]
+
+    qpos, qvel = drawn.physics.qpos, drawn.physics.qvel
+    first_obs, ours = jax.device_get(jax.jit(jax.vmap(rollout, in_axes=(0, 0, 1)))(qpos, qvel, actions))
+
+    reference = gymnasium_task(task)
+    healthy = np.zeros(2, int)
+    for world in range(n):
+        np.testing.assert_allclose(first_obs[world], reference.start(qpos[world], qvel[world]), rtol=1e-6, atol=1e-6)
+        for t in range(STEPS):
+            obs, reward, terminated, info = reference.step(actions[t, world])
+            got = jax.tree.map(lambda x, w=world, t=t: x[w, t], ours)
+            # What the dynamics may have made of the float32 state: nothing yet after the first step.
+            rtol, atol = TOLERANCE[t]
+            np.testing.assert_allclose(got.obs, obs, rtol=rtol, atol=atol * np.abs(obs).max())
+            # A velocity is a difference of float32 positions.
+            moved = 4 * EPS * (1 + np.abs(got.info["position"]).max()) / task.dt
+            scale = getattr(task.args, "forward_reward_weight", 1.0)
+            speed = atol * np.abs(qvel[world]).max()
+            np.testing.assert_allclose(got.reward, reward, rtol=rtol, atol=scale * (moved + speed))
+            assert got.metrics.keys() == {name for name in info if name.startswith("reward") or "penalty" in name}
+            for name, value in got.metrics.items():
+                tolerance = scale * (moved + speed) if name == "reward_forward" else speed
+                np.testing.assert_allclose(value, info[name], rtol=rtol, atol=tolerance + 1e-6, err_msg=name)
+            assert got.terminated == terminated
+            healthy[int(terminated)] += 1
+    if getattr(task.args, "terminate_when_unhealthy", task.name != "half_cheetah"):
+        assert (healthy > 30).all()  # both sides of the threshold were met
+
+
+TOLERANCE = [(1e-5, 1e-7), (1e-4, 1e-5), (1e-3, 1e-4)]
+"""Relative, and absolute in units of the largest coordinate, after one, two and three steps."""
+
+
+@pytest.mark.parametrize("name", list(envs.TASKS))
+def test_sizes_and_times_equal_gymnasiums(name: str, gymnasium_task: Any) -> None:
+    task = make(name)
+    reference = gymnasium_task(task).env
+    assert task.obs_size == reference.observation_space.shape[0]
+    assert task.action_size == reference.action_space.shape[0]
+    assert task.dt == pytest.approx(reference.dt)
+    assert task.episode_length == gymnasium.spec(task.gymnasium_id).max_episode_steps
+
+
+@pytest.mark.parametrize("name", list(envs.TASKS))
+def test_models_equal_gymnasiums(name: str, gymnasium_task: Any) -> None:
+    """Ours is loaded in another way (`settotalmass` of half-cheetah) and has to be the same to the last bit."""
+    task = make(name)
+    ours, theirs = task.physics.model, gymnasium_task(task).env.model
+    for field in dir(theirs):
+        value = getattr(theirs, field)
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(ours, field), value, err_msg=field)
+    for field in ("timestep", "integrator", "solver", "iterations", "ls_iterations", "tolerance", "gravity", "cone"):
+        np.testing.assert_array_equal(getattr(ours.opt, field), getattr(theirs.opt, field), err_msg=field)
+
+
+@pytest.mark.parametrize("name", list(envs.TASKS))
+@pytest.mark.parametrize("scale", [None, 0.3])
+def test_start_states_are_distributed_as_gymnasiums(name: str, scale: float | None, gymnasium_task: Any) -> None:
+    kwargs = {} if scale is None else {"reset_noise_scale": scale}
+    task = envs.make(name, envs.task(name).Args(**kwargs), physics="native")
+    n = 300
+    drawn = jax.vmap(task.reset)(jax.random.split(jax.random.key(0), n)).physics
+    reference = gymnasium_task(task).env
+    theirs = {"qpos": [], "qvel": []}
+    for seed in range(n):
+        reference.reset(seed=seed)
+        theirs["qpos"].append(reference.data.qpos - reference.init_qpos)
+        theirs["qvel"].append(reference.data.qvel.copy())
+    ours = {"qpos": drawn.qpos - reference.init_qpos, "qvel": drawn.qvel}
+    for field, value in ours.items():
+        # 3e-6: a family of 20 such tests passes by chance in all but one of ten thousand seeds, and the seed is fixed.
+        assert stats.ks_2samp(np.ravel(value), np.ravel(theirs[field])).pvalue > 3e-6
+        assert len(np.unique(value[:, 0])) > n * 0.95
+        correlation = np.corrcoef(np.asarray(value).T)
+        assert np.abs(correlation - np.eye(len(correlation))).max() < 0.35  # coordinates are drawn independently
+
+
+@pytest.mark.parametrize("name", list(envs.TASKS))
+def test_a_reset_ends_nothing_and_rewards_nothing(name: str) -> None:
+    state = make(name).reset(jax.random.key(0))
+    assert state.reward == 0
+    assert not state.terminated
+    assert not state.truncated
+    assert all(value == 0 for value in state.metrics.values())
+    assert state.physics.time == 0
+
+
+@pytest.mark.parametrize("name", list(envs.TASKS))
+def test_a_state_keeps_its_structure_and_types(name: str) -> None:
+    """Or ``scan`` would refuse it, and a second compilation would follow the first."""
+    task = make(name)
+    first = jax.eval_shape(task.reset, jax.random.key(0))
+    second = jax.eval_shape(task.step, first, jnp.zeros(task.action_size))
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    assert jax.tree.leaves(first) == jax.tree.leaves(second)

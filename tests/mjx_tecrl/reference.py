@@ -1,0 +1,61 @@
+"""Plain numpy, float64: what the tests compare the library with. Nothing here calls the library."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.special import erf
+
+
+def f64(x: Any) -> np.ndarray:
+    """``x`` as a float64 array."""
+    return np.asarray(x, np.float64)
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """The exact GELU."""
+    return 0.5 * x * (1 + erf(x / np.sqrt(2)))
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """The rectifier."""
+    return np.maximum(x, 0)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """log(1 + exp(x))."""
+    return np.logaddexp(0, x)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The derivative of softplus."""
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def mlp(params: Any, x: Any, activation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Last hidden features and output of a multilayer perceptron."""
+    layers = params["params"]
+    x = f64(x)
+    for i in range(len(layers) - 1):
+        x = activation(x @ f64(layers[f"Dense_{i}"]["kernel"]) + f64(layers[f"Dense_{i}"]["bias"]))
+    last = layers[f"Dense_{len(layers) - 1}"]
+    return x, x @ f64(last["kernel"]) + f64(last["bias"])
+
+
+def ensemble(params: Any, x: Any, activation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """`mlp` of every member of stacked parameters, along a leading axis."""
+    members = len(jax.tree.leaves(params)[0])
+    outputs = [mlp(jax.tree.map(lambda leaf, i=i: leaf[i], params), x, activation) for i in range(members)]
+    return np.stack([features for features, _ in outputs]), np.stack([output for _, output in outputs])
+
+
+def last_layer(params: Any) -> Any:
+    """Kernel and bias of the output layer, or their gradients."""
+    layers = params["params"]
+    return layers[f"Dense_{len(layers) - 1}"]

@@ -1,0 +1,33 @@
+"""Tiny runs for the tests of training and evaluation."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from train.config import Config
+from train.presets import preset
+
+CHUNK_STEPS = 80
+"""environment steps per logging interval of `tiny_config`"""
+
+
+def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **values: Any) -> Config:
+    """A run of seconds: 4 worlds, small networks, everything happens at least once."""
+    config = preset("quick", "inverted_pendulum", agent)
+    narrow = {"hidden": (16,)} if agent == "dsac_e" else {"policy_hidden": (16,), "critic_hidden": (16,)}
+    defaults = {
+        "agent_args": dataclasses.replace(config.agent_args, **narrow),
+        "total_steps": 4 * CHUNK_STEPS,
+        "num_envs": 4,
+        "batch_size": 8,
+        "replay_size": 400,
+        "learning_starts": 40,
+        "log_steps": CHUNK_STEPS,
+        "eval_steps": 2 * CHUNK_STEPS,
+        "checkpoint_steps": 2 * CHUNK_STEPS,
+        "eval_episodes": 3,
+        "physics": "native",
+        "compilation_cache": None,
+        "run_dir": None if run_dir is None else str(run_dir),
+    }
+    return dataclasses.replace(config, **(defaults | values))

@@ -1,0 +1,89 @@
+"""The config: what it refuses, and its file."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from tests.runs import tiny_config
+from train.config import load_config
+from train.errors import UserError
+from train.presets import preset
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"num_envs": 0}, "--num-envs must be at least 1, not 0"),
+        ({"total_steps": -5}, "--total-steps must be at least 1"),
+        ({"batch_size": 41}, "--batch-size 41 is larger than the first fill"),
+        ({"learning_starts": 400}, "must be smaller than --replay-size"),
+        ({"num_envs": 300}, "must hold at least 2 steps of each of the 300 worlds"),
+        ({"physics": "bullet"}, "unknown physics engine 'bullet'"),
+    ],
+)
+def test_validate_refuses_what_cannot_be(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        tiny_config(**values).validate()
+
+
+def test_auto_physics_is_resolved() -> None:
+    assert tiny_config(physics="auto").validate().physics in ("native", "mjx")
+
+
+@pytest.mark.parametrize("env", ["hopper", "humanoid"])  # their ranges hold infinities, which JSON lacks
+@pytest.mark.parametrize("agent", ["dsac_e", "fast_sac_era"])
+def test_file_gives_back_the_same_config(tmp_path: pathlib.Path, env: str, agent: str) -> None:
+    config = preset("paper", env, agent)
+    config.save(tmp_path)
+    json.loads((tmp_path / "config.json").read_text(), parse_constant=pytest.fail)  # strict JSON: no bare Infinity
+    assert load_config(tmp_path) == config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("num_envs",), "many", "num_envs"),
+        (("agent",), "dsac_f", "did you mean dsac_e"),
+        (("env_args", "reset_noise_scale"), -1.0, "must not be negative"),
+        (("agent_args", "momentum"), 1.0, "unknown field 'momentum'"),
+        (("color",), "red", "unknown field 'color'"),
+    ],
+)
+def test_load_names_the_field_that_does_not_fit(
+    tmp_path: pathlib.Path, path: tuple[str, ...], value: Any, sentence: str
+) -> None:
+    tiny_config().save(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    inner = values
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=sentence):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"env": "hopper"}'])
+def test_load_refuses_what_is_no_config(tmp_path: pathlib.Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError):
+        load_config(tmp_path)
+
+
+def test_load_lacks_a_field(tmp_path: pathlib.Path) -> None:
+    tiny_config().save(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    del values["total_steps"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="total_steps"):
+        load_config(tmp_path)
+
+
+def test_every_field_is_explained() -> None:
+    source = pathlib.Path(__import__("train.config").config.__file__).read_text()
+    for field in dataclasses.fields(type(tiny_config())):
+        after = source.split(f"    {field.name}: ", 1)[1].splitlines()[1]
+        assert after.strip().startswith('"""') or field.name in ("env_args", "agent_args", "solver"), field.name

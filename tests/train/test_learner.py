@@ -1,0 +1,148 @@
+"""The training program: one compilation, one row per world and step, nothing non-finite anywhere."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from tests.runs import tiny_config
+from train.errors import UserError
+from train.learner import Learner
+from train.loop import _updates_until
+from train.state import TrainState
+
+AGENTS = ("dsac_e", "fast_sac_era")
+
+
+def start(learner: Learner) -> TrainState:
+    return learner.init(learner.draw_pool(jnp.asarray(0, jnp.int32)))
+
+
+def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
+    state, metrics = learner.train_chunk(state, learner.draw_pool(jnp.asarray(number, jnp.int32)))
+    return state, jax.device_get(metrics)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_no_retracing_after_the_first_chunk(agent: str) -> None:
+    learner = Learner(tiny_config(agent=agent))
+    state = start(learner)
+    for number in range(1, 4):
+        state, _ = chunk(learner, state, number)
+    assert learner.train_chunk._cache_size() == 1
+    assert learner.draw_pool._cache_size() == 1
+
+
+def test_state_is_donated() -> None:
+    learner = Learner(tiny_config())
+    state = start(learner)
+    chunk(learner, state, 1)
+    assert state.replay.rows.obs.is_deleted()
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_updates_begin_with_the_first_fill(agent: str) -> None:
+    learner = Learner(tiny_config(agent=agent, learning_starts=42, updates_per_step=3))
+    state, _ = chunk(learner, start(learner), 1)
+    # 42 transitions of 4 worlds are there after 11 of 20 iterations.
+    assert int(state.actor.agent.updates) == 3 * 10 == _updates_until(learner.config, 20)
+
+
+def test_replay_holds_what_happened() -> None:
+    learner = Learner(tiny_config())
+    state = start(learner)
+    first = np.asarray(state.envs.worlds.obs)
+    state, metrics = chunk(learner, state, 1)
+    rows = jax.device_get(state.replay.rows)
+    assert int(state.replay.size) == learner.chunk_iterations == 20
+    np.testing.assert_array_equal(rows.obs[0], first)
+    np.testing.assert_array_equal(rows.valid[1:20], ~rows.done[0:19])
+    assert metrics["train/episodes"] == rows.done.sum()
+    # Every step of an inverted pendulum but the last of an episode rewards 1.
+    np.testing.assert_array_equal(rows.reward[:20], rows.valid[:20] & ~rows.terminated[:20])
+
+
+def test_normalizer_sees_every_observation_once() -> None:
+    learner = Learner(tiny_config(agent="fast_sac_era"))
+    state, _ = chunk(learner, start(learner), 1)
+    obs = np.asarray(state.replay.rows.obs[:20]).reshape(-1, 4)
+    normalizer = state.actor.normalizer
+    assert int(normalizer.count) == 80
+    np.testing.assert_allclose(normalizer.mean, obs.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.sqrt(normalizer.squares / 80), obs.std(0), rtol=1e-4)
+
+
+def test_evaluation_leaves_training_alone() -> None:
+    """Same seed with and without evaluations in between: the same run."""
+    learner = Learner(tiny_config())
+    plain, evaluated = start(learner), start(learner)
+    for number in (1, 2):
+        plain, _ = chunk(learner, plain, number)
+        evaluated, _ = chunk(learner, evaluated, number)
+        first = learner.evaluate(evaluated.actor, jnp.asarray(number, jnp.int32))
+        again = learner.evaluate(evaluated.actor, jnp.asarray(number, jnp.int32))
+        np.testing.assert_array_equal(first.returns, again.returns)
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), plain.actor.agent.params, evaluated.actor.agent.params)
+    assert all(jax.tree.leaves(same))
+
+
+def test_seed_decides_everything() -> None:
+    params = []
+    for seed in (0, 0, 1):
+        learner = Learner(tiny_config(seed=seed))
+        state, _ = chunk(learner, start(learner), 1)
+        params.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.actor.agent.params)]))
+    np.testing.assert_array_equal(params[0], params[1])
+    assert not np.array_equal(params[0], params[2])
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("where", ["qpos", "obs", "reward"])
+def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str, value: float, where: str) -> None:
+    """A world that goes bad now and then leaves no trace in replay, normaliser, parameters or metrics."""
+    learner = Learner(tiny_config(agent=agent))
+    healthy = learner.env.step
+
+    def step(state: envs.State, action: jax.Array) -> envs.State:
+        new = healthy(state, action)
+        bad = (action[0] > 0.5) | (action[0] < -0.9)
+
+        def poison(x: jax.Array) -> jax.Array:
+            return jnp.where(bad, value, x)
+
+        if where == "qpos":
+            physics = dataclasses.replace(new.physics, qpos=poison(new.physics.qpos))
+            return dataclasses.replace(new, physics=physics)
+        if where == "obs" and abs(value) == 1e30:
+            return new  # a finite observation is the task's own affair
+        if where == "reward" and abs(value) == 1e30:
+            return new
+        return dataclasses.replace(new, **{where: poison(getattr(new, where))})
+
+    monkeypatch.setattr(learner.env, "step", step)
+    state = start(learner)
+    diverged = 0
+    for number in (1, 2):
+        state, metrics = chunk(learner, state, number)
+        diverged += int(metrics["safety/diverged"])
+        assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/")))
+    if where == "qpos" or (not np.isfinite(value) and abs(value) != 1e30):
+        assert diverged > 0
+        assert int(state.envs.blow_ups.count) > 0
+    rows = jax.device_get(state.replay.rows)
+    for tree in (rows, state.actor, state.envs):
+        for leaf in jax.tree.leaves(tree):
+            if jnp.issubdtype(leaf.dtype, jnp.floating):
+                assert np.isfinite(leaf).all()
+
+
+def test_refused_arguments_are_one_sentence() -> None:
+    config = tiny_config(agent="fast_sac_era")
+    args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))
+    with pytest.raises(UserError, match="value_range must be an increasing pair"):
+        Learner(dataclasses.replace(config, agent_args=args))

@@ -1,0 +1,142 @@
+"""The command line: every flag explained, every mistake one sentence and exit code 2, Ctrl-C leaves a checkpoint."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from train.checkpoint import Checkpoints
+from train.run import INTERRUPTED, main, parse
+
+TINY = [
+    "--env",
+    "inverted_pendulum",
+    "--preset",
+    "quick",
+    "--physics",
+    "native",
+    "--num-envs",
+    "4",
+    "--batch-size",
+    "8",
+    "--replay-size",
+    "400",
+    "--learning-starts",
+    "40",
+    "--log-steps",
+    "80",
+    "--eval-steps",
+    "160",
+    "--checkpoint-steps",
+    "160",
+    "--total-steps",
+    "320",
+    "--eval-episodes",
+    "3",
+    "--agent.hidden",
+    "16",
+    "--compilation-cache",
+    "None",
+]
+
+
+def test_the_documented_command_is_understood() -> None:
+    resume, config = parse(["--env", "humanoid", "--num-envs", "4096"])
+    assert (resume, config.env, config.num_envs, config.agent) == (False, "humanoid", 4096, "dsac_e")
+    _, config = parse(
+        ["--env=hopper", "--agent=fast_sac_era", "--env.reset-noise-scale", "0.1", "--physics.iterations", "3"]
+    )
+    assert (config.agent, config.env_args.reset_noise_scale, config.solver.iterations) == ("fast_sac_era", 0.1, 3)
+
+
+def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--env", "hopper", "--help"])
+    assert stop.value.code == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for flag in [
+        "--env",
+        "--agent",
+        "--preset",
+        "--seed",
+        "--total-steps",
+        "--physics",
+        "--run-dir",
+        "--resume",
+        "--env.reset-noise-scale",
+    ]:
+        assert flag + " " in text
+    for flag in ["--agent.rho", "--physics.iterations", "--num-envs", "--batch-size"]:
+        assert flag + " " in text
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--env", "humanid"], "unknown env 'humanid'; did you mean humanoid"),
+        (["--agent", "dsace"], "unknown agent 'dsace'; did you mean dsac_e"),
+        (["--preset", "fast"], "unknown preset 'fast'"),
+        (["--physics", "bullet"], "unknown physics engine 'bullet'"),
+        (["--num-envs", "0"], "--num-envs must be at least 1, not 0"),
+        (["--batch-size", "100000"], "--batch-size 100000 is larger than the first fill of the replay"),
+        (["--replay-size", "1000000000000"], "lower it to"),
+        (["--env.reset-noise-scale", "-1"], "env.reset_noise_scale must not be negative"),
+        (["--agent.tau", "2"], "tau must be in"),
+        (["--physics.iterations", "0"], "physics.iterations must be at least 1"),
+        (["--resume"], "--resume needs --run-dir"),
+        (["--resume", "--run-dir", "{tmp}/empty"], "is not a run directory"),
+        (["--run-dir", "/proc/run"], "cannot be written"),
+    ],
+)
+def test_wrong_input_is_one_sentence(
+    args: list[str], sentence: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [arg.format(tmp=tmp_path) for arg in args]
+    try:
+        code = main(args)
+    except SystemExit as stop:  # tyro's own refusals
+        code = stop.code  # type: ignore[assignment]
+    assert code == 2
+    error = capsys.readouterr().err
+    assert sentence in re.sub(r"[\s│]+", " ", error)
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("args", [["--nonsense"], ["--num-envs", "many"], ["--env.gravity", "1"]])
+def test_wrong_flags_exit_with_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: pathlib.Path, number: int) -> None:
+    run_dir = tmp_path / "run"
+    args = [*TINY, "--total-steps", "80000000", "--run-dir", str(run_dir)]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train.run", *args], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    metrics = run_dir / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while not (metrics.exists() and metrics.read_text().count("\n") > 2):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert f"python -m train.run --run-dir {run_dir} --resume" in re.sub(r"\s+", " ", output)
+    [*_, step] = Checkpoints(run_dir).steps
+    assert f"Interrupted at {step} steps" in output
+
+    # Typed as printed (with an end), it goes on from there.
+    code = main(["--run-dir", str(run_dir), "--resume", "--total-steps", str(step + 160)])
+    assert code == 0
+    assert Checkpoints(run_dir).steps[-1] == step + 160
