@@ -89,7 +89,7 @@ def draw(restored: Restored, positions: np.ndarray, width: int, height: int) -> 
     except Exception as error:  # whatever the GL driver meets
         raise UserError(
             f"No picture can be drawn here: {type(error).__name__} from OpenGL ({os.environ.get('MUJOCO_GL', 'default')}). "
-            "Without a GPU install Mesa (Debian: libegl1 libgl1-mesa-dri), or try MUJOCO_GL=osmesa (libosmesa6)."
+            "Without a GPU install Mesa (Debian: libegl1 libopengl0 libgl1-mesa-dri)."
         ) from error
     frames = []
     with renderer:

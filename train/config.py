@@ -25,7 +25,7 @@ class Config:
     agent: str
     """the agent: dsac_e or fast_sac_era"""
     preset: str
-    """where the other values come from: paper, quick (CPU, minutes), parallel (thousands of worlds), or auto (quick on CPU)"""
+    """where the other values come from: paper, quick (CPU), parallel (thousands of worlds), or auto (quick on CPU)"""
     env_args: Annotated[Any, tyro.conf.arg(name="env")]
     agent_args: Annotated[Any, tyro.conf.arg(name="agent")]
     total_steps: int

@@ -104,6 +104,7 @@ def _run(
     last_chunk = -(-config.total_steps // chunk_steps)
     logs = Logs(run_dir, env_steps, dataclasses.asdict(config) if config.wandb else None)
     totals = {name: logs.last.get(name) or 0 for name in ("wall_s", "updates", "safety/diverged_total")}
+    wall_origin = time.perf_counter() - totals["wall_s"]
     console.print(
         f"{config.agent} on {config.env}: {config.num_envs} worlds, {config.physics} physics, preset {config.preset}; "
         f"run directory {run_dir}",
@@ -137,7 +138,7 @@ def _run(
                 if _due(config.checkpoint_steps, chunks, chunk_steps) or done or diverged_too_often:
                     checkpoints.save(env_steps, state)
                     metrics["time/checkpoint_s"] = time.perf_counter() - saving
-                totals["wall_s"] += time.perf_counter() - started
+                totals["wall_s"] = time.perf_counter() - wall_origin
                 display.show(logs.write({"env_steps": env_steps, **totals, **metrics}))
                 if diverged_too_often:
                     raise UserError(_diverged(run_dir, state, metrics, config, chunk_steps))

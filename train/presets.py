@@ -4,17 +4,19 @@
     The papers' constants (TECRL: arXiv 2511.11592; FastTD3 with ERA: arXiv 2505.22642, 2510.08549).
 
 ``quick``
-    For a CPU and minutes to an hour. Departures of ``dsac_e``: 2 x 128 networks instead of 3 x 256; step sizes 1e-3 (policy
-    and critics 1e-4, temperature 3e-4 in the paper); tau 0.02 instead of 0.005; initial log temperature -1 instead of 1, since
-    from 1 the constraint binds only after more updates than a CPU makes; one task (the pendulums) without delay. Departures of
-    ``fast_sac_era``: small networks, batch and replay; step sizes as above; weight decay 0.001
-    instead of 0.1; tau 0.05 instead of 0.1; exploration noise up to 0.1 instead of 0.4 (with 0.4 the inverted double pendulum
-    falls too soon to be learned); scaled rewards with a value range to match.
+    For a CPU, and minutes to an hour. Departures of ``dsac_e``: networks of 2 x 128 instead of 3 x 256; step sizes 3e-4
+    (pendulums 1e-3) instead of 1e-4 (temperature: 3e-4); tau 0.02 instead of 0.005 and no delay, so that the entropy critic
+    keeps up with the temperature (its lag is about delay / (tau (1 - discount)) updates); initial log temperature -3
+    (pendulums -1) instead of 1, from which the constraint binds only after more updates than a CPU makes; normalised
+    observations (not on the pendulums). Departures of ``fast_sac_era``: networks of 2 x 128 instead of 512/256/128 and
+    1024/512/256, batch 256 instead of 32768, 1 update per step instead of 2; step sizes as above; weight decay 0.001 instead
+    of 0.1; tau 0.05 instead of 0.1; exploration noise up to 0.1 instead of 0.4 (with 0.4 the inverted double pendulum falls
+    too soon to be learned); scaled rewards with a value range to match.
 
 ``parallel``
-    For an accelerator and thousands of worlds. Departures of ``dsac_e``: 2 updates of a large batch per step of all worlds
-    instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05. ``fast_sac_era`` keeps FastTD3's constants but for
-    scaled rewards, with a value range to match.
+    For an accelerator and thousands of worlds. Departures of ``dsac_e``: 2 updates of 8192 transitions per step of all worlds
+    instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05, initial log temperature -3. ``fast_sac_era`` keeps
+    FastTD3's constants, but with more worlds, and scaled rewards with a value range to match.
 """
 
 import difflib
@@ -44,7 +46,7 @@ PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
 
 
 def preset(name: str, env: str, agent: str) -> Config:
-    """The config that preset ``name`` gives for a task and an agent.
+    """The config that preset ``name`` gives for a task and an agent; an agent without an entry here keeps its own defaults.
 
     Raises:
       ValueError: an unknown preset, task or agent.
@@ -55,20 +57,24 @@ def preset(name: str, env: str, agent: str) -> Config:
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4) or PRESETS
         raise ValueError(f"unknown preset {name!r}; did you mean {', '.join(near)}?")
-    agent_values, run_values = _VALUES[agent, name](env)
+    agent_values, run_values = _DEPARTURES.get((agent, name), _none)(env)
     return Config(
         env=env,
         agent=agent,
         preset=name,
         env_args=task.Args(),
         agent_args=kind.Config(**agent_values),
-        **run_values,
+        **(_RUNS[name](env) | run_values),
     )
 
 
-def _dsac_e_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    agent = {"rho": RHO.get(env, 1.0)}
-    run = {
+Values = tuple[dict[str, Any], dict[str, Any]]
+"""Values of the agent's config, and of the run's."""
+
+
+def _paper_run(env: str) -> dict[str, Any]:
+    # TECRL: 20 environment steps per gradient step, 1.5e6 of those, an evaluation of 10 episodes every 15 000.
+    return {
         "total_steps": 30_000_000,
         "num_envs": 20,
         "updates_per_step": 1,
@@ -81,53 +87,27 @@ def _dsac_e_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "checkpoint_steps": 1_500_000,
         "eval_episodes": 10,
     }
-    return agent, run
-
-
-def _dsac_e_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    agent, run = _dsac_e_paper(env)
-    pendulum = env in PENDULUMS
-    lr = 1e-3 if pendulum else 3e-4
-    agent |= {
-        "hidden": (128, 128),
-        "critic_lr": lr,
-        "entropy_critic_lr": lr,
-        "policy_lr": lr,
-        "alpha_lr": lr,
-        "init_log_alpha": -1.0 if pendulum else -3.0,
-        "tau": 0.02,
-        "delay": 1,
-    }
-    return agent, run | _quick_run(env) | {"normalize_obs": not pendulum}
 
 
 def _quick_run(env: str) -> dict[str, Any]:
-    steps = 200_000 if env in PENDULUMS else 2_000_000
+    pendulum = env in PENDULUMS
+    steps = 100_000 if pendulum else 2_000_000
     return {
         "total_steps": steps,
         "num_envs": 16,
+        "updates_per_step": 1,
+        "batch_size": 256,
         "replay_size": 400_000,
         "learning_starts": 2_000,
+        "normalize_obs": not pendulum,
         "log_steps": steps // 100,
         "eval_steps": steps // 20,
         "checkpoint_steps": steps // 10,
+        "eval_episodes": 16,
     }
 
 
-def _dsac_e_parallel(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    agent, run = _dsac_e_paper(env)
-    agent |= {
-        "critic_lr": 3e-4,
-        "entropy_critic_lr": 3e-4,
-        "policy_lr": 3e-4,
-        "alpha_lr": 1e-3,
-        "init_log_alpha": -1.0,
-        "tau": 0.05,
-    }
-    return agent, run | _parallel_run()
-
-
-def _parallel_run() -> dict[str, Any]:
+def _parallel_run(env: str) -> dict[str, Any]:
     return {
         "total_steps": 100_000_000,
         "num_envs": 4096,
@@ -135,6 +115,7 @@ def _parallel_run() -> dict[str, Any]:
         "batch_size": 8192,
         "replay_size": 4_096_000,
         "learning_starts": 40_960,
+        "normalize_obs": False,
         "log_steps": 409_600,
         "eval_steps": 4_096_000,
         "checkpoint_steps": 20_480_000,
@@ -142,10 +123,48 @@ def _parallel_run() -> dict[str, Any]:
     }
 
 
-def _fast_sac_era_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _none(env: str) -> Values:
+    return {}, {}
+
+
+def _dsac_e_paper(env: str) -> Values:
+    return {"rho": RHO.get(env, 1.0)}, {}
+
+
+def _dsac_e_quick(env: str) -> Values:
+    lr = 1e-3 if env in PENDULUMS else 3e-4
+    agent = {
+        "rho": RHO.get(env, 1.0),
+        "hidden": (128, 128),
+        "critic_lr": lr,
+        "entropy_critic_lr": lr,
+        "policy_lr": lr,
+        "alpha_lr": lr,
+        "init_log_alpha": -1.0 if env in PENDULUMS else -3.0,
+        "tau": 0.02,
+        "delay": 1,
+    }
+    return agent, {}
+
+
+def _dsac_e_parallel(env: str) -> Values:
+    agent = {
+        "rho": RHO.get(env, 1.0),
+        "critic_lr": 3e-4,
+        "entropy_critic_lr": 3e-4,
+        "policy_lr": 3e-4,
+        "init_log_alpha": -3.0,
+        "tau": 0.05,
+    }
+    return agent, {}
+
+
+def _fast_sac_era_paper(env: str) -> Values:
     # FastTD3 keeps 51200 steps of each of 128 worlds and updates twice per step with 32768 transitions.
-    run = _parallel_run() | {
+    run = {
+        "total_steps": 12_800_000,
         "num_envs": 128,
+        "updates_per_step": 2,
         "batch_size": 32768,
         "replay_size": 128 * 51200,
         "learning_starts": 32768,
@@ -153,18 +172,13 @@ def _fast_sac_era_paper(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "log_steps": 12_800,
         "eval_steps": 640_000,
         "checkpoint_steps": 1_280_000,
-        "total_steps": 12_800_000,
     }
     return {}, run
 
 
-def _scaled(env: str) -> dict[str, Any]:
-    return {"reward_scale": 0.1, "value_range": VALUE_RANGE.get(env, (-150.0, 150.0))}
-
-
-def _fast_sac_era_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _fast_sac_era_quick(env: str) -> Values:
     lr = 1e-3 if env in PENDULUMS else 3e-4
-    agent = _scaled(env) | {
+    agent = {
         "policy_hidden": (128, 128),
         "critic_hidden": (128, 128),
         "policy_lr": lr,
@@ -173,15 +187,20 @@ def _fast_sac_era_quick(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "noise_range": (0.001, 0.1),
         "tau": 0.05,
     }
-    run = _quick_run(env) | {"updates_per_step": 1, "batch_size": 256, "normalize_obs": True, "eval_episodes": 10}
-    return agent, run
+    return agent | _scaled(env), {"normalize_obs": True}
 
 
-def _fast_sac_era_parallel(env: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    return _scaled(env), _parallel_run() | {"batch_size": 32768, "normalize_obs": True}
+def _fast_sac_era_parallel(env: str) -> Values:
+    return _scaled(env), {"batch_size": 32768, "normalize_obs": True}
 
 
-_VALUES = {
+def _scaled(env: str) -> dict[str, Any]:
+    return {"reward_scale": 0.1, "value_range": VALUE_RANGE.get(env, (-150.0, 150.0))}
+
+
+_RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}
+
+_DEPARTURES = {
     ("dsac_e", "paper"): _dsac_e_paper,
     ("dsac_e", "quick"): _dsac_e_quick,
     ("dsac_e", "parallel"): _dsac_e_parallel,

@@ -61,7 +61,7 @@ class MujocoTask:
     """time limit in environment steps"""
     qvel_noise: ClassVar[Callable[..., jax.Array]] = staticmethod(functools.partial(jax.random.uniform, minval=-1.0))
     """distribution of a start state's velocities before scaling"""
-    mjx_iterations: ClassVar[tuple[int, int]]
+    mjx_iterations: ClassVar[tuple[int, int]] = (100, 50)
     """(solver iterations, line-search steps) at which MJX equals C MuJoCo to float32, measured (docs/physics.md)"""
     gymnasium_id: ClassVar[str | None] = None
     """the task in Gymnasium that this one equals"""

@@ -1,0 +1,52 @@
+"""A task of one's own: keep the pole upright and the cart in the middle.
+
+Run it with ``python examples/own_task.py``; every flag of ``train.run`` works.
+"""
+
+import dataclasses
+import sys
+
+import jax
+import jax.numpy as jnp
+
+import envs
+from envs.physics import Derived, PhysicsState
+from train.run import main
+
+
+@dataclasses.dataclass(frozen=True)
+class CentredPendulumArgs(envs.TaskArgs):
+    """Arguments: each becomes a flag, such as ``--env.distance-weight``."""
+
+    distance_weight: float = 2.0
+    """cost per squared metre from the middle"""
+    reset_noise_scale: float = 0.05
+    """size of the random offset of a start state (rad, m, rad/s, m/s)"""
+
+
+class CentredPendulum(envs.MujocoTask):
+    """One file per body; runs on every physics engine."""
+
+    name = "centred_pendulum"
+    xml = "inverted_pendulum.xml"  # a model of Gymnasium's, or the path of your own MJCF file
+    frame_skip = 2  # physics steps per action
+    episode_length = 500
+    Args = CentredPendulumArgs
+
+    def observe(self, physics: PhysicsState, derived: Derived) -> jax.Array:
+        """Positions and velocities."""
+        return jnp.concatenate([physics.qpos, physics.qvel])
+
+    def score(
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, velocity: jax.Array
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Terms of the reward (each is logged, their sum is the reward), and whether the episode is over."""
+        cart, pole = physics.qpos
+        fallen = ~(jnp.abs(pole) < 0.4)  # written so that NaN counts as fallen
+        return {"upright": jnp.cos(pole), "middle": -self.args.distance_weight * cart**2}, fallen
+
+
+envs.TASKS[CentredPendulum.name] = CentredPendulum
+
+if __name__ == "__main__":
+    sys.exit(main(["--env", CentredPendulum.name, *sys.argv[1:]]))
