@@ -1,7 +1,7 @@
 """``python -m benchmarks.accelerator``: the documented humanoid command on this machine's accelerator, for some minutes.
 
-Measures the physics alone in the same worlds, then trains as ``python -m train.run --env humanoid --num-envs 4096`` does, and
-writes speed, memory and return over wall time. ``--checkpoint-dir`` keeps the run directory, so that a later call can go on.
+Measures the physics alone in the same worlds, then trains as ``python -m train.run --env humanoid --num-envs 4096`` does,
+and writes speed, memory and return over wall time. ``--checkpoint-dir`` keeps the run directory: a later call goes on.
 """
 
 import dataclasses

@@ -4,12 +4,14 @@
 
 From each of many states one environment step is made by C MuJoCo with the model's own solver and by MJX at several
 (iterations, line-search steps), under the same control. The states come from a random policy, from an energetic one
-(full-amplitude sinusoids), and from what follows a fall when nobody resets the body.
+(full-amplitude sinusoids), and from what follows a fall when nobody resets the body. How far apart C MuJoCo itself lands
+when its state is off by a float32 rounding tells which errors are those of float32.
 """
 
 import dataclasses
 import json
 import math
+import operator
 import pathlib
 import platform
 import time
@@ -24,11 +26,15 @@ import tyro
 import envs
 from envs.physics import NativePhysics
 
-SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 16), (20, 20), (100, 50))
+SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 8), (8, 16), (20, 8), (20, 20), (100, 50))
 REFERENCE = (100, 50)
 WORLDS = 64
 """worlds stepped side by side: one compilation serves the errors and the speed"""
 ROLLOUT_STEPS = 150
+ROUNDING = 1e-7
+"""half the spacing of float32 numbers around 1, rounded up"""
+ROUNDINGS = 16
+"""how often each state is rounded anew"""
 QUANTITIES = ("qpos", "qvel", "obs", "reward")
 
 
@@ -79,6 +85,9 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     model.opt.solver, model.opt.iterations, model.opt.ls_iterations = mujoco.mjtSolver.mjSOL_NEWTON, *REFERENCE
     newton.physics = NativePhysics(model, newton.reads)
     result["native_newton"] = {label: _errors(_step(newton, *sets[label])[0], expected[label]) for label in sets}
+
+    rng = np.random.default_rng(config.seed)
+    result["native_rounded"] = {label: _rounded(native, *sets[label], expected[label], rng) for label in sets}
 
     at_reference: dict[str, dict[str, np.ndarray]] = {}
     for iterations, ls_iterations in sorted({*config.settings, REFERENCE}, reverse=True):
@@ -138,17 +147,16 @@ def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, t
             pick = rng.integers(first, ROLLOUT_STEPS - 1)
         else:
             pick = rng.integers(0, np.maximum(np.minimum(ends, ROLLOUT_STEPS - 1), 1))
-        world = np.arange(num_states)
-        sets[label] = jax.tree.map(lambda x: jnp.asarray(x[pick, world]), states), actions[pick + 1, world]
+        drawn = jax.tree.map(operator.itemgetter((pick, np.arange(num_states))), states)
+        sets[label] = jax.tree.map(jnp.asarray, drawn), actions[pick + 1, np.arange(num_states)]
     return sets
 
 
 def table(name: str, measured: dict[str, Any]) -> str:
     """A Markdown table: the largest and the 99th percentile error over all states."""
     lines = [f"\n{name} ({measured['states']} states per set)", ""]
-    lines.append(
-        "| setting | qpos max / p99 | qvel max / p99 | obs max / p99 | reward max / p99 | qvel to 100/50 | env steps/s | ratio |"
-    )
+    heads = [f"{q} max / p99" for q in QUANTITIES]
+    lines.append(f"| setting | {' | '.join(heads)} | qvel to 100/50 | env steps/s | ratio |")
     lines.append("|---|---|---|---|---|---|---|---|")
 
     def cells(errors: dict[str, Any]) -> str:
@@ -156,6 +164,7 @@ def table(name: str, measured: dict[str, Any]) -> str:
         return " | ".join(f"{high:.0e} / {p99:.0e}" for high, p99 in worst)
 
     lines.append(f"| C MuJoCo, Newton | {cells(measured['native_newton'])} | | | |")
+    lines.append(f"| C MuJoCo, state rounded | {cells(measured['native_rounded'])} | | | |")
     for row in measured["settings"]:
         apart = max(errors["qvel"]["max"] for errors in row["to_reference"].values())
         lines.append(
@@ -176,7 +185,7 @@ def _step(
     batches, seconds = [], []
     for start in range(0, n, WORLDS):
         index = np.minimum(np.arange(start, start + WORLDS), n - 1)
-        batch = jax.tree.map(lambda x: x[index], (states, actions))
+        batch = jax.tree.map(operator.itemgetter(index), (states, actions))
         if start == 0:
             jax.block_until_ready(step(*batch))  # compile
         before = clock()
@@ -184,6 +193,23 @@ def _step(
         seconds.append(clock() - before)
         batches.append((after.physics.qpos, after.physics.qvel, after.obs, after.reward[:, None]))
     return {q: np.concatenate(x)[:n] for q, x in zip(QUANTITIES, zip(*batches, strict=True), strict=True)}, seconds
+
+
+def _rounded(
+    task: envs.MujocoTask, states: envs.State, actions: jax.Array, expected: dict[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """Errors of C MuJoCo from states off by a rounding, the largest of `ROUNDINGS` for each state."""
+    step = jax.jit(jax.vmap(task.step))
+
+    def off(x: jax.Array) -> jax.Array:
+        return jnp.asarray(x + ROUNDING * rng.uniform(-1, 1, x.shape) * (1 + np.abs(x)), jnp.float32)
+
+    worst = {q: np.zeros_like(x) for q, x in expected.items()}
+    for _ in range(ROUNDINGS):
+        physics = dataclasses.replace(states.physics, qpos=off(states.physics.qpos), qvel=off(states.physics.qvel))
+        after, _ = _step(task, dataclasses.replace(states, physics=physics), actions, step=step)
+        worst = {q: np.maximum(worst[q], np.abs(after[q] - expected[q])) for q in worst}
+    return _errors(worst, {q: np.zeros_like(x) for q, x in worst.items()})
 
 
 def _errors(after: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

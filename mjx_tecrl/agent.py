@@ -21,8 +21,8 @@ class Agent(NamedTuple):
       init_exploration: ``(key, num_envs) -> exploration state``.
       explore: ``(exploration state, action, starts_episode, key) -> (action, exploration state)``, applied to samples while
         experience is collected.
-      update: ``(state, batch, key) -> (state, metrics)``, one gradient step. A step whose outcome is not finite changes
-        nothing and is counted in the metric ``skipped``.
+      update: ``(state, batch, key) -> (state, metrics)``, one gradient step. A step whose batch or outcome is not finite
+        changes nothing and is counted in the metric ``skipped``.
       discount: the discount factor gamma.
       n_step: rewards summed per transition.
     """

@@ -192,8 +192,9 @@ def compose(
             moves = state.updates % schedule.delay == schedule.delay - 1
             new, policy_metrics = jax.lax.cond(moves, move_policy, rest, new)
 
-        # The optimiser's moments are checked too: a gradient of 1e30 leaves the parameters finite and them infinite.
-        usable = all_finite((new.params, new.optimizers, new.critic_aux))
+        # The optimiser's moments are checked too: a gradient of 1e30 leaves the parameters finite and them infinite. And the
+        # batch: a categorical critic clips an infinite reward to its last atom and would learn it as if it were one.
+        usable = all_finite((batch, new.params, new.optimizers, new.critic_aux))
         new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, state)
         new = dataclasses.replace(new, updates=state.updates + 1)
         metrics |= policy_metrics

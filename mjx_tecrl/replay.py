@@ -105,7 +105,8 @@ def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discoun
     def at(field: jax.Array, step: int | jax.Array) -> jax.Array:
         return field[(oldest + age + step) % capacity, worlds]
 
-    walking = at(rows.valid, 0)
+    # The newest row cannot be drawn even where it is the only one.
+    walking = at(rows.valid, 0) & (replay.size > 1)
     weight = walking.astype(jnp.float32)
     reward = jnp.zeros(batch_size)
     terminated = jnp.zeros(batch_size, bool)

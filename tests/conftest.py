@@ -5,6 +5,9 @@ import pathlib
 import mujoco
 import pytest
 
+from tests.runs import tiny_config
+from train.loop import train
+
 
 @pytest.fixture(scope="session", autouse=True)
 def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
@@ -16,3 +19,9 @@ def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     config.logfile = str(tmp_path_factory.mktemp("mujoco") / "MUJOCO_LOG.TXT")
     config.set()
     return pathlib.Path(config.logfile)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The directory of a finished run of `tiny_config`; only to be read."""
+    return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))

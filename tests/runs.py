@@ -2,10 +2,17 @@
 
 import dataclasses
 import pathlib
+import shlex
 from typing import Any
 
 from train.config import Config
 from train.presets import preset
+
+TINY_FLAGS = shlex.split(
+    "--physics native --num-envs 4 --batch-size 8 --replay-size 400 --learning-starts 40 --log-steps 80 --eval-steps 160 "
+    "--checkpoint-steps 80 --total-steps 160 --eval-episodes 2 --agent.hidden 16 --compilation-cache None"
+)
+"""the same as flags"""
 
 CHUNK_STEPS = 80
 """environment steps per logging interval of `tiny_config`"""
@@ -24,7 +31,7 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
         "learning_starts": 40,
         "log_steps": CHUNK_STEPS,
         "eval_steps": 2 * CHUNK_STEPS,
-        "checkpoint_steps": 2 * CHUNK_STEPS,
+        "checkpoint_steps": CHUNK_STEPS,
         "eval_episodes": 3,
         "physics": "native",
         "compilation_cache": None,

@@ -7,11 +7,9 @@ import sys
 
 import pytest
 
+from tests.runs import TINY_FLAGS
+
 ROOT = pathlib.Path(__file__).parent.parent
-TINY = (
-    "--physics native --num-envs 4 --batch-size 8 --replay-size 400 --learning-starts 40 --log-steps 80 --eval-steps 160 "
-    "--checkpoint-steps 160 --total-steps 160 --eval-episodes 2 --agent.hidden 16 --compilation-cache None"
-).split()
 
 
 @pytest.mark.parametrize("name", ["own_task", "own_agent"])
@@ -22,7 +20,7 @@ def test_readme_shows_the_whole_example(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "args"), [("own_task", []), ("own_agent", ["--env", "inverted_pendulum"])])
 def test_example_trains(name: str, args: list[str], tmp_path: pathlib.Path) -> None:
-    command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), *args, *TINY, "--run-dir", str(tmp_path / "run")]
+    command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), *args, *TINY_FLAGS, "--run-dir", str(tmp_path / "run")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert run.returncode == 0, run.stderr

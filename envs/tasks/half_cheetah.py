@@ -30,7 +30,7 @@ class HalfCheetah(MujocoTask):
     xml = "half_cheetah.xml"
     frame_skip = 5
     qvel_noise = staticmethod(jax.random.normal)
-    mjx_iterations = (100, 50)
+    mjx_iterations = (20, 8)
     gymnasium_id = "HalfCheetah-v5"
     camera = "track"
     Args = HalfCheetahArgs

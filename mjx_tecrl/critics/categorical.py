@@ -50,8 +50,10 @@ def categorical_critic(
     lowest mean.
 
     Raises:
-      ValueError: an empty value range or fewer than two atoms.
+      ValueError: no members, an empty value range or fewer than two atoms.
     """
+    if members < 1:
+        raise ValueError(f"there must be at least 1 critic, not {members}")
     low, high = value_range
     if not low < high:
         raise ValueError(f"value_range must be an increasing pair, not {value_range}")

@@ -61,7 +61,12 @@ def gaussian_critic(
     """Independent critics, each one trunk with two outputs: mean, and std = softplus(raw) without a floor.
 
     The target is that of the member with the smallest mean, for the mean and for the sample alike.
+
+    Raises:
+      ValueError: no members.
     """
+    if members < 1:
+        raise ValueError(f"there must be at least 1 critic, not {members}")
     network = MLP(hidden, 2, activation)
 
     def predict(params: Params, obs: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -72,8 +77,9 @@ def gaussian_critic(
         return init_ensemble(network, members, key, jnp.zeros((1, spec.obs_size + spec.action_size)))
 
     def init_aux() -> jax.Array:
-        # NaN until the first batch sets the averages.
-        return jnp.full((members,), jnp.nan)
+        # NaN until the first batch sets the averages. A dtype, or the weak type would change with the first update and
+        # compile every program a second time.
+        return jnp.full((members,), jnp.nan, jnp.float32)
 
     def loss(
         params: Params,

@@ -31,7 +31,12 @@ def trajectory_entropy(
       rho: the budget in units of the usual target entropy -action_size.
       discount: the discount factor gamma of the sum of entropies.
       init_log_alpha: initial log temperature.
+
+    Raises:
+      ValueError: a discount for which there is no finite budget.
     """
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount must be in [0, 1), not {discount}")
     network = MLP(hidden, 1, activation)
     budget = -rho * spec.action_size / (1 - discount)
 

@@ -1,5 +1,7 @@
 """The tanh-Gaussian policy of SAC and the DSAC family."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -7,7 +9,7 @@ from mjx_tecrl.networks import MLP, apply
 from mjx_tecrl.policies.base import Policy, Sample
 from mjx_tecrl.types import Params, Spec
 
-LOG_2PI = jnp.log(2 * jnp.pi)
+LOG_2PI = math.log(2 * math.pi)
 
 
 def tanh_gaussian_log_prob(z: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:

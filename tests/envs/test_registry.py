@@ -23,7 +23,7 @@ def test_a_misspelt_task_is_answered_with_the_nearest(wrong: str, offered: str) 
 
 
 def test_a_name_like_no_other_is_answered_with_all() -> None:
-    with pytest.raises(ValueError, match="half_cheetah.*hopper.*humanoid"):
+    with pytest.raises(ValueError, match=r"half_cheetah.*hopper.*humanoid"):
         envs.task("zzz")
 
 

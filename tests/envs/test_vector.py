@@ -74,8 +74,10 @@ def idle(steps: int, num_envs: int) -> jax.Array:
     return jnp.zeros((steps, num_envs, 4))
 
 
+@functools.cache
 def pool_ids(pool_size: int = 64, num_envs: int = 1, seed: int = 0) -> np.ndarray:
-    return np.asarray(envs.VectorEnv(Counter(), num_envs, pool_size).draw(jax.random.key(seed)).obs[:, 0])
+    draw = jax.jit(envs.VectorEnv(Counter(), num_envs, pool_size).draw)
+    return np.asarray(draw(jax.random.key(seed)).obs[:, 0])
 
 
 def test_the_final_observation_survives_in_the_row_after_the_end() -> None:
@@ -150,12 +152,18 @@ def test_a_pool_holds_at_least_one_state_per_world() -> None:
 
 def test_refilling_replaces_the_pool_and_not_the_worlds() -> None:
     vector = envs.VectorEnv(Counter(terminates_at=1), 2, 8)
-    state = vector.init(vector.draw(jax.random.key(0)))
-    state = vector.refill(state, vector.draw(jax.random.key(1)))
-    np.testing.assert_array_equal(state.worlds.obs[:, 0], pool_ids(8, 2)[:2])
-    for _ in range(2):
-        state, _, _ = vector.step(state, jnp.zeros((2, 4)))
-    np.testing.assert_array_equal(state.worlds.obs[:, 0], pool_ids(8, 2, seed=1)[:2])
+
+    @jax.jit
+    def run(first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
+        state = vector.refill(vector.init(vector.draw(first)), vector.draw(second))
+        before = state.worlds.obs
+        for _ in range(2):
+            state, _, _ = vector.step(state, jnp.zeros((2, 4)))
+        return before, state.worlds.obs
+
+    before, after = run(jax.random.key(0), jax.random.key(1))
+    np.testing.assert_array_equal(before[:, 0], pool_ids(8, 2)[:2])
+    np.testing.assert_array_equal(after[:, 0], pool_ids(8, 2, seed=1)[:2])
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)

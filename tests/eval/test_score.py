@@ -9,14 +9,7 @@ import pytest
 import envs
 from eval.restore import restore
 from eval.score import play, play_in_gymnasium, summarize
-from tests.runs import tiny_config
 from train.errors import UserError
-from train.loop import train
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return train(tiny_config(tmp_path_factory.mktemp("run") / "run"))
 
 
 def episodes(returns: list[float], diverged: list[bool]) -> envs.Episodes:
@@ -43,22 +36,22 @@ def test_nothing_whole_is_one_sentence() -> None:
         summarize(episodes([1.0], [True]))
 
 
-def test_score_equals_that_in_gymnasium(run_dir: pathlib.Path) -> None:
+def test_score_equals_that_in_gymnasium(tiny_run: pathlib.Path) -> None:
     """A policy that hardly learned falls at once: its episode lengths are a sharp statistic."""
-    restored = restore(run_dir)
+    restored = restore(tiny_run)
     ours, theirs = summarize(play(restored, 64)), summarize(play_in_gymnasium(restored, 64))
     assert ours.return_iqm_low <= theirs.return_iqm_high
     assert theirs.return_iqm_low <= ours.return_iqm_high
     assert ours.length_mean == pytest.approx(theirs.length_mean, rel=0.2)
 
 
-def test_mjx_scores_as_native(run_dir: pathlib.Path) -> None:
-    ours = [play(restore(run_dir, physics=engine), 16) for engine in ("native", "mjx")]
+def test_mjx_scores_as_native(tiny_run: pathlib.Path) -> None:
+    ours = [play(restore(tiny_run, physics=engine), 16) for engine in ("native", "mjx")]
     np.testing.assert_array_equal(ours[0].lengths, ours[1].lengths)
 
 
-def test_task_without_an_equal_is_refused(run_dir: pathlib.Path) -> None:
-    restored = restore(run_dir)
+def test_task_without_an_equal_is_refused(tiny_run: pathlib.Path) -> None:
+    restored = restore(tiny_run)
     env = type("Own", (type(restored.learner.env),), {"gymnasium_id": None})()
     learner = restored.learner
     learner.env = env

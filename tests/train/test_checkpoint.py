@@ -11,22 +11,11 @@ from tests.runs import tiny_config
 from train.checkpoint import Checkpoints
 from train.errors import UserError
 from train.learner import Learner
-from train.loop import train
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return train(tiny_config(tmp_path_factory.mktemp("run") / "run"))
-
-
-def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
-    train(tiny_config(tmp_path, checkpoint_steps=80, keep_checkpoints=3))
-    assert Checkpoints(tmp_path).steps == [160, 240, 320]
-
-
-def test_a_step_that_is_not_there(run_dir: pathlib.Path) -> None:
-    with pytest.raises(UserError, match=r"no checkpoint of step 7 .* there are \[160, 320\]"):
-        Checkpoints(run_dir).resolve(7)
+def test_a_step_that_is_not_there(tiny_run: pathlib.Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoint of step 7 .* there are \[240, 320\]"):
+        Checkpoints(tiny_run).resolve(7)
 
 
 def largest_file(folder: pathlib.Path) -> pathlib.Path:
@@ -34,27 +23,27 @@ def largest_file(folder: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.98])
-def test_a_truncated_checkpoint_is_one_sentence(run_dir: pathlib.Path, tmp_path: pathlib.Path, keep: float) -> None:
+def test_a_truncated_checkpoint_is_one_sentence(tiny_run: pathlib.Path, tmp_path: pathlib.Path, keep: float) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(run_dir, copy)
+    shutil.copytree(tiny_run, copy)
     path = largest_file(copy / "checkpoints" / "320" / "actor")
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(UserError, match=r"The checkpoint of step 320 .* is damaged"):
         restore(copy)
-    assert restore(copy, step=160).step == 160
+    assert restore(copy, step=240).step == 240
 
 
-def test_a_checkpoint_without_its_files_is_one_sentence(run_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_checkpoint_without_its_files_is_one_sentence(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(run_dir, copy)
+    shutil.copytree(tiny_run, copy)
     shutil.rmtree(copy / "checkpoints" / "320" / "actor")
     with pytest.raises(UserError, match="is damaged"):
         restore(copy)
 
 
-def test_networks_of_another_size_are_refused(run_dir: pathlib.Path) -> None:
+def test_networks_of_another_size_are_refused(tiny_run: pathlib.Path) -> None:
     learner = Learner(tiny_config(agent="fast_sac_era"))
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
     with pytest.raises(UserError, match="does not belong to this run"):
-        Checkpoints(run_dir).restore_actor(like)
+        Checkpoints(tiny_run).restore_actor(like)

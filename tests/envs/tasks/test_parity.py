@@ -68,8 +68,11 @@ def start(task: envs.MujocoTask, qpos: jax.Array, qvel: jax.Array) -> envs.State
 def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) -> None:
     task = make(variant)
     drawn, action = states(task.name)
+    qpos, qvel = drawn.physics.qpos, drawn.physics.qvel
+    assert len(action) >= 200
+    if variant != task.name:  # the arguments of a variant show in fewer states
+        qpos, qvel, action = qpos[::3], qvel[::3], action[::3]
     n = len(action)
-    assert n >= 200
     actions = np.stack([np.roll(action, shift, axis=0) for shift in range(STEPS)])  # [steps, n, action_size]
 
     def rollout(qpos: jax.Array, qvel: jax.Array, actions: jax.Array) -> tuple[jax.Array, Any]:
@@ -82,7 +85,6 @@ def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) 
 
         return first.obs, jax.lax.scan(step, (first.physics, first.info), actions)[1]
 
-    qpos, qvel = drawn.physics.qpos, drawn.physics.qvel
     first_obs, ours = jax.device_get(jax.jit(jax.vmap(rollout, in_axes=(0, 0, 1)))(qpos, qvel, actions))
 
     reference = gymnasium_task(task)
@@ -94,20 +96,22 @@ def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) 
             got = jax.tree.map(lambda x, w=world, t=t: x[w, t], ours)
             # What the dynamics may have made of the float32 state: nothing yet after the first step.
             rtol, atol = TOLERANCE[t]
-            np.testing.assert_allclose(got.obs, obs, rtol=rtol, atol=atol * np.abs(obs).max())
+            # The sine of an angle after many turns is off by the rounding of the angle.
+            scale = max(np.abs(obs).max(), np.abs(got.physics.qpos).max())
+            np.testing.assert_allclose(got.obs, obs, rtol=rtol, atol=atol * scale)
             # A velocity is a difference of float32 positions.
             moved = 4 * EPS * (1 + np.abs(got.info["position"]).max()) / task.dt
-            scale = getattr(task.args, "forward_reward_weight", 1.0)
+            weight = getattr(task.args, "forward_reward_weight", 1.0)
             speed = atol * np.abs(qvel[world]).max()
-            np.testing.assert_allclose(got.reward, reward, rtol=rtol, atol=scale * (moved + speed))
+            np.testing.assert_allclose(got.reward, reward, rtol=rtol, atol=weight * (moved + speed))
             assert got.metrics.keys() == {name for name in info if name.startswith("reward") or "penalty" in name}
             for name, value in got.metrics.items():
-                tolerance = scale * (moved + speed) if name == "reward_forward" else speed
+                tolerance = weight * (moved + speed) if name == "reward_forward" else speed
                 np.testing.assert_allclose(value, info[name], rtol=rtol, atol=tolerance + 1e-6, err_msg=name)
             assert got.terminated == terminated
             healthy[int(terminated)] += 1
     if getattr(task.args, "terminate_when_unhealthy", task.name != "half_cheetah"):
-        assert (healthy > 30).all()  # both sides of the threshold were met
+        assert (healthy > n / 10).all()  # both sides of the threshold were met
 
 
 TOLERANCE = [(1e-5, 1e-7), (1e-4, 1e-5), (1e-3, 1e-4)]
@@ -143,7 +147,7 @@ def test_start_states_are_distributed_as_gymnasiums(name: str, scale: float | No
     kwargs = {} if scale is None else {"reset_noise_scale": scale}
     task = envs.make(name, envs.task(name).Args(**kwargs), physics="native")
     n = 300
-    drawn = jax.vmap(task.reset)(jax.random.split(jax.random.key(0), n)).physics
+    drawn = jax.jit(jax.vmap(task.reset))(jax.random.split(jax.random.key(0), n)).physics
     reference = gymnasium_task(task).env
     theirs = {"qpos": [], "qvel": []}
     for seed in range(n):
@@ -161,7 +165,7 @@ def test_start_states_are_distributed_as_gymnasiums(name: str, scale: float | No
 
 @pytest.mark.parametrize("name", list(envs.TASKS))
 def test_a_reset_ends_nothing_and_rewards_nothing(name: str) -> None:
-    state = make(name).reset(jax.random.key(0))
+    state = jax.jit(make(name).reset)(jax.random.key(0))
     assert state.reward == 0
     assert not state.terminated
     assert not state.truncated

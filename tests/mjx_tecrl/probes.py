@@ -1,0 +1,101 @@
+"""Probe tasks, whose action values are known exactly, as generators of replay rows.
+
+All have two observations and one action, and are meant for a discount of 0.5. Actions are drawn uniformly: an off-policy
+agent must value its own policy all the same.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from mjx_tecrl import Spec
+from mjx_tecrl.replay import Replay, init_replay, insert
+
+SPEC = Spec(obs_size=2, action_size=1)
+DISCOUNT = 0.5
+BEST_ACTION = 0.4
+WORLDS, STEPS = 16, 32
+
+
+class Row(NamedTuple):
+    """One step of all worlds, as the replay takes it."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    done: np.ndarray
+    valid: np.ndarray
+
+
+def _first(rng: np.random.Generator) -> np.ndarray:
+    return np.array([1.0, 0.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """A task of one world.
+
+    Attributes:
+      reward: ``(obs, action) -> reward``.
+      value: ``(obs, action) -> `` the exact action value; None where it depends on the policy.
+      reset: ``generator -> obs``.
+      length: steps until it terminates; None if it never does.
+      time_limit: steps after which an episode is cut off, which is no termination.
+    """
+
+    reward: Callable[[np.ndarray, float], float]
+    value: Callable[[np.ndarray, float], float] | None
+    reset: Callable[[np.random.Generator], np.ndarray] = _first
+    length: int | None = 1
+    time_limit: int = 1000
+
+
+def _distance(obs: np.ndarray, action: float) -> float:
+    return 1 - 2 * (action - BEST_ACTION) ** 2
+
+
+PROBES = {
+    # One step, reward 1.
+    "constant": Probe(lambda obs, action: 1.0, lambda obs, action: 1.0),
+    # One step, the reward is what is seen.
+    "seen": Probe(lambda obs, action: obs[0], lambda obs, action: obs[0], lambda rng: np.array([rng.uniform(-1, 1), 0.0])),
+    # Two steps, a reward of 1 at the end: the first is worth the discount.
+    "two_steps": Probe(lambda obs, action: obs[1], lambda obs, action: 1.0 if obs[1] else DISCOUNT, length=2),
+    # One step, the reward depends on the action.
+    "action": Probe(_distance, _distance),
+    # No end, reward 1, cut off after three steps: the sum goes on beyond the limit.
+    "endless": Probe(lambda obs, action: 1.0, lambda obs, action: 1 / (1 - DISCOUNT), length=None, time_limit=3),
+    # No end, reward 0 at best: pressure towards a narrow policy around 0.
+    "narrow": Probe(lambda obs, action: -2 * action**2, None, length=None, time_limit=4),
+}
+
+
+@functools.cache
+def collect(name: str) -> Replay:
+    """A full ring, with next-step autoreset: the row after an end holds the final observation."""
+    probe, rng = PROBES[name], np.random.default_rng(0)
+    obs = np.stack([probe.reset(rng) for _ in range(WORLDS)])
+    time, starts = np.zeros(WORLDS, int), np.zeros(WORLDS, bool)
+    replay = None
+    for _ in range(STEPS):
+        action = rng.uniform(-1, 1, size=WORLDS)
+        time = np.where(starts, 0, time + 1)
+        terminated = ~starts & (time == probe.length)
+        done = terminated | (time == probe.time_limit)
+        reward = [0.0 if starts[i] else probe.reward(obs[i], action[i]) for i in range(WORLDS)]
+        row = Row(np.float32(obs), np.float32(action)[:, None], np.float32(reward), terminated, done, ~starts)
+        replay = _insert(init_replay(row, STEPS) if replay is None else replay, row)
+        # A probe of two steps tells them apart; the others look the same to their end.
+        after = np.tile([0.0, 1.0], (WORLDS, 1)) if probe.length == 2 else obs
+        obs = np.where(starts[:, None], np.stack([probe.reset(rng) for _ in range(WORLDS)]), after)
+        starts = done
+    assert replay is not None
+    return replay
+
+
+_insert = jax.jit(insert)
