@@ -58,6 +58,10 @@ class Learner:
             )
         )
 
+    def state_shapes(self) -> TrainState:
+        """Structure and shapes of the run's state, computed without allocating it."""
+        return jax.eval_shape(lambda: self._init(self._draw_pool(jnp.zeros((), jnp.int32))))
+
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""
         return Actor(self.agent.init(key), init_normalizer(self.env.obs_size))
@@ -148,4 +152,4 @@ class Learner:
         return jax.random.fold_in(jax.random.key(self.config.seed), _PURPOSES.index(purpose))
 
 
-_PURPOSES = ("train", "pool", "evaluation", "score")
+_PURPOSES = ("train", "pool", "evaluation")

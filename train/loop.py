@@ -85,8 +85,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     use_compilation_cache(config.compilation_cache)
 
     if resume:
-        like = jax.eval_shape(lambda: learner._init(learner._draw_pool(jnp.zeros((), jnp.int32))))
-        state = checkpoints.restore(like)
+        state = checkpoints.restore(learner.state_shapes())
     else:
         _create(run_dir)
         state = learner.init(learner.draw_pool(jnp.zeros((), jnp.int32)))

@@ -32,9 +32,7 @@ def quiet() -> Console:
 
 
 def final_state(config: Config, run_dir: pathlib.Path) -> TrainState:
-    learner = Learner(config)
-    like = jax.eval_shape(lambda: learner._init(learner._draw_pool(jnp.zeros((), jnp.int32))))
-    return Checkpoints(run_dir).restore(like)
+    return Checkpoints(run_dir).restore(Learner(config).state_shapes())
 
 
 def untimed(run_dir: pathlib.Path) -> list[dict[str, Any]]:
