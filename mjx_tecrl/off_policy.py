@@ -119,9 +119,11 @@ def compose(
         )
 
     def act(state: OffPolicyState, obs: jax.Array, key: jax.Array | None, mode: str) -> jax.Array:
-        if key is None or mode == "deterministic":
+        if mode == "deterministic":
             return policy.mode(state.params.policy, obs)
-        return policy.sample(state.params.policy, obs, key).action
+        if mode == "sample" and key is not None:
+            return policy.sample(state.params.policy, obs, key).action
+        raise ValueError(f'mode is "deterministic", or "sample" with a key, not {mode!r} with key {key}')
 
     def critic_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
         key_action, key_target = jax.random.split(key)

@@ -1,6 +1,7 @@
 """MJX-JAX: MuJoCo in JAX, for GPU and TPU (and, slowly, CPU)."""
 
 import contextlib
+import dataclasses
 import io
 
 import jax
@@ -86,4 +87,5 @@ class MjxPhysics:
 
 def _field(data: mjx.Data, name: str) -> jax.Array:
     """A field by MuJoCo's name; MJX keeps some of them in an implementation part of its own."""
-    return getattr(data if hasattr(data, name) else data._impl, name)
+    own = {field.name for field in dataclasses.fields(data)}  # `hasattr` would reach the others by a deprecated way
+    return getattr(data if name in own else data._impl, name)

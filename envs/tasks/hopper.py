@@ -39,7 +39,7 @@ class Hopper(MujocoTask):
     name = "hopper"
     xml = "hopper.xml"
     frame_skip = 4
-    mjx_iterations = (20, 8)
+    mjx_iterations = (8, 8)
     gymnasium_id = "Hopper-v5"
     camera = "track"
     Args = HopperArgs

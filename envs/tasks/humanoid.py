@@ -51,7 +51,7 @@ class Humanoid(MujocoTask):
     name = "humanoid"
     xml = "humanoid.xml"
     frame_skip = 5
-    mjx_iterations = (100, 50)
+    mjx_iterations = (20, 8)
     gymnasium_id = "Humanoid-v5"
     camera = "track"
     Args = HumanoidArgs

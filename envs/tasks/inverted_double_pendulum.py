@@ -26,7 +26,7 @@ class InvertedDoublePendulum(MujocoTask):
     xml = "inverted_double_pendulum.xml"
     frame_skip = 5
     qvel_noise = staticmethod(jax.random.normal)
-    mjx_iterations = (20, 8)
+    mjx_iterations = (2, 6)
     gymnasium_id = "InvertedDoublePendulum-v5"
     Args = InvertedDoublePendulumArgs
 

@@ -23,7 +23,7 @@ class InvertedPendulum(MujocoTask):
     name = "inverted_pendulum"
     xml = "inverted_pendulum.xml"
     frame_skip = 2
-    mjx_iterations = (20, 8)
+    mjx_iterations = (2, 6)
     gymnasium_id = "InvertedPendulum-v5"
     Args = InvertedPendulumArgs
 

@@ -41,8 +41,6 @@ class DSACEConfig:
     """updates per update of policy, temperature and averages"""
     reward_scale: float = 0.1
     """factor on the rewards that the critics see"""
-    n_step: int = 1
-    """rewards summed per transition"""
     zeta: float = 3.0
     """clip bound of the sampled target, in average spreads"""
 
@@ -65,7 +63,7 @@ def dsac_e(config: DSACEConfig, spec: Spec) -> Agent:
             delay=config.delay,
             target_policy=True,
             discount=config.discount,
-            n_step=config.n_step,
+            n_step=1,  # the entropy critic would miss the entropies of the steps in between
             reward_scale=config.reward_scale,
         ),
         optimizers=Learned(
