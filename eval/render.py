@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import sys
+import warnings
 
 import imageio.v3 as iio
 import jax
@@ -107,7 +108,10 @@ def _write(out: pathlib.Path, frames: list[np.ndarray], fps: int) -> None:
     elif out.suffix == ".gif":
         iio.imwrite(out, np.stack(frames), duration=1000 / fps, loop=0)
     else:
-        iio.imwrite(out, np.stack(frames), fps=fps, macro_block_size=1)
+        with warnings.catch_warnings():
+            # The encoder is another program: the fork that JAX warns of is followed by an exec at once.
+            warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+            iio.imwrite(out, np.stack(frames), fps=fps, macro_block_size=1)
 
 
 def main(args: list[str] | None = None) -> int:

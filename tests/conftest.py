@@ -2,6 +2,10 @@
 
 import pathlib
 
+import eval  # noqa: F401  before MuJoCo, which chooses how to draw when it is imported
+
+# isort: split
+
 import mujoco
 import pytest
 

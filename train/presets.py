@@ -92,7 +92,7 @@ def _paper_run(env: str) -> dict[str, Any]:
 
 def _quick_run(env: str) -> dict[str, Any]:
     pendulum = env in PENDULUMS
-    steps = 100_000 if pendulum else 2_000_000
+    steps = 160_000 if pendulum else 2_000_000
     return {
         "total_steps": steps,
         "num_envs": 16,
