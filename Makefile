@@ -1,6 +1,6 @@
 # Needs only Python 3.11 or newer, and make. Everything is installed into .venv on first use.
 #
-#   make train ARGS="--env ant --num-envs 256"
+#   make train ARGS="--env hopper --num-envs 64"
 #   make test PYTEST_ARGS="tests/envs -m 'not slow'"
 
 # The first interpreter that runs and is new enough; 3.11 first, since its versions are all pinned in constraints.txt.
@@ -57,7 +57,7 @@ install: $(RUNTIME) ## Install what training needs into .venv
 
 install-dev: $(DEV) ## Install what testing and linting need as well
 
-train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env ant --num-envs 256"
+train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env hopper --num-envs 64"
 	$(BIN)/python -m train.run $(ARGS)
 
 demo: $(RUNTIME) ## Run the demonstration; options in ARGS

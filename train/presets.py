@@ -101,7 +101,7 @@ def _quick_run(env: str) -> dict[str, Any]:
         "replay_size": 400_000,
         "learning_starts": 2_000,
         "normalize_obs": not pendulum,
-        "log_steps": steps // 100,
+        "log_steps": 1_600 if pendulum else 4_000,
         "eval_steps": steps // 20,
         "checkpoint_steps": steps // 10,
         "eval_episodes": 16,
