@@ -1,19 +1,35 @@
 """Physics engines, tasks, and many worlds of them at once."""
 
 import difflib
+import os
+import sys
 from typing import Any
 
+if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
+    # MuJoCo chooses how to draw when it is first imported, and by itself it would look for a screen.
+    os.environ.setdefault("MUJOCO_GL", "egl")
+
+from envs.adapters import foreign_task
+from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
-from envs.physics import SolverConfig
+from envs.dmc import DMC_TASKS
+from envs.physics import PhysicsState, SolverConfig
+from envs.randomization import NOT_RANDOMIZED, Randomization, RandomizedEnv
 from envs.rollout import Episodes, run_episodes
-from envs.tasks import TASKS, MujocoTask, TaskArgs
+from envs.tasks import ALIASES, GYMNASIUM_TASKS, MujocoTask, TaskArgs
 from envs.vector import Row, VectorEnv, VectorState
 
 __all__ = [
+    "DMC_TASKS",
+    "GYMNASIUM_TASKS",
+    "NOT_RANDOMIZED",
     "TASKS",
     "Env",
     "Episodes",
     "MujocoTask",
+    "PhysicsState",
+    "Randomization",
+    "RandomizedEnv",
     "Row",
     "SolverConfig",
     "State",
@@ -25,24 +41,50 @@ __all__ = [
     "task",
 ]
 
+TASKS: dict[str, type[MujocoTask]] = GYMNASIUM_TASKS | DMC_TASKS
+"""Every task by its name on the command line; to add one of your own, put it in."""
 
-def task(name: str) -> type[MujocoTask]:
-    """The task class registered under ``name``.
+
+def task(name: str) -> type[MujocoTask] | type[ForeignTask]:
+    """The task class registered under ``name``, its own or its alias, or another library's (``brax/ant``).
 
     Raises:
       ValueError: no such task; the message offers the nearest names.
     """
+    foreign = foreign_task(name)
+    if foreign is not None:
+        return foreign
+    name = ALIASES.get(name, name)
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.4) or sorted(TASKS)
+        near = difflib.get_close_matches(name, [*TASKS, *ALIASES], n=3, cutoff=0.4) or sorted(TASKS)
         raise ValueError(f"unknown env {name!r}; did you mean {', '.join(near)}?")
     return TASKS[name]
 
 
-def make(name: str, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()) -> MujocoTask:
-    """The task ``name`` with its constructor arguments (an instance of its ``Args``), on a physics engine (auto: native on
-    CPU, mjx elsewhere).
+def make(
+    name: str,
+    args: Any = None,
+    physics: str = "auto",
+    solver: SolverConfig = SolverConfig(),
+    randomization: Randomization | None = None,
+) -> MujocoTask | RandomizedEnv | ForeignTask:
+    """A task on a physics engine.
+
+    Args:
+      name: its name.
+      args: its constructor arguments, an instance of its ``Args``; None for the defaults.
+      physics: the engine (auto: native on CPU, mjx elsewhere).
+      solver: how the engine solves.
+      randomization: what differs from world to world; None for what the task declares.
 
     Raises:
       ValueError: an unknown name, or arguments out of range.
+      NotImplementedError: an engine that is not installed, or lacks a feature of the model.
     """
-    return task(name)(args, physics, solver)
+    made = task(name)(args, physics, solver)
+    randomization = made.randomization if randomization is None else randomization
+    if randomization == NOT_RANDOMIZED:
+        return made
+    if not isinstance(made, MujocoTask):
+        raise ValueError(f"{name} brings its own physics: --randomize does not reach into it")
+    return RandomizedEnv(made, randomization)

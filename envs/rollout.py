@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.base import Env, State
+from envs.physics import OVERFLOW
 from envs.vector import is_sane
 
 Policy = Callable[[Any], jax.Array]
@@ -23,11 +24,13 @@ class Episodes:
       returns: ``[n]`` undiscounted sum of rewards.
       lengths: ``[n]`` int32 steps.
       diverged: ``[n]`` bool, the physics blew up: the return counts only the steps before that.
+      overflowed: ``[n]`` bool, a buffer of the engine was too small: the physics was wrong on some step.
     """
 
     returns: jax.Array
     lengths: jax.Array
     diverged: jax.Array
+    overflowed: jax.Array
 
 
 def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) -> Episodes:
@@ -45,6 +48,7 @@ def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) ->
             returns=done.returns + jnp.where(counts, state.reward, 0.0),
             lengths=done.lengths + counts,
             diverged=done.diverged | (alive & ~sane),
+            overflowed=done.overflowed | (counts & (state.metrics.get(OVERFLOW, 0.0) > 0)),
         )
         ended = state.terminated | state.truncated | (steps + 1 >= env.episode_length)
         return state, done, counts & ~ended, steps + 1
@@ -53,6 +57,7 @@ def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) ->
         returns=jnp.zeros(num_episodes),
         lengths=jnp.zeros(num_episodes, jnp.int32),
         diverged=jnp.zeros(num_episodes, bool),
+        overflowed=jnp.zeros(num_episodes, bool),
     )
     state = jax.vmap(env.reset)(jax.random.split(key, num_episodes))
     carry = (state, zeros, jnp.ones(num_episodes, bool), jnp.zeros((), jnp.int32))

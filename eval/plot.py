@@ -52,11 +52,11 @@ def plot(args: Args) -> None:
     rows = -(-len(panels) // columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(5.5 * columns, 3.6 * rows), squeeze=False, layout="constrained")
     for axis, (title, names) in zip(axes.flat, panels.items(), strict=False):
-        for run, lines in runs.items():
+        for number, (run, lines) in enumerate(runs.items()):
             for name, style in zip(names, ("-", ":"), strict=False):
                 points = [(line["env_steps"], line[name]) for line in lines if line.get(name) is not None]
                 if points:
-                    axis.plot(*zip(*points, strict=True), style, label=run)
+                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=run)
         axis.set(title=title, xlabel="environment steps")
         axis.grid(alpha=0.3)
     axes[0, 0].legend()

@@ -28,7 +28,7 @@ class Args:
     """which checkpoint (environment steps); default: the newest"""
     simulator: Literal["same", "gymnasium"] = "same"
     """where to play: the run's own physics, or Gymnasium's own environment"""
-    physics: Literal["mjx", "native"] | None = None
+    physics: Literal["mjx", "warp", "native"] | None = None
     """physics engine; default: the one it was trained on"""
     seed: int = 0
     """seed of the start states"""
@@ -63,6 +63,10 @@ def _table(score: Score) -> Table:
     interval = f"[{score.return_iqm_low:.1f}, {score.return_iqm_high:.1f}]"
     table.add_row("return, IQM [95 % interval]", f"{score.return_iqm:.1f} {interval}".replace("[", r"\["))
     table.add_row("episode length, mean", f"{score.length_mean:.1f} steps")
+    if score.overflowed:
+        table.add_row(
+            "episodes with too small buffers", f"{score.overflowed}: raise --physics.max-contacts and -constraints"
+        )
     return table
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +25,7 @@ class Score:
       return_iqm_high: upper end.
       length_mean: mean length (steps).
       diverged: episodes whose physics blew up; the statistics leave them out.
+      overflowed: episodes with a step for which a buffer of the physics engine was too small; they are counted in.
     """
 
     episodes: int
@@ -36,6 +36,7 @@ class Score:
     return_iqm_high: float
     length_mean: float
     diverged: int
+    overflowed: int
 
 
 def play(restored: Restored, episodes: int, seed: int = 0) -> envs.Episodes:
@@ -50,13 +51,14 @@ def play_in_gymnasium(restored: Restored, episodes: int, seed: int = 0) -> envs.
     """Episodes of the deterministic policy in Gymnasium's own environment, in C MuJoCo and float64.
 
     Raises:
-      UserError: the task has no equal in Gymnasium.
+      UserError: the task, or the task with these arguments, has no equal in Gymnasium.
     """
     learner = restored.learner
     env = learner.env
-    if env.gymnasium_id is None:
-        raise UserError(f"{env.name} has no equal in Gymnasium.")
-    worlds = [gymnasium.make(env.gymnasium_id, **env.gymnasium_kwargs) for _ in range(episodes)]
+    try:
+        worlds = [env.make_gymnasium() for _ in range(episodes)]
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
     control = jax.jit(lambda actor, obs: env.to_ctrl(learner.policy(actor)(obs)))
     obs = np.stack([world.reset(seed=seed * episodes + i)[0] for i, world in enumerate(worlds)])
     returns, lengths, alive = np.zeros(episodes), np.zeros(episodes, int), np.ones(episodes, bool)
@@ -67,7 +69,8 @@ def play_in_gymnasium(restored: Restored, episodes: int, seed: int = 0) -> envs.
             returns[i] += reward
             lengths[i] += 1
             alive[i] = not (terminated or truncated)
-    return envs.Episodes(*map(jnp.asarray, (returns, lengths, ~np.isfinite(returns))))
+    none = np.zeros(episodes, bool)
+    return envs.Episodes(*map(jnp.asarray, (returns, lengths, ~np.isfinite(returns), none)))
 
 
 def summarize(played: envs.Episodes) -> Score:
@@ -96,6 +99,7 @@ def summarize(played: envs.Episodes) -> Score:
         return_iqm_high=high,
         length_mean=float(lengths.mean()),
         diverged=int((~whole).sum()),
+        overflowed=int(np.asarray(played.overflowed).sum()),
     )
 
 

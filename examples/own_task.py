@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 import envs
 from envs.physics import Derived, PhysicsState
+from envs.tasks import Info
 from train.run import main
 
 
@@ -33,12 +34,12 @@ class CentredPendulum(envs.MujocoTask):
     episode_length = 500
     Args = CentredPendulumArgs
 
-    def observe(self, physics: PhysicsState, derived: Derived) -> jax.Array:
+    def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
         """Positions and velocities."""
         return jnp.concatenate([physics.qpos, physics.qvel])
 
     def score(
-        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, velocity: jax.Array
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         """Terms of the reward (each is logged, their sum is the reward), and whether the episode is over."""
         cart, pole = physics.qpos

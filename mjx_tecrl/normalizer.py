@@ -22,9 +22,13 @@ class Normalizer:
     squares: jax.Array
 
     def normalize(self, obs: jax.Array) -> jax.Array:
-        """``(obs - mean) / (std + 0.01)`` (FastTD3), unchanged before the first update."""
-        std = jnp.sqrt(self.squares / self.count.clip(1.0))
-        return jnp.where(self.count > 0, (obs - self.mean) / (std + 0.01), obs)
+        """``(obs - mean) / (std + 0.01)`` (FastTD3), unchanged before the first update.
+
+        ``obs`` may lack its last numbers, those that only critics observe.
+        """
+        width = obs.shape[-1]
+        std = jnp.sqrt(self.squares[:width] / self.count.clip(1.0))
+        return jnp.where(self.count > 0, (obs - self.mean[:width]) / (std + 0.01), obs)
 
 
 def init_normalizer(obs_size: int) -> Normalizer:

@@ -13,10 +13,22 @@ Metrics = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """Sizes of the problem an agent is built for."""
+    """Sizes of the problem an agent is built for.
+
+    Attributes:
+      obs_size: width of what the policy observes.
+      action_size: width of an action.
+      privileged_size: width of what only the critics observe; it stands behind the policy's observation in the same array.
+    """
 
     obs_size: int
     action_size: int
+    privileged_size: int = 0
+
+    @property
+    def critic_obs_size(self) -> int:
+        """Width of what the critics observe: everything."""
+        return self.obs_size + self.privileged_size
 
 
 @jax.tree_util.register_dataclass
@@ -25,11 +37,11 @@ class Batch:
     """Transitions for one update.
 
     Attributes:
-      obs: ``[batch, obs_size]``.
+      obs: ``[batch, critic_obs_size]``, what the policy observes first.
       action: ``[batch, action_size]`` in [-1, 1].
       reward: ``[batch]``; the discounted sum of k rewards where k steps were walked.
       discount: ``[batch]`` factor of the value of ``next_obs``: gamma^k, or 0 where the episode terminated.
-      next_obs: ``[batch, obs_size]``, k steps later.
+      next_obs: ``[batch, critic_obs_size]``, k steps later.
       weight: ``[batch]`` 1 for a transition that was made, 0 for a row that is none.
     """
 

@@ -1,4 +1,4 @@
-"""The README's examples are the files in ``examples/``, and they run."""
+"""The examples in the README and the docs are the files in ``examples/``, and they run."""
 
 import os
 import pathlib
@@ -12,13 +12,21 @@ from tests.runs import TINY_FLAGS
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["own_task", "own_agent"])
-def test_readme_shows_the_whole_example(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "page"), [("own_task", "README.md"), ("own_agent", "README.md"), ("own_model", "docs/own_model.md")]
+)
+def test_the_page_shows_the_whole_example(name: str, page: str) -> None:
     code = (ROOT / "examples" / f"{name}.py").read_text()
-    assert f"```python\n{code}```" in (ROOT / "README.md").read_text()
+    assert f"```python\n{code}```" in (ROOT / page).read_text()
 
 
-@pytest.mark.parametrize(("name", "args"), [("own_task", []), ("own_agent", ["--env", "inverted_pendulum"])])
+def test_a_model_of_ones_own_takes_less_than_60_lines() -> None:
+    assert len((ROOT / "examples" / "own_model.py").read_text().splitlines()) < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "args"), [("own_task", []), ("own_model", []), ("own_agent", ["--env", "inverted_pendulum"])]
+)
 def test_example_trains(name: str, args: list[str], tmp_path: pathlib.Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), *args, *TINY_FLAGS, "--run-dir", str(tmp_path / "run")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -49,8 +49,9 @@ class Config:
     checkpoint_steps: int
     """environment steps between checkpoints; there is always one at the end"""
     physics: str = "auto"
-    """physics engine: auto (native on CPU, mjx elsewhere), mjx or native"""
+    """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
+    randomization: Annotated[envs.Randomization, tyro.conf.arg(name="randomize")] = envs.NOT_RANDOMIZED
     eval_episodes: int = 16
     """episodes per evaluation"""
     seed: int = 0

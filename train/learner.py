@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 import envs
+from envs.base import Obs
+from envs.physics import OVERFLOW
 from envs.vector import Row, VectorEnv
 from mjx_tecrl import Agent, Spec, named_agent
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
@@ -32,11 +34,12 @@ class Learner:
     def __init__(self, config: Config):
         self.config = config
         try:
-            self.env = envs.make(config.env, config.env_args, config.physics, config.solver)
-            spec = Spec(self.env.obs_size, self.env.action_size)
+            self.env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
+            spec = Spec(self.env.obs_size, self.env.action_size, self.env.privileged_size)
             self.agent: Agent = named_agent(config.agent).make(config.agent_args, spec)
         except (ValueError, NotImplementedError) as error:
             raise UserError(f"{error}.") from error
+        self._critic_obs_size = spec.critic_obs_size
         self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL)
         self.chunk_iterations = max(1, config.log_steps // config.num_envs)
         self.draw_pool = jax.jit(self._draw_pool)
@@ -49,7 +52,7 @@ class Learner:
         n, flag = self.config.num_envs, jnp.zeros(self.config.num_envs, bool)
         return jax.eval_shape(
             lambda: Row(
-                obs=jnp.zeros((n, self.env.obs_size)),
+                obs=jnp.zeros((n, self._critic_obs_size)),
                 action=jnp.zeros((n, self.env.action_size)),
                 reward=jnp.zeros(n),
                 terminated=flag,
@@ -64,11 +67,11 @@ class Learner:
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""
-        return Actor(self.agent.init(key), init_normalizer(self.env.obs_size))
+        return Actor(self.agent.init(key), init_normalizer(self._critic_obs_size))
 
     def policy(self, actor: Actor) -> envs.rollout.Policy:
         """The deterministic policy."""
-        return lambda obs: self.agent.act(actor.agent, self._see(actor.normalizer, obs), None, "deterministic")
+        return lambda obs: self.agent.act(actor.agent, self._see(actor.normalizer, join(obs)), None, "deterministic")
 
     def _draw_pool(self, chunk: jax.Array) -> envs.State:
         """The start states of a chunk: they depend on the seed and its number alone."""
@@ -103,6 +106,8 @@ class Learner:
             "safety/diverged": total.diverged,
             "safety/skipped_updates": jnp.nansum(learned.pop("skipped")),
         }
+        if OVERFLOW in total.metric_sums:
+            metrics[f"safety/{OVERFLOW}"] = total.metric_sums.pop(OVERFLOW)
         metrics |= {f"env/{name}": x / total.valid for name, x in total.metric_sums.items()}
         metrics |= {f"agent/{name}": jnp.nanmean(x, axis=(0, 1)) for name, x in learned.items()}
         return state, metrics
@@ -111,10 +116,11 @@ class Learner:
         """One step of all worlds, one row into the replay, and the gradient steps."""
         key, key_act, key_explore, key_learn = jax.random.split(state.key, 4)
         actor, worlds = state.actor, state.envs
-        obs = self._see(actor.normalizer, worlds.worlds.obs)
+        obs = self._see(actor.normalizer, join(worlds.worlds.obs))
         action = self.agent.act(actor.agent, obs, key_act, "sample")
         action, exploration = self.agent.explore(state.exploration, action, worlds.starts_episode, key_explore)
         worlds, row, stats = self.worlds.step(worlds, action)
+        row = dataclasses.replace(row, obs=join(row.obs))
         if self.config.normalize_obs:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))
@@ -150,6 +156,11 @@ class Learner:
     def _key(self, purpose: str) -> jax.Array:
         """A key for one purpose, independent of those for the others."""
         return jax.random.fold_in(jax.random.key(self.config.seed), _PURPOSES.index(purpose))
+
+
+def join(obs: Obs) -> jax.Array:
+    """An observation as one array, what the policy observes first."""
+    return jnp.concatenate([obs["state"], obs["privileged"]], axis=-1) if isinstance(obs, dict) else obs
 
 
 _PURPOSES = ("train", "pool", "evaluation")

@@ -105,7 +105,7 @@ def _run(
     totals = {name: logs.last.get(name) or 0 for name in ("wall_s", "updates", "safety/diverged_total")}
     wall_origin = time.perf_counter() - totals["wall_s"]
     console.print(
-        f"{config.agent} on {config.env}: {config.num_envs} worlds, {config.physics} physics, preset {config.preset}; "
+        f"{config.agent} on {config.env}: {config.num_envs} worlds, {learner.env.engine} physics, preset {config.preset}; "
         f"run directory {run_dir}",
         soft_wrap=True,
     )
@@ -191,7 +191,8 @@ def _run_dir(config: Config) -> pathlib.Path:
     if config.run_dir is not None:
         return pathlib.Path(config.run_dir).expanduser()
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return pathlib.Path("runs") / f"{config.env}-{config.agent}-{now}"
+    env = config.env.replace("/", "-")
+    return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"
 
 
 def _create(run_dir: pathlib.Path) -> None:

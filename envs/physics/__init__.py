@@ -3,13 +3,24 @@
 import jax
 import mujoco
 
-from envs.physics.base import Derived, Physics, PhysicsState, SolverConfig
+from envs.physics.base import OVERFLOW, Derived, ModelFields, Physics, PhysicsState, SolverConfig
 from envs.physics.mjx import MjxPhysics
 from envs.physics.native import NativePhysics
+from envs.physics.warp import WarpPhysics
 
-__all__ = ["ENGINES", "Derived", "Physics", "PhysicsState", "SolverConfig", "make_physics", "resolve_engine"]
+__all__ = [
+    "ENGINES",
+    "OVERFLOW",
+    "Derived",
+    "ModelFields",
+    "Physics",
+    "PhysicsState",
+    "SolverConfig",
+    "make_physics",
+    "resolve_engine",
+]
 
-ENGINES = ("mjx", "native")
+ENGINES = ("mjx", "warp", "native")
 
 _INTEGRATORS = {
     "euler": mujoco.mjtIntegrator.mjINT_EULER,
@@ -31,21 +42,31 @@ def resolve_engine(engine: str) -> str:
     return engine
 
 
-def make_physics(model: mujoco.MjModel, reads: tuple[str, ...], engine: str, solver: SolverConfig) -> Physics:
+def make_physics(
+    model: mujoco.MjModel, reads: tuple[str, ...], engine: str, solver: SolverConfig, current: bool = False
+) -> Physics:
     """The engine of that name, stepping ``model`` and returning the ``mjData`` fields ``reads``.
+
+    With ``current`` those that follow from positions and velocities are recomputed after the last substep, as dm_control
+    does; without it they are one substep behind the state, as after ``mj_step``.
 
     Raises:
       ValueError: an unknown engine or integrator, a solver setting below 1, or a field the engine does not compute.
+      NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
     if solver.integrator is not None:
         if solver.integrator not in _INTEGRATORS:
             raise ValueError(f"unknown integrator {solver.integrator!r}; choose one of: {', '.join(_INTEGRATORS)}")
         model = model.__copy__()
         model.opt.integrator = _INTEGRATORS[solver.integrator]
-    for name in ("iterations", "ls_iterations"):
+    for name in ("iterations", "ls_iterations", "max_contacts", "max_constraints"):
         value = getattr(solver, name)
         if value is not None and value < 1:
             raise ValueError(f"physics.{name} must be at least 1, not {value}")
-    if resolve_engine(engine) == "native":
-        return NativePhysics(model, reads)
-    return MjxPhysics(model, reads, solver.iterations, solver.ls_iterations)
+    engine = resolve_engine(engine)
+    if engine == "native":
+        return NativePhysics(model, reads, current)
+    if engine == "warp":
+        buffers = {name: value for name in ("max_contacts", "max_constraints") if (value := getattr(solver, name))}
+        return WarpPhysics(model, reads, solver.iterations, solver.ls_iterations, current, **buffers)
+    return MjxPhysics(model, reads, solver.iterations, solver.ls_iterations, current)

@@ -1,6 +1,8 @@
 """What every physics engine looks like to a task, and the state that they all share."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import jax
@@ -8,6 +10,14 @@ import mujoco
 
 Derived = dict[str, jax.Array]
 """The ``mjData`` fields a task reads, under MuJoCo's own names, with ``mj_step``'s meaning (one substep behind)."""
+
+OVERFLOW = "overflow"
+"""Derived field of an engine with bounded buffers, [] bool: in some substep they were too small for this world."""
+
+ModelFields = Mapping[str, jax.Array]
+"""The ``mjModel`` fields in which a world differs from the others, under MuJoCo's own names."""
+
+NO_FIELDS: ModelFields = MappingProxyType({})
 
 
 @jax.tree_util.register_dataclass
@@ -37,22 +47,34 @@ class Physics(Protocol):
 
     model: mujoco.MjModel
 
-    def init(self, qpos: jax.Array, qvel: jax.Array) -> tuple[PhysicsState, Derived]:
-        """The state at rest input with these positions ``[nq]`` and velocities ``[nv]`` (``mj_forward``)."""
+    def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
+        """The state at rest input with these positions ``[nq]`` and velocities ``[nv]`` (``mj_forward``).
+
+        Contact forces (``cfrc_ext``) are zero in it, as in Gymnasium: only a step computes them.
+        """
         ...
 
-    def step(self, state: PhysicsState, ctrl: jax.Array, n_substeps: int) -> tuple[PhysicsState, Derived]:
+    def step(
+        self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
+    ) -> tuple[PhysicsState, Derived]:
         """``n_substeps`` calls of ``mj_step`` under the constant control ``ctrl`` ``[nu]``."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class SolverConfig:
-    """How an engine solves; ``None`` means: the model's own, for mjx what was measured to be exact (docs/physics.md)."""
+    """How an engine solves.
+
+    ``None`` means the model's own, and for mjx and warp what the task states (docs/physics.md).
+    """
 
     integrator: str | None = None
     """integrator: euler, rk4 or implicitfast; default: the model's own"""
     iterations: int | None = None
-    """constraint solver iterations of mjx; default: measured per task"""
+    """constraint solver iterations of mjx and warp; default: measured per task"""
     ls_iterations: int | None = None
-    """line-search steps per solver iteration of mjx; default: measured per task"""
+    """line-search steps per solver iteration of mjx and warp; default: measured per task"""
+    max_contacts: int | None = None
+    """contacts per world that warp has room for, on average over the worlds; default: the task's"""
+    max_constraints: int | None = None
+    """rows of the constraint Jacobian that warp has room for in each world; default: the task's"""

@@ -2,17 +2,24 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 
 import jax
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 
-from envs.physics.base import Derived, PhysicsState
+from envs.physics.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
 
 # Where the optional Warp backend is not installed, importing MJX prints that it failed to import it.
 with contextlib.redirect_stdout(io.StringIO()):
     from mujoco import mjx
+
+OF_ACCELERATION = ("qacc", "actuator_force", "qfrc_actuator", "qfrc_constraint", "cacc", "cfrc_int", "cfrc_ext", "act_dot")
+"""Fields that follow from accelerations and forces, not from positions and velocities alone."""
+
+_NO_CONTACTS = int(mujoco.mjtDisableBit.mjDSBL_CONTACT) | int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 
 
 class MjxPhysics:
@@ -23,10 +30,14 @@ class MjxPhysics:
       reads: names of the ``mjData`` fields to return.
       iterations: solver iterations, None for the model's own.
       ls_iterations: line-search steps per iteration, None for the model's own.
+      current: whether fields that follow from positions and velocities are those of the new state, see `make_physics`.
 
     Raises:
-      NotImplementedError: the model uses a feature MJX lacks (MJX's own message names it).
+      ValueError: the model uses a feature MJX lacks (the message ends with MJX's own, which names it).
     """
+
+    name = "mjx"
+    impl = "jax"
 
     def __init__(
         self,
@@ -34,28 +45,70 @@ class MjxPhysics:
         reads: tuple[str, ...],
         iterations: int | None = None,
         ls_iterations: int | None = None,
+        current: bool = False,
     ):
         self.model = model.__copy__()
         self.model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
+        # MJX computes no energies and refuses models that ask for them; nothing else depends on them.
+        self.model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_ENERGY)
+        if self.model.opt.disableflags & _NO_CONTACTS:  # it would refuse pairs of shapes that never meet
+            self.model.geom_contype[:] = self.model.geom_conaffinity[:] = 0
         if iterations is not None:
             self.model.opt.iterations = iterations
         if ls_iterations is not None:
             self.model.opt.ls_iterations = ls_iterations
-        self._mjx_model = mjx.put_model(self.model)
         self._reads = reads
+        self._current = current
+        self._mjx_model = self._put_model()
+        self._blank = self._make_data(1)
+        of_acceleration = (self.model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC).any()
+        if "sensordata" in reads and of_acceleration and not self._computes_accelerations():
+            raise NotImplementedError(f"{self.name} does not compute sensors of acceleration in a model without constraints")
 
-    def init(self, qpos: jax.Array, qvel: jax.Array) -> tuple[PhysicsState, Derived]:
+    def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
         """See `Physics.init`."""
-        with jax.default_matmul_precision("highest"):
-            data = mjx.make_data(self._mjx_model).replace(qpos=qpos, qvel=qvel)
-            return self._unpack(mjx.forward(self._mjx_model, data))
+        return self._init(self._blank, qpos, qvel, fields)
 
-    def step(self, state: PhysicsState, ctrl: jax.Array, n_substeps: int) -> tuple[PhysicsState, Derived]:
+    def step(
+        self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
+    ) -> tuple[PhysicsState, Derived]:
         """See `Physics.step`."""
+        return self._step(self._blank, n_substeps, state, ctrl, fields)
 
-        def substep(_: int, carry: tuple[PhysicsState, Derived]) -> tuple[PhysicsState, Derived]:
-            state = carry[0]
-            data = mjx.make_data(self._mjx_model).replace(
+    # What another implementation of MJX than the one in JAX does in its own way.
+
+    def _put_model(self) -> mjx.Model:
+        try:
+            return mjx.put_model(self.model, impl=self.impl)
+        except NotImplementedError as error:
+            raise ValueError(f"the {self.name} engine cannot simulate this model, use the native one: {error}") from error
+
+    def _make_data(self, worlds: int) -> mjx.Data:
+        """Data of one of so many worlds, which are stepped together."""
+        return mjx.make_data(self._mjx_model)
+
+    def _computes_accelerations(self) -> bool:
+        return bool(self._blank._impl.efc_J.size)  # MJX 3.17 returns from `forward` before it does, without constraints
+
+    def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
+        """Computes what follows from positions and velocities."""
+        data = mjx.sensor_pos(model, mjx.fwd_position(model, data))
+        return mjx.sensor_vel(model, mjx.fwd_velocity(model, data))
+
+    # TF32 changes where a body lands: physics asks for full precision whatever the learner uses.
+
+    @jax.default_matmul_precision("highest")
+    def _init(self, blank: mjx.Data, qpos: jax.Array, qvel: jax.Array, fields: ModelFields) -> tuple[PhysicsState, Derived]:
+        return self._unpack(mjx.forward(self._model_with(fields), blank.replace(qpos=qpos, qvel=qvel)))
+
+    @jax.default_matmul_precision("highest")
+    def _step(
+        self, blank: mjx.Data, n_substeps: int, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
+    ) -> tuple[PhysicsState, Derived]:
+        model = self._model_with(fields)
+
+        def pack(state: PhysicsState) -> mjx.Data:
+            return blank.replace(
                 qpos=state.qpos,
                 qvel=state.qvel,
                 act=state.act,
@@ -63,17 +116,45 @@ class MjxPhysics:
                 time=state.time,
                 ctrl=ctrl,
             )
-            return self._unpack(mjx.step(self._mjx_model, data))
 
-        # TF32 changes where a body lands: physics asks for full precision whatever the learner uses.
-        with jax.default_matmul_precision("highest"):
-            shapes = jax.eval_shape(lambda s: substep(0, (s, {})), state)[1]
-            derived = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-            return jax.lax.fori_loop(0, n_substeps, substep, (state, derived))
+        def substep(_: int, carry: tuple[PhysicsState, Derived]) -> tuple[PhysicsState, Derived]:
+            data = mjx.step(model, pack(carry[0]))
+            if "cfrc_ext" in self._reads:
+                data = mjx.rne_postconstraint(model, data)
+            state, derived = self._unpack(data)
+            if OVERFLOW in carry[1]:
+                derived[OVERFLOW] |= carry[1][OVERFLOW]
+            return state, derived
+
+        shapes = jax.eval_shape(lambda s: substep(0, (s, {})), state)[1]
+        derived = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        state, derived = jax.lax.fori_loop(0, n_substeps, substep, (state, derived))
+        if self._current:
+            _, now = self._unpack(self._renew(model, pack(state)))
+            if "sensordata" in now:
+                now["sensordata"] = jnp.where(self._of_acceleration, derived["sensordata"], now["sensordata"])
+            derived |= {name: value for name, value in now.items() if name not in OF_ACCELERATION}
+        return state, derived
+
+    @functools.cached_property
+    def _of_acceleration(self) -> np.ndarray:
+        """``[nsensordata]`` bool: which sensor values follow from accelerations."""
+        return np.repeat(self.model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC, self.model.sensor_dim)
+
+    def _model_with(self, fields: ModelFields) -> mjx.Model:
+        """The model of a world.
+
+        Raises:
+          ValueError: MJX compiles such a field in, so that it cannot differ between worlds.
+        """
+        fixed = [name for name in fields if not isinstance(getattr(self._mjx_model, name), jax.Array)]
+        if fixed:
+            raise ValueError(
+                f"on the {self.name} engine worlds cannot differ in mjModel.{', mjModel.'.join(fixed)}: use the native one"
+            )
+        return self._mjx_model.replace(**fields)
 
     def _unpack(self, data: mjx.Data) -> tuple[PhysicsState, Derived]:
-        if "cfrc_ext" in self._reads:
-            data = mjx.rne_postconstraint(self._mjx_model, data)
         state = PhysicsState(
             qpos=data.qpos,
             qvel=data.qvel,
@@ -87,5 +168,8 @@ class MjxPhysics:
 
 def _field(data: mjx.Data, name: str) -> jax.Array:
     """A field by MuJoCo's name; MJX keeps some of them in an implementation part of its own."""
+    if name == "ncon":  # MJX lists all pairs that could touch
+        contact = data._impl.contact
+        return (contact.dist < contact.includemargin).sum()
     own = {field.name for field in dataclasses.fields(data)}  # `hasattr` would reach the others by a deprecated way
     return getattr(data if name in own else data._impl, name)

@@ -15,12 +15,12 @@ import mujoco
 import mujoco.batch
 import numpy as np
 
-from envs.physics.base import Derived, PhysicsState
+from envs.physics.base import NO_FIELDS, Derived, ModelFields, PhysicsState
 
 _STATE = ("qpos", "qvel", "act", "qacc_warmstart", "time")
 
 # One call into MuJoCo at a time: a Batch must not run from two threads at once, XLA may call back from any of its own,
-# and `_silent` changes a setting of the whole process. Each call keeps every core busy by itself.
+# and `silent` changes a setting of the whole process. Each call keeps every core busy by itself.
 _LOCK = threading.Lock()
 
 
@@ -31,96 +31,118 @@ class NativePhysics:
       model: the compiled model; copied, because MuJoCo's automatic reset of bad worlds is switched off in it (a world
         that blew up has to stay visible, so that it can be quarantined).
       reads: names of the ``mjData`` fields to return.
+      current: whether fields that follow from positions and velocities are those of the new state, see `make_physics`.
 
     Raises:
-      ValueError: a field that C MuJoCo does not compute in ``mj_step``.
+      ValueError: a field that cannot be read.
     """
 
-    def __init__(self, model: mujoco.MjModel, reads: tuple[str, ...]):
-        if "cfrc_ext" in reads:
-            raise ValueError("the native engine does not compute cfrc_ext; use --physics mjx for tasks that read it")
+    def __init__(self, model: mujoco.MjModel, reads: tuple[str, ...], current: bool = False):
+        unknown = set(reads) - mujoco.batch.DATA_FIELDS
+        if unknown:
+            raise ValueError(f"the native engine cannot read mjData.{', mjData.'.join(sorted(unknown))}")
         self.model = _without_autoreset(model)
         self._reads = reads
-        data = mujoco.MjData(self.model)
-        self._shapes = {name: np.shape(getattr(data, name)) for name in _STATE + reads}
-        self._batches: dict[int, mujoco.batch.Batch] = {}
+        self._stage = (mujoco.mjtStage.mjSTAGE_VEL if current else mujoco.mjtStage.mjSTAGE_NONE).value
+        self._data = mujoco.MjData(self.model)
+        self._shapes = {name: np.shape(getattr(self._data, name)) for name in _STATE + reads}
+        self._batches: dict[tuple[int, tuple[str, ...]], mujoco.batch.Batch] = {}
 
-    def init(self, qpos: jax.Array, qvel: jax.Array) -> tuple[PhysicsState, Derived]:
+    def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
         """See `Physics.init`."""
-        return self._unpack(jax.pure_callback(self._init, self._result(), qpos, qvel, vmap_method="broadcast_all"))
-
-    def step(self, state: PhysicsState, ctrl: jax.Array, n_substeps: int) -> tuple[PhysicsState, Derived]:
-        """See `Physics.step`."""
+        names = tuple(fields)
 
         def call(*arrays: Any) -> tuple[np.ndarray, ...]:
-            return self._step(n_substeps, *arrays)
+            return self._init(dict(zip(("qpos", "qvel", *names), map(np.asarray, arrays), strict=True)), names)
 
-        arrays = [getattr(state, name) for name in _STATE]
-        return self._unpack(jax.pure_callback(call, self._result(), *arrays, ctrl, vmap_method="broadcast_all"))
+        return self._call(call, qpos, qvel, *fields.values())
 
-    def _result(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in self._shapes.values())
+    def step(
+        self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
+    ) -> tuple[PhysicsState, Derived]:
+        """See `Physics.step`."""
+        names = tuple(fields)
 
-    def _unpack(self, arrays: tuple[jax.Array, ...]) -> tuple[PhysicsState, Derived]:
-        named = dict(zip(self._shapes, arrays, strict=True))
+        def call(*arrays: Any) -> tuple[np.ndarray, ...]:
+            return self._step(dict(zip((*_STATE, "ctrl", *names), map(np.asarray, arrays), strict=True)), names, n_substeps)
+
+        return self._call(call, *(getattr(state, name) for name in _STATE), ctrl, *fields.values())
+
+    def _call(self, call: Any, *arrays: jax.Array) -> tuple[PhysicsState, Derived]:
+        result = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in self._shapes.values())
+        returned = jax.pure_callback(call, result, *arrays, vmap_method="broadcast_all")
+        named = dict(zip(self._shapes, returned, strict=True))
         return PhysicsState(**{name: named[name] for name in _STATE}), {name: named[name] for name in self._reads}
 
     # Only NumPy below: a JAX operation inside a callback can wait for the very thread that runs the callback.
 
-    def _init(self, qpos: Any, qvel: Any) -> tuple[np.ndarray, ...]:
-        qpos, qvel = np.asarray(qpos), np.asarray(qvel)
+    def _init(self, values: dict[str, np.ndarray], fields: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+        leading = values["qpos"].shape[:-1]
         with _LOCK:
-            batch = self._batch(int(np.prod(qpos.shape[:-1], dtype=int)))
+            batch = self._batch(leading, fields)
             batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
-            self._write(batch, qpos=qpos, qvel=qvel)
+            self._write(batch, fields, values)
             _run(batch, batch.forward)
-            return self._read(batch, qpos.shape[:-1])
+            return self._read(batch, leading, np.zeros((batch.nsim, self.model.nbody, 6)))
 
-    def _step(self, n_substeps: int, *arrays: Any) -> tuple[np.ndarray, ...]:
-        values = dict(zip((*_STATE, "ctrl"), map(np.asarray, arrays), strict=True))
+    def _step(self, values: dict[str, np.ndarray], fields: tuple[str, ...], n_substeps: int) -> tuple[np.ndarray, ...]:
         leading = values["time"].shape
         with _LOCK:
-            batch = self._batch(int(np.prod(leading, dtype=int)))
-            self._write(batch, **values)
-            _run(batch, batch.step, nstep=n_substeps)
+            batch = self._batch(leading, fields)
+            self._write(batch, fields, values)
+            _run(batch, batch.step, nstep=n_substeps, stage=self._stage)
             # MuJoCo goes on with zero control where it is NaN, which would hide a policy that fails.
             batch.bind("qpos")[~np.isfinite(values["ctrl"]).all(-1).ravel()] = np.nan
-            return self._read(batch, leading)
+            return self._read(batch, leading, self._contact_forces(batch))
 
-    def _batch(self, worlds: int) -> mujoco.batch.Batch:
-        if worlds not in self._batches:
-            batch = mujoco.batch.Batch(self.model, worlds)
+    def _batch(self, leading: tuple[int, ...], fields: tuple[str, ...]) -> mujoco.batch.Batch:
+        """A batch for that many worlds, which differ in ``fields``."""
+        worlds = int(np.prod(leading, dtype=int))
+        if (worlds, fields) not in self._batches:
+            # Contact forces are computed from a world's whole mjData, which only a persistent batch keeps.
+            batch = mujoco.batch.Batch(self.model, worlds, persistent="cfrc_ext" in self._reads)
             for name in self._shapes:
                 batch.bind(name)
-            self._batches[worlds] = batch
-        return self._batches[worlds]
+            for name in fields:
+                batch.expand(name)
+            self._batches[worlds, fields] = batch
+        return self._batches[worlds, fields]
 
-    def _write(self, batch: mujoco.batch.Batch, **values: np.ndarray) -> None:
+    def _write(self, batch: mujoco.batch.Batch, fields: tuple[str, ...], values: dict[str, np.ndarray]) -> None:
         for name, value in values.items():
-            rows = batch.bind(name)
+            rows = batch.expand(name) if name in fields else batch.bind(name)
             rows[...] = value.reshape(rows.shape)
 
-    def _read(self, batch: mujoco.batch.Batch, leading: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    def _read(
+        self, batch: mujoco.batch.Batch, leading: tuple[int, ...], contact_forces: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        named = {name: batch.bind(name) for name in self._shapes} | {"cfrc_ext": contact_forces}
         with np.errstate(over="ignore"):  # a world that blew up may not fit a float32: it becomes Inf and is quarantined
-            return tuple(
-                batch.bind(name).astype(np.float32).reshape(leading + shape) for name, shape in self._shapes.items()
-            )
+            return tuple(named[name].astype(np.float32).reshape(leading + shape) for name, shape in self._shapes.items())
+
+    def _contact_forces(self, batch: mujoco.batch.Batch) -> np.ndarray:
+        """``cfrc_ext`` of every world as Gymnasium has it: ``mj_rnePostConstraint`` after the last substep."""
+        forces = np.zeros((batch.nsim, self.model.nbody, 6))
+        for world in range(batch.nsim if "cfrc_ext" in self._reads else 0):
+            mujoco.mj_rnePostConstraint(self.model, batch.get_data(world, self._data))
+            forces[world] = self._data.cfrc_ext
+        return forces
 
 
 def _run(batch: mujoco.batch.Batch, call: Any, **kwargs: Any) -> None:
     """Calls into the batch; worlds in which MuJoCo raised come back as NaN, the others are untouched by it."""
     try:
-        with _silent():
+        with silent():
             call(**kwargs)
     except mujoco.batch.SimulationError as error:
         batch.bind("qpos")[error.ids] = np.nan
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keeps MuJoCo from reporting every world that blows up on the console and in a file MUJOCO_LOG.TXT.
+def silent() -> Iterator[None]:
+    """Keeps MuJoCo from writing warnings to the console and to a file MUJOCO_LOG.TXT; errors are raised as ever.
 
-    Such a world is reported by what it returns; errors are raised as ever.
+    A world that blows up is reported by what it returns, and that a model of Gymnasium's is old-fashioned helps no user.
     """
     before, silent = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
     silent.logto_console = silent.logto_file = False

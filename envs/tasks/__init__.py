@@ -1,15 +1,52 @@
-"""The tasks, one file per body. To add one: write its file and name its class in `TASKS`."""
+"""The tasks, one file per body. To add one: write its file and name its class in `GYMNASIUM_TASKS`."""
 
-from envs.tasks.half_cheetah import HalfCheetah
-from envs.tasks.hopper import Hopper
-from envs.tasks.humanoid import Humanoid
-from envs.tasks.inverted_double_pendulum import InvertedDoublePendulum
-from envs.tasks.inverted_pendulum import InvertedPendulum
-from envs.tasks.mujoco_task import MujocoTask, TaskArgs
+from envs.tasks.ant import Ant, AntV4, AntV5
+from envs.tasks.half_cheetah import HalfCheetah, HalfCheetahV4
+from envs.tasks.hopper import Hopper, HopperV4
+from envs.tasks.humanoid import Humanoid, HumanoidStandup, HumanoidStandupV4, HumanoidV4, HumanoidV5
+from envs.tasks.inverted_double_pendulum import InvertedDoublePendulum, InvertedDoublePendulumV4
+from envs.tasks.inverted_pendulum import InvertedPendulum, InvertedPendulumV4
+from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
+from envs.tasks.pusher import Pusher
+from envs.tasks.reacher import Reacher, ReacherV4
+from envs.tasks.swimmer import Swimmer, SwimmerV4
+from envs.tasks.walker2d import Walker2d, Walker2dV4
 
-__all__ = ["TASKS", "MujocoTask", "TaskArgs"]
+__all__ = ["ALIASES", "GYMNASIUM_TASKS", "Info", "MujocoTask", "TaskArgs"]
 
-TASKS: dict[str, type[MujocoTask]] = {
-    task.name: task for task in (Humanoid, Hopper, HalfCheetah, InvertedDoublePendulum, InvertedPendulum)
+GYMNASIUM_TASKS: dict[str, type[MujocoTask]] = {
+    task.name: task
+    for task in (
+        Humanoid,
+        HumanoidV5,
+        HumanoidV4,
+        HumanoidStandup,
+        HumanoidStandupV4,
+        Ant,
+        AntV5,
+        AntV4,
+        Walker2d,
+        Walker2dV4,
+        Hopper,
+        HopperV4,
+        HalfCheetah,
+        HalfCheetahV4,
+        Swimmer,
+        SwimmerV4,
+        Reacher,
+        ReacherV4,
+        Pusher,
+        InvertedDoublePendulum,
+        InvertedDoublePendulumV4,
+        InvertedPendulum,
+        InvertedPendulumV4,
+    )
 }
 """Every task by its name on the command line."""
+
+ALIASES = {
+    f"{task.name}-v5": task.name
+    for task in GYMNASIUM_TASKS.values()
+    if (task.gymnasium_id or "").endswith("-v5") and not task.gymnasium_fixed and not task.name.endswith("-v5")
+}
+"""Second names of tasks whose default is Gymnasium's v5 already."""

@@ -1,36 +1,24 @@
-"""Humanoid: a 3D body with 17 motors that runs forward (Gymnasium's Humanoid-v5 without contact forces).
+"""Humanoid: a body with 17 motors that runs forward, or stands up (Gymnasium's Humanoid and HumanoidStandup).
 
-The TECRL paper ran a MuJoCo in which ``cfrc_ext`` was always zero, so the default here has neither the contact cost nor
-the contact forces in the observation; both can be switched on.
+The TECRL paper ran a MuJoCo in which ``cfrc_ext`` was always zero, so `Humanoid` has neither the contact cost nor the
+contact forces in the observation; `HumanoidV5` has both.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from envs.physics import Derived, PhysicsState
-from envs.tasks.mujoco_task import MujocoTask, Range, TaskArgs, within
+from envs.tasks.locomotion import WITH_CONTACT_FORCES, WITHOUT_CONTACT_FORCES, HealthyLocomotion, HealthyLocomotionArgs
+from envs.tasks.mujoco_task import Info, MujocoTask, Range, TaskArgs, within
 
 
 @dataclasses.dataclass(frozen=True)
-class HumanoidArgs(TaskArgs):
-    """Arguments of Humanoid-v5."""
+class HumanoidBodyArgs(TaskArgs):
+    """Arguments of both tasks: the start state, and what is observed."""
 
-    forward_reward_weight: float = 1.25
-    """reward per m/s of the centre of mass forward"""
-    ctrl_cost_weight: float = 0.1
-    """cost per squared control"""
-    contact_cost_weight: float = 0.0
-    """cost per squared contact force (Humanoid-v5: 5e-7); needs the mjx engine"""
-    contact_cost_range: Range = (-float("inf"), 10.0)
-    """limits of the contact cost"""
-    healthy_reward: float = 5.0
-    """reward per step upright"""
-    terminate_when_unhealthy: bool = True
-    """end the episode at a fall"""
-    healthy_z_range: Range = (1.0, 2.0)
-    """range of the torso's height (m)"""
     reset_noise_scale: float = 1e-2
     """size of the random offset of a start state (rad, m, rad/s, m/s)"""
     exclude_current_positions_from_observation: bool = True
@@ -41,61 +29,168 @@ class HumanoidArgs(TaskArgs):
     """observe the bodies' velocities"""
     include_qfrc_actuator_in_observation: bool = True
     """observe the actuators' forces"""
-    include_cfrc_ext_in_observation: bool = False
-    """observe the contact forces (Humanoid-v5: true); needs the mjx engine"""
+    include_cfrc_ext_in_observation: bool = True
+    """observe the contact forces"""
 
 
-class Humanoid(MujocoTask):
-    """Run forward without falling."""
+class HumanoidBody(MujocoTask):
+    """What both tasks read and observe."""
 
-    name = "humanoid"
-    xml = "humanoid.xml"
     frame_skip = 5
     mjx_iterations = (20, 8)
-    gymnasium_id = "Humanoid-v5"
     camera = "track"
-    Args = HumanoidArgs
+    observes_constants: ClassVar[bool] = False
+    """whether the world's own body and the forces on the root, which no motor moves, are observed too, as in v4"""
+    contact_weight: ClassVar[str]
+    """the argument that weighs contact forces"""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The centre of mass, what the observation includes, and contact forces if they count."""
+        """What the observation includes, the centre of mass, and contact forces if they count."""
         reads = ["xipos", "cinert", "cvel", "qfrc_actuator"]
-        if self.args.include_cfrc_ext_in_observation or self.args.contact_cost_weight:
+        if self.args.include_cfrc_ext_in_observation or getattr(self.args, self.contact_weight):
             reads.append("cfrc_ext")
         return tuple(reads)
 
-    def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """The centre of mass in the plane."""
-        mass = jnp.asarray(self.physics.model.body_mass, jnp.float32)
-        return mass @ derived["xipos"][:, :2] / mass.sum()
-
-    def observe(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """Positions, velocities and the bodies' dynamics (the world's own body is left out)."""
+    def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
+        """Positions, velocities and the bodies' dynamics."""
         args = self.args
+        first, first_force = (0, 0) if self.observes_constants else (1, 6)
         parts = [physics.qpos[2 * args.exclude_current_positions_from_observation :], physics.qvel]
         if args.include_cinert_in_observation:
-            parts.append(derived["cinert"][1:].ravel())
+            parts.append(derived["cinert"][first:].ravel())
         if args.include_cvel_in_observation:
-            parts.append(derived["cvel"][1:].ravel())
+            parts.append(derived["cvel"][first:].ravel())
         if args.include_qfrc_actuator_in_observation:
-            parts.append(derived["qfrc_actuator"][6:])
+            parts.append(derived["qfrc_actuator"][first_force:])
         if args.include_cfrc_ext_in_observation:
-            parts.append(derived["cfrc_ext"][1:].ravel())
+            parts.append(derived["cfrc_ext"][first:].ravel())
         return jnp.concatenate(parts)
 
+    def contact_cost(self, derived: Derived, bounds: Range) -> jax.Array:
+        """Squared contact forces times their weight, within ``bounds``."""
+        weight = getattr(self.args, self.contact_weight)
+        cost = weight * jnp.sum(derived["cfrc_ext"] ** 2) if weight else jnp.zeros(())
+        return jnp.clip(cost, *bounds)
+
+
+@dataclasses.dataclass(frozen=True)
+class HumanoidArgs(HumanoidBodyArgs, HealthyLocomotionArgs):
+    """Arguments of Humanoid-v5 but for the contact forces, which are left out."""
+
+    forward_reward_weight: float = 1.25
+    healthy_reward: float = 5.0
+    healthy_z_range: Range = (1.0, 2.0)
+    contact_cost_weight: float = 0.0
+    """cost per squared contact force (Humanoid-v5: 5e-7)"""
+    contact_cost_range: Range = (-float("inf"), 10.0)
+    """limits of the contact cost"""
+    include_cfrc_ext_in_observation: bool = False
+    """observe the contact forces (Humanoid-v5: true)"""
+
+
+class Humanoid(HumanoidBody, HealthyLocomotion):
+    """Run forward without falling (Humanoid-v5 without contact forces)."""
+
+    name = "humanoid"
+    xml = "humanoid.xml"
+    horizontal = 2
+    contact_weight = "contact_cost_weight"
+    gymnasium_id = "Humanoid-v5"
+    gymnasium_fixed = WITHOUT_CONTACT_FORCES
+    Args = HumanoidArgs
+
+    def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
+        """The centre of mass in the plane."""
+        mass = jnp.asarray(self.model.body_mass, jnp.float32)
+        return mass @ derived["xipos"][:, :2] / mass.sum()
+
+    def healthy(self, physics: PhysicsState) -> jax.Array:
+        """The torso is high enough."""
+        return within(physics.qpos[2], self.args.healthy_z_range)
+
     def score(
-        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, velocity: jax.Array
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Forward velocity, minus control and contact, plus being healthy."""
-        args = self.args
-        healthy = within(physics.qpos[2], args.healthy_z_range)
-        contact_cost = jnp.zeros(())
-        if args.contact_cost_weight:
-            contact_cost = args.contact_cost_weight * jnp.sum(derived["cfrc_ext"] ** 2)
+        """Forward velocity minus control and contact, plus being healthy."""
+        terms, terminated = super().score(physics, derived, ctrl, info)
+        return terms | {"reward_contact": -self.contact_cost(derived, self.args.contact_cost_range)}, terminated
+
+
+@dataclasses.dataclass(frozen=True)
+class HumanoidV5Args(HumanoidArgs):
+    """Arguments of Humanoid-v5."""
+
+    contact_cost_weight: float = 5e-7
+    include_cfrc_ext_in_observation: bool = True
+
+
+class HumanoidV5(Humanoid):
+    """Humanoid-v5, contact forces included."""
+
+    name = "humanoid-v5"
+    engines = WITH_CONTACT_FORCES
+    gymnasium_fixed = MujocoTask.gymnasium_fixed
+    Args = HumanoidV5Args
+
+
+@dataclasses.dataclass(frozen=True)
+class HumanoidV4Args(HumanoidArgs):
+    """Arguments of Humanoid-v4."""
+
+    include_cfrc_ext_in_observation: bool = True
+
+
+class HumanoidV4(Humanoid):
+    """Humanoid-v4: contact forces are observed at no cost; the step that ends an episode is paid for as healthy."""
+
+    name = "humanoid-v4"
+    engines = WITH_CONTACT_FORCES
+    observes_constants = True
+    pays_for_fall = True
+    gymnasium_id = "Humanoid-v4"
+    gymnasium_fixed = MujocoTask.gymnasium_fixed
+    Args = HumanoidV4Args
+
+
+@dataclasses.dataclass(frozen=True)
+class HumanoidStandupArgs(HumanoidBodyArgs):
+    """Arguments of HumanoidStandup-v5 (but ``uph_cost_weight``, which Gymnasium itself does not use)."""
+
+    ctrl_cost_weight: float = 0.1
+    """cost per squared control"""
+    impact_cost_weight: float = 0.5e-6
+    """cost per squared contact force"""
+    impact_cost_range: Range = (-float("inf"), 10.0)
+    """limits of the impact cost"""
+
+
+class HumanoidStandup(HumanoidBody):
+    """Get up from the ground as high as possible (HumanoidStandup-v5); there is no early end."""
+
+    name = "humanoid_standup"
+    engines = WITH_CONTACT_FORCES
+    xml = "humanoidstandup.xml"
+    contact_weight = "impact_cost_weight"
+    gymnasium_id = "HumanoidStandup-v5"
+    Args = HumanoidStandupArgs
+
+    def score(
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """The torso's height over one physics step's time, minus control and impact, plus one."""
         terms = {
-            "reward_survive": args.healthy_reward * healthy,
-            "reward_forward": args.forward_reward_weight * velocity[0],
-            "reward_ctrl": -args.ctrl_cost_weight * jnp.sum(ctrl**2),
-            "reward_contact": -jnp.clip(contact_cost, *args.contact_cost_range),
+            "reward_linup": physics.qpos[2] / self.model.opt.timestep,
+            "reward_quadctrl": -self.args.ctrl_cost_weight * jnp.sum(ctrl**2),
+            "reward_impact": -self.contact_cost(derived, self.args.impact_cost_range),
+            "constant": jnp.ones(()),
         }
-        return terms, ~healthy & args.terminate_when_unhealthy
+        return terms, jnp.zeros((), bool)
+
+
+class HumanoidStandupV4(HumanoidStandup):
+    """HumanoidStandup-v4: the world's body and the root's actuator forces, constants all, are observed too."""
+
+    name = "humanoid_standup-v4"
+    observes_constants = True
+    gymnasium_id = "HumanoidStandup-v4"

@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import gymnasium
@@ -12,18 +14,18 @@ import jax
 import jax.numpy as jnp
 import mujoco
 
-from envs.base import State
-from envs.physics import Derived, PhysicsState, SolverConfig, make_physics
+from envs.base import Obs, State, split_obs
+from envs.physics import ENGINES, OVERFLOW, Derived, Physics, PhysicsState, SolverConfig, make_physics, resolve_engine
+from envs.physics.native import silent
+from envs.randomization import NOT_RANDOMIZED, Randomization, Range
 
-Range = tuple[float, float]
+Info = dict[str, Any]
+"""What a task keeps from one step to the next, see `State.info`; under ``model``: `ModelFields` of this episode."""
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskArgs:
-    """Constructor arguments of a task, named as Gymnasium v5 names them; each task extends them."""
-
-    reset_noise_scale: float = 0.0
-    """size of the random offset of a start state (rad, m, rad/s, m/s)"""
+class CheckedArgs:
+    """Constructor arguments of a task, checked by their names and types."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -33,19 +35,34 @@ class TaskArgs:
                     raise ValueError(f"env.{field.name} must be an increasing pair, not {value}")
             elif isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"env.{field.name} must be finite, not {value}")
-        if self.reset_noise_scale < 0:
-            raise ValueError(f"env.reset_noise_scale must not be negative, not {self.reset_noise_scale}")
+            if field.name == "reset_noise_scale" and value < 0:
+                raise ValueError(f"env.{field.name} must not be negative, not {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskArgs(CheckedArgs):
+    """Constructor arguments of a task on a model file, named as Gymnasium v5 names them; each task extends them."""
+
+    xml_file: str | None = None
+    """model file: a path, or a name in Gymnasium's assets; default: the task's own"""
+    frame_skip: int | None = None
+    """physics steps per action; default: the task's own"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.frame_skip is not None and self.frame_skip < 1:
+            raise ValueError(f"env.frame_skip must be at least 1, not {self.frame_skip}")
 
 
 class MujocoTask:
     """A task on a MuJoCo model, written once for every engine.
 
-    A subclass states the class attributes below and writes `observe` and `score`; `position` where a velocity is
-    rewarded that is not that of the first coordinate.
+    A subclass states the class attributes below and writes `observe` and `score`; `remember` where the score needs to
+    know what was before the step, and `start` where an episode does not begin in the model's reference pose.
 
     Args:
       args: the task's constructor arguments.
-      physics: the engine that steps it: auto, mjx or native.
+      physics: the engine that steps it: auto, mjx, warp or native.
       solver: how that engine solves.
 
     Raises:
@@ -57,51 +74,133 @@ class MujocoTask:
     """model file: a name in Gymnasium's assets, or a path"""
     frame_skip: ClassVar[int]
     """physics steps per environment step"""
-    episode_length: ClassVar[int] = 1000
+    episode_length: int = 1000
     """time limit in environment steps"""
     qvel_noise: ClassVar[Callable[..., jax.Array]] = staticmethod(functools.partial(jax.random.uniform, minval=-1.0))
     """distribution of a start state's velocities before scaling"""
     mjx_iterations: ClassVar[tuple[int, int]] = (100, 50)
     """(solver iterations, line-search steps) at which MJX equals C MuJoCo to float32, measured (docs/physics.md)"""
+    warp_buffers: ClassVar[tuple[int, int]] = (64, 256)
+    """(contacts, constraint rows) per world that MJX-Warp gets room for; too few are reported"""
     gymnasium_id: ClassVar[str | None] = None
-    """the task in Gymnasium that this one equals"""
+    """the task in Gymnasium that this one equals, with the arguments `gymnasium_fixed`"""
+    gymnasium_fixed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """where this task's defaults differ from those of Gymnasium's"""
+    current: ClassVar[bool] = False
+    """whether derived fields are those of the new state, as in dm_control, or one substep behind, as in Gymnasium"""
+    randomization: ClassVar[Randomization] = NOT_RANDOMIZED
+    """what differs from world to world unless the caller says otherwise"""
+    engines: ClassVar[tuple[str, ...]] = ENGINES
+    """the physics engines that it runs on, with its default arguments"""
     camera: ClassVar[str | int] = -1
     """the model's camera that films it"""
-    Args: ClassVar[type[TaskArgs]]
+    Args: ClassVar[type[CheckedArgs]]
 
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
         self.args: Any = self.Args() if args is None else args
-        model = _load(_model_path(self.xml))
-        iterations, ls_iterations = self.mjx_iterations
-        solver = dataclasses.replace(
-            solver,
-            iterations=iterations if solver.iterations is None else solver.iterations,
-            ls_iterations=ls_iterations if solver.ls_iterations is None else solver.ls_iterations,
-        )
-        self.physics = make_physics(model, self.reads, physics, solver)
-        self.dt = model.opt.timestep * self.frame_skip
-        self.action_size = model.nu
-        self._start = jnp.asarray(model.qpos0, jnp.float32)
-        low, high = jnp.asarray(model.actuator_ctrlrange, jnp.float32).T
+        self.model = self.load()
+        self.engine = resolve_engine(physics)
+        self._solver = self._complete(solver)
+        self.physics = self.make_physics(self.model, self.reads, self.engine)
+        self.start_physics = self.make_start_physics()
+        self.dt = self.model.opt.timestep * self.substeps
+        self.action_size = self.model.nu
+        low, high = jnp.asarray(self.model.actuator_ctrlrange, jnp.float32).T
         self._ctrl_centre, self._ctrl_half_range = (high + low) / 2, (high - low) / 2
-        self.obs_size = jax.eval_shape(self.reset, jax.random.key(0)).obs.shape[0]
+        state, privileged = split_obs(jax.eval_shape(self.reset, jax.random.key(0)).obs)
+        self.obs_size: int = state.shape[0]
+        self.privileged_size: int = 0 if privileged is None else privileged.shape[0]
+
+    def _complete(self, solver: SolverConfig) -> SolverConfig:
+        """``solver`` with the measured settings where it has none."""
+        names = ("iterations", "ls_iterations", "max_contacts", "max_constraints")
+        measured = zip(names, self.mjx_iterations + self.warp_buffers, strict=True)
+        missing: dict[str, Any] = {name: value for name, value in measured if getattr(solver, name) is None}
+        return dataclasses.replace(solver, **missing)
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps per step."""
+        return self.args.frame_skip or self.frame_skip
+
+    def load(self) -> mujoco.MjModel:
+        """The model.
+
+        Raises:
+          ValueError: no such file, or not a model.
+        """
+        assets = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+        return load_model(assets / pathlib.Path(self.args.xml_file or self.xml).expanduser())
+
+    @classmethod
+    def source(cls) -> str:
+        """Where the task comes from, in words."""
+        if cls.gymnasium_id is None:
+            return cls.xml
+        return cls.gymnasium_id + (" without contact forces" if cls.gymnasium_fixed else "")
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The ``mjData`` fields that `observe`, `score` and `position` read from ``derived``."""
+        """The ``mjData`` fields that `observe`, `score` and `remember` read from ``derived``."""
         return ()
 
-    @property
-    def gymnasium_kwargs(self) -> dict[str, Any]:
-        """The arguments with which `gymnasium_id` is this task."""
-        return dataclasses.asdict(self.args)
+    def make_physics(self, model: mujoco.MjModel, reads: tuple[str, ...], engine: str) -> Physics:
+        """An engine with this task's solver settings."""
+        return make_physics(model, reads, engine, self._solver, self.current)
 
-    def observe(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """The observation ``[obs_size]``."""
+    def make_start_physics(self) -> Physics:
+        """The engine that puts a world into its start state; here the one that steps it."""
+        return self.physics
+
+    def make_gymnasium(self) -> gymnasium.Env:
+        """Gymnasium's own environment with the same arguments.
+
+        Raises:
+          ValueError: there is none, or not with these arguments.
+        """
+        if self.gymnasium_id is None:
+            raise ValueError(f"{self.name} has no equal in Gymnasium")
+        default = dataclasses.asdict(self.Args())
+        changed = {name: value for name, value in dataclasses.asdict(self.args).items() if value != default[name]}
+        with warnings.catch_warnings(), silent():
+            warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)  # v4, wanted here
+            try:
+                return gymnasium.make(self.gymnasium_id, **{**self.gymnasium_fixed, **changed})
+            except TypeError as error:
+                raise ValueError(f"{self.gymnasium_id} does not take all of: {', '.join(changed)}") from error
+
+    @property
+    def push_dofs(self) -> tuple[int, ...]:
+        """The velocity coordinates that a push changes."""
+        return ()
+
+    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws an episode: positions ``[nq]``, velocities ``[nv]``, and what `info` keeps for its length.
+
+        Here: the model's reference pose plus noise of size ``args.reset_noise_scale``, and nothing to keep.
+        """
+        key_qpos, key_qvel = jax.random.split(key)
+        scale = self.args.reset_noise_scale
+        qpos = jnp.asarray(self.model.qpos0, jnp.float32)
+        qpos += scale * jax.random.uniform(key_qpos, qpos.shape, minval=-1.0)
+        return qpos, scale * self.qvel_noise(key_qvel, (self.model.nv,)), {}
+
+    def remember(self, physics: PhysicsState, derived: Derived) -> Info:
+        """What the next `score` needs to know of this state."""
+        return {}
+
+    def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> Obs:
+        """The observation: ``[obs_size]``, or with what only the critics see.
+
+        Args:
+          physics: the state.
+          derived: the fields named in `reads`.
+          info: what `start` and `remember` keep.
+        """
         raise NotImplementedError
 
     def score(
-        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, velocity: jax.Array
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         """The reward's terms, whose sum is the reward, and whether the episode terminated.
 
@@ -109,51 +208,54 @@ class MujocoTask:
           physics: the state after the step.
           derived: the fields named in `reads`, after the step.
           ctrl: ``[action_size]`` the control in the actuators' own units.
-          velocity: mean velocity of `position` over the step (m/s).
+          info: what `start` keeps, and `remember` kept of the state before the step.
         """
         raise NotImplementedError
-
-    def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """The point ``[k]`` whose velocity `score` is given (m)."""
-        return physics.qpos[:1]
 
     def to_ctrl(self, action: jax.Array) -> jax.Array:
         """An action ``[..., action_size]`` in [-1, 1] in the actuators' own units."""
         return self._ctrl_centre + self._ctrl_half_range * action
 
     def reset(self, key: jax.Array) -> State:
-        """See `Env.reset`: the model's reference pose plus noise of size ``reset_noise_scale``."""
-        key_qpos, key_qvel = jax.random.split(key)
-        scale = self.args.reset_noise_scale
-        nq, nv = self.physics.model.nq, self.physics.model.nv
-        qpos = self._start + scale * jax.random.uniform(key_qpos, (nq,), minval=-1.0)
-        physics, derived = self.physics.init(qpos, scale * self.qvel_noise(key_qvel, (nv,)))
-        terms, _ = self.score(physics, derived, jnp.zeros(self.action_size), self.position(physics, derived))
+        """See `Env.reset`."""
+        return self.begin(*self.start(key))
+
+    def enter(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> tuple[PhysicsState, Derived]:
+        """The physics at the start of an episode as `start` describes it."""
+        return self.start_physics.init(qpos, qvel, info.get("model", {}))
+
+    def begin(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
+        """The start of an episode as `start` describes it."""
+        physics, derived = self.enter(qpos, qvel, info)
+        info = info | self.remember(physics, derived)
+        terms = jax.eval_shape(lambda: self.score(physics, derived, jnp.zeros(self.action_size), info)[0])
+        metrics = {name: jnp.zeros(()) for name in (*terms, *(OVERFLOW,) * (self.engine == "warp"))}
         return State(
             physics=physics,
-            obs=self.observe(physics, derived),
+            obs=self.observe(physics, derived, info),
             reward=jnp.zeros(()),
             terminated=jnp.zeros((), bool),
             truncated=jnp.zeros((), bool),
-            metrics=jax.tree.map(lambda x: jnp.zeros((), jnp.float32), terms),
-            info={"position": self.position(physics, derived)},
+            metrics=metrics,
+            info=info,
         )
 
     def step(self, state: State, action: jax.Array) -> State:
         """See `Env.step`."""
         ctrl = self.to_ctrl(action)
-        physics, derived = self.physics.step(state.physics, ctrl, self.frame_skip)
-        position = self.position(physics, derived)
-        terms, terminated = self.score(physics, derived, ctrl, (position - state.info["position"]) / self.dt)
+        physics, derived = self.physics.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
+        terms, terminated = self.score(physics, derived, ctrl, state.info)
         terms = {name: jnp.asarray(term, jnp.float32) for name, term in terms.items()}
+        metrics = terms | {name: jnp.float32(derived[name]) for name in (OVERFLOW,) if name in derived}
+        info = state.info | self.remember(physics, derived)
         return State(
             physics=physics,
-            obs=self.observe(physics, derived),
+            obs=self.observe(physics, derived, info),
             reward=sum(terms.values(), jnp.zeros(())),
             terminated=terminated,
             truncated=jnp.zeros((), bool),
-            metrics=terms,
-            info={"position": position},
+            metrics=metrics,
+            info=info,
         )
 
 
@@ -162,14 +264,19 @@ def within(value: jax.Array, bounds: Range) -> jax.Array:
     return jnp.all((bounds[0] < value) & (value < bounds[1]))
 
 
-def _model_path(xml: str) -> pathlib.Path:
-    assets = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-    return assets / xml
+def load_model(path: pathlib.Path) -> mujoco.MjModel:
+    """The same model as ``MjModel.from_xml_path`` makes.
+
+    Raises:
+      ValueError: no such file, or not a model.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no model file {path}")
+    return compile_model(mujoco.MjSpec.from_file(str(path)))
 
 
-def _load(path: pathlib.Path) -> mujoco.MjModel:
-    """The same model as ``MjModel.from_xml_path`` makes, without its warning that ``settotalmass`` is deprecated."""
-    spec = mujoco.MjSpec.from_file(str(path))
+def compile_model(spec: mujoco.MjSpec) -> mujoco.MjModel:
+    """The model of a specification, without MuJoCo's warning that ``settotalmass`` is deprecated."""
     total_mass, spec.compiler.settotalmass = spec.compiler.settotalmass, -1
     model = spec.compile()
     if total_mass > 0:  # what the compiler would have done

@@ -66,7 +66,7 @@ def categorical_critic(
         return apply_ensemble(network, params, jnp.concatenate([obs, action], -1))
 
     def init(key: jax.Array) -> Params:
-        return init_ensemble(network, members, key, jnp.zeros((1, spec.obs_size + spec.action_size)))
+        return init_ensemble(network, members, key, jnp.zeros((1, spec.critic_obs_size + spec.action_size)))
 
     def loss(
         params: Params,

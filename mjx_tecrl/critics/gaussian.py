@@ -74,7 +74,7 @@ def gaussian_critic(
         return outputs[..., 0], jax.nn.softplus(outputs[..., 1])
 
     def init(key: jax.Array) -> Params:
-        return init_ensemble(network, members, key, jnp.zeros((1, spec.obs_size + spec.action_size)))
+        return init_ensemble(network, members, key, jnp.zeros((1, spec.critic_obs_size + spec.action_size)))
 
     def init_aux() -> jax.Array:
         # NaN until the first batch sets the averages. A dtype, or the weak type would change with the first update and

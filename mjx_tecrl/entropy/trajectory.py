@@ -44,7 +44,7 @@ def trajectory_entropy(
         return apply(network, params, jnp.concatenate([obs, action], -1))[..., 0]
 
     def init_critic(key: jax.Array) -> Params:
-        return network.init(key, jnp.zeros((1, spec.obs_size + spec.action_size)))
+        return network.init(key, jnp.zeros((1, spec.critic_obs_size + spec.action_size)))
 
     def critic_loss(params: Params, target_params: Params, batch: Batch, sample: Sample) -> tuple[jax.Array, Metrics]:
         """(TECRL Eq. 12-13), with no entropy beyond a terminal state."""

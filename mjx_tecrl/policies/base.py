@@ -27,7 +27,7 @@ class Policy(NamedTuple):
 
     Attributes:
       init: ``key -> params``.
-      sample: ``(params, obs [batch, obs_size], key) -> Sample``.
+      sample: ``(params, obs [batch, obs_size or more], key) -> Sample``; what comes after ``obs_size`` is not for it.
       mode: ``(params, obs) -> action [batch, action_size]``, the deterministic action.
     """
 

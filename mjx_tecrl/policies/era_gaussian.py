@@ -36,7 +36,7 @@ def era_gaussian(
     network = MLP(hidden, 2 * spec.action_size, activation, output_std=output_std)
 
     def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        raw_loc, raw_std = jnp.split(apply(network, params, obs), 2, axis=-1)
+        raw_loc, raw_std = jnp.split(apply(network, params, obs[..., : spec.obs_size]), 2, axis=-1)
         loc = jnp.clip(jnp.tanh(raw_loc), -1 + EDGE, 1 - EDGE)
         return loc, jnp.exp(era_log_std(raw_std, entropy_per_dim, log_std_range))
 

@@ -32,7 +32,7 @@ def tanh_gaussian(
     network = MLP(hidden, 2 * spec.action_size, activation)
 
     def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        mean, log_std = jnp.split(apply(network, params, obs), 2, axis=-1)
+        mean, log_std = jnp.split(apply(network, params, obs[..., : spec.obs_size]), 2, axis=-1)
         return mean, jnp.clip(log_std, *log_std_range)
 
     def init(key: jax.Array) -> Params:

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import jax
 import mujoco
 import numpy as np
@@ -18,8 +17,7 @@ class GymnasiumTask:
     """Gymnasium's environment with the same arguments as one of our tasks, put into any state."""
 
     def __init__(self, task: envs.MujocoTask):
-        assert task.gymnasium_id is not None
-        self.env: Any = gymnasium.make(task.gymnasium_id, **task.gymnasium_kwargs).unwrapped
+        self.env: Any = task.make_gymnasium().unwrapped
 
     def start(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
         """Puts it into a state as if fresh from a reset; returns the observation."""
@@ -43,11 +41,14 @@ def gymnasium_task() -> Callable[[envs.MujocoTask], GymnasiumTask]:
 
 @pytest.fixture(scope="session")
 def states() -> Callable[[str], tuple[envs.State, jax.Array]]:
-    """210 states of a task by name, with an action for each: random, energetic, and after falls, 70 of each."""
+    """210 states of a task by name, with an action for each: random, energetic, and after falls, 70 of each.
+
+    All versions of a task are given the same.
+    """
 
     @functools.cache
     def draw(name: str) -> tuple[envs.State, jax.Array]:
         sets = state_sets(envs.make(name, physics="native"), 70, seed=0).values()
         return jax.tree.map(lambda *x: np.concatenate(x), *sets)
 
-    return draw
+    return lambda name: draw(name.split("-v")[0])

@@ -5,7 +5,7 @@ import pytest
 import envs
 
 
-@pytest.mark.parametrize("name", sorted(envs.TASKS))
+@pytest.mark.parametrize("name", sorted(envs.GYMNASIUM_TASKS))
 def test_every_task_is_made_by_its_own_name(name: str) -> None:
     env = envs.make(name)
     assert env.name == name
@@ -28,7 +28,7 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
 
 
 def test_an_unknown_engine_is_answered_with_the_engines() -> None:
-    with pytest.raises(ValueError, match="unknown physics engine 'bullet'; choose one of: auto, mjx, native"):
+    with pytest.raises(ValueError, match="unknown physics engine 'bullet'; choose one of: auto, mjx, warp, native"):
         envs.make("hopper", physics="bullet")
 
 
@@ -36,7 +36,7 @@ def test_making_a_task_prints_nothing_and_writes_no_file(
     capfd: pytest.CaptureFixture[str], tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in envs.TASKS:
+    for name in envs.GYMNASIUM_TASKS:
         envs.make(name)
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ from eval import plot, render, run
 @pytest.fixture(scope="module")
 def draws() -> None:
     """Skips where this machine has no OpenGL to draw with (tried elsewhere: a failure leaves half a context behind)."""
-    code = "import eval, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).close()"
+    code = "import envs, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).close()"
     if subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode:
         pytest.skip("no OpenGL here")
 

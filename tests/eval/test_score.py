@@ -13,7 +13,7 @@ from train.errors import UserError
 
 
 def episodes(returns: list[float], diverged: list[bool]) -> envs.Episodes:
-    return envs.Episodes(np.array(returns), np.arange(len(returns)) + 1, np.array(diverged))
+    return envs.Episodes(np.array(returns), np.arange(len(returns)) + 1, np.array(diverged), np.zeros(len(returns), bool))
 
 
 def test_statistics_by_hand() -> None:

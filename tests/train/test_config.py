@@ -86,4 +86,6 @@ def test_every_field_is_explained() -> None:
     source = pathlib.Path(__import__("train.config").config.__file__).read_text()
     for field in dataclasses.fields(type(tiny_config())):
         after = source.split(f"    {field.name}: ", 1)[1].splitlines()[1]
-        assert after.strip().startswith('"""') or field.name in ("env_args", "agent_args", "solver"), field.name
+        assert after.strip().startswith('"""') or field.name in ("env_args", "agent_args", "solver", "randomization"), (
+            field.name
+        )

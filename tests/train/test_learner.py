@@ -44,6 +44,28 @@ def test_no_retracing_after_the_first_chunk(agent: str) -> None:
     assert learner.draw_pool._cache_size() == 1
 
 
+def test_critics_see_what_the_policy_does_not() -> None:
+    randomization = envs.Randomization(mass=(0.8, 1.2), obs_noise=0.1, action_delay=1, privileged=True)
+    learner = Learner(tiny_config(randomization=randomization))
+    own, privileged = learner.env.obs_size, learner.env.privileged_size
+    assert (own, privileged) == (4, 4 + learner.env.model.nbody)
+    state, metrics = chunk(learner, start(learner), 1)
+    assert np.isfinite(metrics["agent/critic_loss"])
+    params = state.actor.agent.params
+    widths = {
+        name: jax.tree.leaves(getattr(params, name)["params"]["Dense_0"]["kernel"])[0].shape[-2]
+        for name in ("policy", "critic", "entropy_critic")
+    }
+    assert widths == {"policy": own, "critic": own + privileged + 1, "entropy_critic": own + privileged + 1}
+
+    policy = learner.policy(state.actor)
+    seen = {"state": jnp.ones((2, own)), "privileged": jnp.zeros((2, privileged))}
+    action = policy(seen)
+    np.testing.assert_array_equal(policy(seen | {"privileged": jnp.ones((2, privileged))}), action)
+    np.testing.assert_array_equal(policy(jnp.ones((2, own))), action)  # as in another simulator, where nobody knows more
+    assert learner.evaluate(state.actor, jnp.asarray(0)).returns.shape == (3,)
+
+
 def test_state_is_donated() -> None:
     learner = shared_learner("dsac_e")
     state = start(learner)

@@ -70,3 +70,89 @@ def test_the_native_engine_keeps_the_models_own_solver() -> None:
     assert isinstance(physics, NativePhysics)
     assert physics.model.opt.solver == mujoco.mjtSolver.mjSOL_PGS
     assert physics.model.opt.iterations == 50
+
+
+PENDULUM = """
+<mujoco>
+  <worldbody>
+    <body>
+      <joint name="hinge" type="hinge" axis="0 1 0" damping=".1" range="-170 170"/>
+      <geom name="bob" size=".1" pos="1 0 0" mass="1"/>
+      <site name="tip" pos="1 0 0"/>
+    </body>
+  </worldbody>
+  <actuator><motor joint="hinge" gear="3"/></actuator>
+  <sensor><framelinvel objtype="site" objname="tip"/><accelerometer site="tip"/></sensor>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("engine", ["mjx", "native"])
+def test_worlds_may_differ_in_fields_of_the_model(engine: str) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    physics = make_physics(model, ("xipos",), engine, SolverConfig())
+    damping, gravity_arm = np.array([[0.1], [0.5], [2.0]], np.float32), np.array([1.0, 0.7, 0.4], np.float32)
+    ipos = np.tile(model.body_ipos.astype(np.float32), (3, 1, 1))
+    ipos[:, 1, 0] = gravity_arm
+
+    @jax.jit
+    @jax.vmap
+    def run(damping: jax.Array, ipos: jax.Array) -> tuple:
+        fields = {"dof_damping": damping, "body_ipos": ipos}
+        state, _ = physics.init(jnp.array([0.3]), jnp.array([2.0]), fields)
+        return physics.step(state, jnp.array([0.2]), 50, fields)
+
+    got, derived = run(damping, ipos)
+    for world in range(3):
+        own = model.__copy__()
+        own.dof_damping, own.body_ipos[1, 0] = damping[world], gravity_arm[world]
+        data = mujoco.MjData(own)
+        data.qpos, data.qvel, data.ctrl = 0.3, 2.0, 0.2
+        mujoco.mj_forward(own, data)
+        mujoco.mj_step(own, data, nstep=50)
+        np.testing.assert_allclose(got.qpos[world], data.qpos, rtol=1e-4)
+        np.testing.assert_allclose(derived["xipos"][world], data.xipos, atol=1e-4)
+    assert len(np.unique(np.round(got.qpos, 3))) == 3
+
+
+@pytest.mark.parametrize("engine", ["mjx", "native"])
+def test_current_fields_are_those_of_the_new_state(engine: str) -> None:
+    """As dm_control has them: positions and velocities anew, accelerations of the last substep."""
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    derived = {}
+    for current in (False, True):
+        physics = make_physics(model, ("site_xpos", "sensordata"), engine, SolverConfig(), current)
+        state, _ = physics.init(jnp.array([0.3]), jnp.array([2.0]))
+        _, derived[current] = jax.jit(lambda s, p=physics: p.step(s, jnp.array([0.2]), 3))(state)
+
+    data = mujoco.MjData(model)
+    data.qpos, data.qvel, data.ctrl = 0.3, 2.0, 0.2
+    mujoco.mj_step(model, data, nstep=3)
+    behind = data.site_xpos.copy(), data.sensordata.copy()
+    np.testing.assert_allclose(derived[False]["site_xpos"], behind[0], rtol=1e-5)
+    np.testing.assert_allclose(derived[False]["sensordata"], behind[1], rtol=1e-4, atol=1e-5)
+    mujoco.mj_step1(model, data)
+    np.testing.assert_allclose(derived[True]["site_xpos"], data.site_xpos, rtol=1e-5)
+    np.testing.assert_allclose(derived[True]["sensordata"], data.sensordata, rtol=1e-4, atol=1e-5)
+    assert np.abs(data.site_xpos - behind[0]).max() > 1e-3
+    assert np.abs(data.sensordata[:3] - behind[1][:3]).max() > 1e-3
+    np.testing.assert_array_equal(data.sensordata[3:], behind[1][3:])
+
+
+def test_sensors_that_mjx_would_leave_at_zero_are_refused() -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM.replace('range="-170 170"', ""))
+    with pytest.raises(NotImplementedError, match="sensors of acceleration in a model without constraints"):
+        make_physics(model, ("sensordata",), "mjx", SolverConfig())
+    make_physics(model, ("site_xpos",), "mjx", SolverConfig())
+
+
+@pytest.mark.parametrize("engine", ["native", "mjx"])
+def test_contacts_are_counted_alike(engine: str) -> None:
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><option><flag energy='enable'/></option><worldbody><geom type='plane' size='9 9 1'/>"
+        "<body><joint type='slide' axis='0 0 1'/><geom size='.1'/></body></worldbody></mujoco>"
+    )
+    physics = make_physics(model, ("ncon",), engine, SolverConfig())
+    height = jnp.array([[0.05], [0.099], [0.101], [1.0]])
+    _, derived = jax.jit(jax.vmap(physics.init))(height, jnp.zeros((4, 1)))
+    np.testing.assert_array_equal(derived["ncon"], [1, 1, 0, 0])

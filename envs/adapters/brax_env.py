@@ -1,0 +1,56 @@
+"""Our tasks as Brax environments, for others' code; needs Brax."""
+
+import jax
+import jax.numpy as jnp
+from brax.envs.base import Env as BraxBase
+from brax.envs.base import ObservationSize
+from brax.envs.base import State as BraxState
+
+import envs
+from envs.base import Env
+
+
+class BraxEnv(BraxBase):
+    """One world of a task behind Brax's interface; actions are in [-1, 1].
+
+    ``done`` means terminated; time limits are those of the caller's wrapper. What leads to ``done`` stays in ``obs``: do not
+    wrap it in Brax's ``AutoResetWrapper`` where final observations matter.
+
+    Args:
+      env: the task, of `envs.make`.
+    """
+
+    def __init__(self, env: Env):
+        self.env = env
+
+    def reset(self, rng: jax.Array) -> BraxState:
+        """See Brax."""
+        return self._wrap(self.env.reset(rng), {})
+
+    def step(self, state: BraxState, action: jax.Array) -> BraxState:
+        """See Brax; what wrappers keep in ``info`` is passed on."""
+        return self._wrap(self.env.step(state.pipeline_state, action), state.info)
+
+    @property
+    def observation_size(self) -> ObservationSize:
+        """Width of an observation; of both parts where it is a dict."""
+        if self.env.privileged_size:
+            return {"state": (self.env.obs_size,), "privileged_state": (self.env.privileged_size,)}
+        return self.env.obs_size
+
+    @property
+    def action_size(self) -> int:
+        """Width of an action."""
+        return self.env.action_size
+
+    @property
+    def backend(self) -> str:
+        """The physics engine."""
+        return self.env.engine
+
+    def _wrap(self, state: envs.State, info: dict) -> BraxState:
+        obs = state.obs
+        if isinstance(obs, dict):
+            obs = {"state": obs["state"], "privileged_state": obs["privileged"]}
+        done = jnp.asarray(state.terminated | state.truncated, jnp.float32)
+        return BraxState(state, obs, state.reward, done, state.metrics, info)

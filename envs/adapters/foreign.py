@@ -1,0 +1,196 @@
+"""Brax's and Playground's environments as ours: ``brax/<name>`` and ``playground/<Name>``.
+
+Their wrapped environments throw the final observation away at an automatic reset, so the bare ones are wrapped here, and
+`envs.VectorEnv` resets them.
+"""
+
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import mujoco
+
+from envs.base import Obs, State, split_obs
+from envs.physics import SolverConfig
+from envs.randomization import NOT_RANDOMIZED, Randomization
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ForeignState:
+    """The other library's whole state of one world."""
+
+    state: Any
+
+    @property
+    def qpos(self) -> jax.Array:
+        """``[nq]`` joint positions."""
+        inner = self.state
+        return inner.data.qpos if hasattr(inner, "data") else inner.pipeline_state.q
+
+
+class ForeignTask:
+    """Another library's environment as an `Env`; it brings its own physics engine and actions in [-1, 1].
+
+    Args:
+      args: constructor arguments, an instance of ``Args``.
+      physics: not used.
+      solver: not used.
+
+    Raises:
+      ValueError: the library is not installed, or has no environment of that name.
+    """
+
+    name: ClassVar[str]
+    foreign_name: ClassVar[str]
+    engine = "its own"
+    engines: ClassVar[tuple[str, ...]] = ("its own",)
+    gymnasium_id = None
+    randomization: ClassVar[Randomization] = NOT_RANDOMIZED
+    camera = -1
+    episode_length: int
+    Args: ClassVar[type]
+
+    def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
+        self.args = self.Args() if args is None else args
+        self.env = self._load()
+        self.action_size: int = self.env.action_size
+        self.dt = float(self.env.dt)
+        state, privileged = split_obs(jax.eval_shape(self.reset, jax.random.key(0)).obs)
+        self.obs_size: int = state.shape[0]
+        self.privileged_size: int = 0 if privileged is None else privileged.shape[0]
+
+    @classmethod
+    def source(cls) -> str:
+        """Where the task comes from, in words."""
+        return cls.name.split("/")[0].capitalize()
+
+    def reset(self, key: jax.Array) -> State:
+        """See `Env.reset`."""
+        return self._wrap(self.env.reset(key))
+
+    def step(self, state: State, action: jax.Array) -> State:
+        """See `Env.step`."""
+        return self._wrap(self.env.step(state.physics.state, action))
+
+    def to_ctrl(self, action: jax.Array) -> jax.Array:
+        """Their actions are in [-1, 1] as ours are."""
+        return action
+
+    def make_gymnasium(self) -> Any:
+        """There is none.
+
+        Raises:
+          ValueError: always.
+        """
+        raise ValueError(f"{self.name} has no equal in Gymnasium")
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """MuJoCo's model of it, for films."""
+        raise NotImplementedError
+
+    def _load(self) -> Any:
+        raise NotImplementedError
+
+    def _wrap(self, state: Any) -> State:
+        return State(
+            physics=ForeignState(state),
+            obs=_obs(state.obs),
+            reward=jnp.asarray(state.reward, jnp.float32),
+            terminated=state.done > 0.5,
+            truncated=jnp.zeros((), bool),
+            metrics={name: jnp.asarray(x, jnp.float32) for name, x in state.metrics.items() if jnp.ndim(x) == 0},
+            info={},
+        )
+
+
+def _obs(obs: Any) -> Obs:
+    if not hasattr(obs, "items"):
+        return jnp.asarray(obs, jnp.float32)
+    if "privileged_state" in obs:
+        return {"state": obs["state"], "privileged": obs["privileged_state"]}
+    return jnp.asarray(obs["state"], jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class BraxArgs:
+    """Arguments of a Brax environment."""
+
+    backend: str = "generalized"
+    """Brax's physics: generalized, positional, spring or mjx"""
+
+
+class BraxTask(ForeignTask):
+    """An environment of Brax."""
+
+    episode_length = 1000
+    Args = BraxArgs
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """MuJoCo's model of it, for films."""
+        return self.env.sys.mj_model
+
+    def _load(self) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*no longer maintained|.*actively being maintained")  # Brax of itself
+            try:
+                import brax.envs as brax_envs
+            except ImportError as error:
+                raise ValueError(f"{self.name} needs Brax: pip install 'mjx-tecrl[brax]'") from error
+            _check_name(self.foreign_name, brax_envs._envs)
+            return brax_envs.get_environment(self.foreign_name, backend=self.args.backend)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaygroundArgs:
+    """Arguments of a Playground environment."""
+
+    impl: Literal["jax", "warp"] = "jax"
+    """MJX's implementation; with warp Playground's own buffer sizes hold, which nothing here checks"""
+
+
+class PlaygroundTask(ForeignTask):
+    """An environment of MuJoCo Playground."""
+
+    Args = PlaygroundArgs
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """MuJoCo's model of it, for films."""
+        return self.env.mj_model
+
+    def _load(self) -> Any:
+        try:
+            from mujoco_playground import registry
+        except ImportError as error:
+            raise ValueError(f"{self.name} needs Playground: pip install 'mjx-tecrl[playground]'") from error
+        _check_name(self.foreign_name, registry.ALL_ENVS)
+        config = registry.get_default_config(self.foreign_name)
+        config.impl = self.args.impl
+        self.episode_length = config.episode_length
+        return registry.load(self.foreign_name, config)
+
+
+def _check_name(name: str, names: Iterable[str]) -> None:
+    names = list(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or sorted(names)
+        raise ValueError(f"it has no environment {name!r}; did you mean {', '.join(near)}?")
+
+
+_LIBRARIES: dict[str, type[ForeignTask]] = {"brax": BraxTask, "playground": PlaygroundTask}
+
+
+def foreign_task(name: str) -> type[ForeignTask] | None:
+    """The task class for a name such as ``brax/ant``; None if it names no other library."""
+    library, _, foreign_name = name.partition("/")
+    if library not in _LIBRARIES:
+        return None
+    kind = _LIBRARIES[library]
+    return type(kind.__name__, (kind,), {"name": name, "foreign_name": foreign_name, "__doc__": kind.__doc__})

@@ -1,0 +1,70 @@
+"""Our tasks as a ``gymnasium.vector.VectorEnv``, for others' code."""
+
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from envs.base import Env
+from envs.vector import VectorEnv
+
+
+class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
+    """Many worlds of one task; automatic resets happen on the next step, so final observations survive.
+
+    Actions are in [-1, 1]. A world that blew up starts a new episode: ``infos["diverged"]`` says which did, and
+    ``truncated`` is True for it.
+
+    Args:
+      env: the task, of `envs.make`.
+      num_envs: number of worlds.
+      seed: seed until `reset` is given one.
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium's own type)
+
+    def __init__(self, env: Env, num_envs: int, seed: int = 0):
+        if env.privileged_size:
+            raise ValueError(f"{env.name} observes a dict; Gymnasium's vector environments here hold arrays only")
+        self.env = env
+        self.num_envs = num_envs
+        self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (env.obs_size,), np.float32)
+        self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (env.action_size,), np.float32)
+        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
+        self._worlds = VectorEnv(env, num_envs, 4 * num_envs)
+        self._draw, self._init = jax.jit(self._worlds.draw), jax.jit(self._worlds.init)
+        self._refill, self._step = jax.jit(self._worlds.refill), jax.jit(self._worlds.step)
+        self._key = jax.random.key(seed)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Starts an episode in every world; ``seed`` is one number for all of them."""
+        if isinstance(seed, list):
+            raise ValueError("give one seed: the worlds' start states are drawn together")
+        if seed is not None:
+            self._key = jax.random.key(seed)
+        self._state = self._init(self._draw(self._next_key()))
+        self._starts_left = self._worlds.pool_size - self.num_envs
+        return np.asarray(self._state.worlds.obs), {}
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One step of every world under ``actions`` ``[num_envs, action_size]``."""
+        if self._starts_left < self.num_envs:
+            self._state = self._refill(self._state, self._draw(self._next_key()))
+            self._starts_left = self._worlds.pool_size
+        resetting = np.asarray(self._state.starts_episode)
+        self._state, row, _ = self._step(self._state, jnp.asarray(actions, jnp.float32))
+        row = jax.device_get(row)
+        self._starts_left -= int((~row.valid).sum())
+        diverged = ~row.valid & ~resetting
+        truncated = (row.done & ~row.terminated) | diverged
+        return np.asarray(self._state.worlds.obs), row.reward, row.terminated, truncated, {"diverged": diverged}
+
+    def _next_key(self) -> jax.Array:
+        self._key, key = jax.random.split(self._key)
+        return key

@@ -1,0 +1,39 @@
+"""Acrobot of the DeepMind Control Suite: swing up a double pendulum that is driven at its elbow."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.dmc.dmc_task import DmcTask
+from envs.dmc.rewards import tolerance
+from envs.physics import Derived, PhysicsState
+from envs.tasks.mujoco_task import Info
+
+
+class AcrobotSwingup(DmcTask):
+    """Hold the tip at the target above, from any pose; the reward falls smoothly with the distance."""
+
+    name = "dmc/acrobot-swingup"
+    control_timestep = 0.01
+    reads = ("xmat", "site_xpos")
+    margin: ClassVar[float] = 1.0
+    """distance from the target at which the reward is 0.1 (m)"""
+
+    def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
+        """Sines and cosines of the arms' tilts, and velocities."""
+        axes = jnp.stack([self.frame(derived, arm)[:, 2] for arm in ("upper_arm", "lower_arm")])
+        return [axes[:, 0], axes[:, 2], physics.qvel]
+
+    def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
+        """Have the tip at the target."""
+        target, tip = derived["site_xpos"][np.array([self.model.site(name).id for name in ("target", "tip")])]
+        return tolerance(jnp.linalg.norm(target - tip), (0.0, self.model.site("target").size[0]), self.margin)
+
+
+class AcrobotSwingupSparse(AcrobotSwingup):
+    """Hold the tip at the target above, from any pose; the reward is 1 there and 0 elsewhere."""
+
+    name = "dmc/acrobot-swingup_sparse"
+    margin = 0.0

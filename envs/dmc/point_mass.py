@@ -1,0 +1,54 @@
+"""Point mass of the DeepMind Control Suite: move to the middle."""
+
+import jax
+import jax.numpy as jnp
+
+from envs.dmc.dmc_task import DmcTask
+from envs.dmc.rewards import tolerance
+from envs.physics import Derived, PhysicsState
+from envs.tasks.mujoco_task import Info
+
+
+class PointMassEasy(DmcTask):
+    """Move to the middle; each control drives one axis."""
+
+    name = "dmc/point_mass-easy"
+    control_timestep = 0.02
+    reads = ("geom_xpos",)
+
+    def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
+        """Positions and velocities."""
+        return [physics.qpos, physics.qvel]
+
+    def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
+        """Near the target, with small controls."""
+        target, mass = (derived["geom_xpos"][self.model.geom(name).id] for name in ("target", "pointmass"))
+        size = self.model.geom("target").size[0]
+        near = tolerance(jnp.linalg.norm(target - mass), (0.0, size), size)
+        small_control = tolerance(ctrl, margin=1.0, sigmoid="quadratic", value_at_margin=0.0).mean()
+        return near * (small_control + 4) / 5
+
+
+class PointMassHard(PointMassEasy):
+    """Move to the middle; each control drives a direction that differs from episode to episode."""
+
+    name = "dmc/point_mass-hard"
+    engines = ("native",)  # MJX compiles the tendons in
+
+    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Anywhere, at rest, and two directions that are not too parallel."""
+        key_pose, key_first, key_second = jax.random.split(key, 3)
+        first = _direction(key_first)
+
+        def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            key, draw_key = jax.random.split(carry[0])
+            return key, _direction(draw_key)
+
+        second = jax.lax.while_loop(lambda carry: jnp.abs(first @ carry[1]) > 0.9, again, (key_second, first))[1]
+        return *super().start(key_pose)[:2], {"model": {"wrap_prm": jnp.concatenate([first, second])}}
+
+
+def _direction(key: jax.Array) -> jax.Array:
+    """A random unit vector ``[2]``."""
+    direction = jax.random.normal(key, (2,))
+    return direction / jnp.linalg.norm(direction)

@@ -1,0 +1,88 @@
+"""Reacher: a two-jointed arm that reaches for a random target (Gymnasium's Reacher)."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from envs.physics import Derived, PhysicsState
+from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
+
+
+@dataclasses.dataclass(frozen=True)
+class ReacherArgs(TaskArgs):
+    """Arguments of Reacher-v5."""
+
+    reward_dist_weight: float = 1.0
+    """cost per metre between fingertip and target"""
+    reward_control_weight: float = 1.0
+    """cost per squared control"""
+
+
+class Reacher(MujocoTask):
+    """Hold the fingertip at the target (Reacher-v5)."""
+
+    name = "reacher"
+    xml = "reacher.xml"
+    frame_skip = 2
+    episode_length = 50
+    gymnasium_id = "Reacher-v5"
+    Args = ReacherArgs
+    offset_size: ClassVar[int] = 2
+    """how many coordinates of the offset from the target are observed"""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Where the bodies are."""
+        return ("xpos",)
+
+    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """A little noise in the arm, and a target anywhere in a disc of 0.2 m."""
+        key_qpos, key_qvel, key_radius, key_angle = jax.random.split(key, 4)
+        arm = jax.random.uniform(key_qpos, (2,), minval=-0.1, maxval=0.1)
+        radius = 0.2 * jnp.sqrt(jax.random.uniform(key_radius))  # uniform in the disc
+        angle = jax.random.uniform(key_angle, maxval=2 * jnp.pi)
+        target = radius * jnp.array([jnp.cos(angle), jnp.sin(angle)])
+        velocity = jax.random.uniform(key_qvel, (2,), minval=-0.005, maxval=0.005)
+        return jnp.concatenate([arm, target]), jnp.concatenate([velocity, jnp.zeros(2)]), {}
+
+    def offset(self, derived: Derived) -> jax.Array:
+        """``[3]`` from the target to the fingertip (m)."""
+        return derived["xpos"][self.model.body("fingertip").id] - derived["xpos"][self.model.body("target").id]
+
+    def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
+        """Cosines and sines of the joints, the target, joint velocities, and the offset from the target."""
+        angles = physics.qpos[:2]
+        offset = self.offset(derived)[: self.offset_size]
+        return jnp.concatenate([jnp.cos(angles), jnp.sin(angles), physics.qpos[2:], physics.qvel[:2], offset])
+
+    def score(
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Minus the distance and the squared control."""
+        return self._terms(self.offset(derived), ctrl), jnp.zeros((), bool)
+
+    def _terms(self, offset: jax.Array, ctrl: jax.Array) -> dict[str, jax.Array]:
+        return {
+            "reward_dist": -self.args.reward_dist_weight * jnp.linalg.norm(offset),
+            "reward_ctrl": -self.args.reward_control_weight * jnp.sum(ctrl**2),
+        }
+
+
+class ReacherV4(Reacher):
+    """Reacher-v4: the reward is that of the state before the step, and the offset's height, always 0, is observed."""
+
+    name = "reacher-v4"
+    gymnasium_id = "Reacher-v4"
+    offset_size = 3
+
+    def remember(self, physics: PhysicsState, derived: Derived) -> Info:
+        """The offset, which the next step's reward counts."""
+        return {"offset": self.offset(derived)}
+
+    def score(
+        self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Minus the distance before the step, and the squared control."""
+        return self._terms(info["offset"], ctrl), jnp.zeros((), bool)

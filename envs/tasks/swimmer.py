@@ -1,0 +1,38 @@
+"""Swimmer: three links that snake forward through a fluid (Gymnasium's Swimmer)."""
+
+import dataclasses
+
+import jax
+
+from envs.physics import Derived, PhysicsState
+from envs.tasks.locomotion import Locomotion, LocomotionArgs
+
+
+@dataclasses.dataclass(frozen=True)
+class SwimmerArgs(LocomotionArgs):
+    """Arguments of Swimmer-v5."""
+
+    ctrl_cost_weight: float = 1e-4
+
+
+class Swimmer(Locomotion):
+    """Swim forward; there is no early end (Swimmer-v5)."""
+
+    name = "swimmer"
+    xml = "swimmer.xml"
+    frame_skip = 4
+    horizontal = 2
+    gymnasium_id = "Swimmer-v5"
+    camera = "track"
+    Args = SwimmerArgs
+
+    def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
+        """The front tip in the plane."""
+        return physics.qpos[:2]
+
+
+class SwimmerV4(Swimmer):
+    """Swimmer-v4: the same."""
+
+    name = "swimmer-v4"
+    gymnasium_id = "Swimmer-v4"

@@ -1,0 +1,105 @@
+"""``python -m envs.view NAME``: a task under random or zero actions, on the screen or, with ``--out``, as a film."""
+
+import dataclasses
+import os
+import pathlib
+import sys
+import time
+from typing import Literal
+
+import jax
+import numpy as np
+import tyro
+
+import envs
+from envs.film import FilmError, write_film
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Look at a task."""
+
+    name: tyro.conf.Positional[str]
+    """the task"""
+    out: pathlib.Path | None = None
+    """film to write (.mp4, .gif or .png) instead of opening a window"""
+    actions: Literal["random", "zero"] = "random"
+    """what the body does"""
+    steps: int = 300
+    """longest film (environment steps)"""
+    seed: int = 0
+    """seed of the start state and the actions"""
+    width: int = 640
+    """width of the film (pixels)"""
+    height: int = 480
+    """height of the film (pixels)"""
+
+
+def view(args: Args) -> None:
+    """Opens the window or writes the film.
+
+    Raises:
+      ValueError: no such task, or not so many steps.
+      FilmError: nothing can be shown.
+    """
+    if args.steps < 1:
+        raise ValueError(f"--steps must be at least 1, not {args.steps}")
+    env = envs.make(args.name, physics="native")
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    rng = np.random.default_rng(args.seed)
+
+    def action() -> np.ndarray:
+        return rng.uniform(-1, 1, env.action_size) if args.actions == "random" else np.zeros(env.action_size)
+
+    state = reset(jax.random.key(args.seed))
+    if args.out is not None:
+        positions = [np.asarray(state.physics.qpos)]
+        while len(positions) <= args.steps and not state.terminated:
+            state = step(state, action())
+            positions.append(np.asarray(state.physics.qpos))
+        frames = write_film(
+            args.out,
+            env.model,
+            np.stack(positions),
+            env.dt,
+            camera=env.camera,
+            fields=state.info.get("model"),
+            width=args.width,
+            height=args.height,
+        )
+        print(f"wrote {args.out}: {frames} frames of {args.width} x {args.height}")
+        return
+
+    if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
+        raise FilmError("there is no display here: write a film with --out film.mp4")
+    import mujoco.viewer
+
+    data = mujoco.MjData(env.model)
+    episode = 0
+    with mujoco.viewer.launch_passive(env.model, data) as window:
+        while window.is_running():
+            began = time.monotonic()
+            if state.terminated:
+                episode += 1
+                state = reset(jax.random.key(args.seed + episode))
+            state = step(state, action())
+            data.qpos[:] = state.physics.qpos
+            mujoco.mj_forward(env.model, data)
+            window.sync()
+            time.sleep(max(0.0, env.dt - (time.monotonic() - began)))
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    try:
+        view(tyro.cli(Args, args=args, prog="python -m envs.view"))
+    except (ValueError, NotImplementedError, FilmError) as error:
+        print(f"error: {error}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

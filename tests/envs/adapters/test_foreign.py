@@ -1,0 +1,75 @@
+"""Brax's and Playground's environments as ours: the same numbers as the bare environment, final observations kept."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+
+# Brax itself reads MJX in a deprecated way.
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing .* directly from `Data` is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", params=["brax/inverted_pendulum", "playground/CartpoleBalance"])
+def env(request: pytest.FixtureRequest) -> Any:
+    pytest.importorskip({"brax": "brax", "playground": "mujoco_playground"}[request.param.split("/")[0]])
+    return envs.make(request.param)
+
+
+def test_it_is_the_bare_environment(env: Any) -> None:
+    key, action = jax.random.key(3), jnp.full((1,), 0.3)
+    state = jax.jit(env.reset)(key)
+    theirs = jax.jit(env.env.reset)(key)
+    step, their_step = jax.jit(env.step), jax.jit(env.env.step)
+    for _ in range(3):
+        np.testing.assert_array_equal(state.obs, theirs.obs)
+        np.testing.assert_array_equal(state.reward, theirs.reward)
+        assert bool(state.terminated) == bool(theirs.done)
+        assert not state.truncated
+        state, theirs = step(state, action), their_step(theirs, action)
+    assert (env.obs_size, env.action_size, env.episode_length) == (theirs.obs.shape[0], 1, 1000)
+    assert env.engine == "its own"
+    assert state.physics.qpos.shape == (env.model.nq,)
+
+
+def test_many_worlds_keep_their_final_observations(env: Any) -> None:
+    worlds = envs.VectorEnv(env, 4, 32)
+    state = worlds.init(jax.jit(worlds.draw)(jax.random.key(0)))
+    step, single_step = jax.jit(worlds.step), jax.jit(env.step)
+    ended, last = 0, state
+    for t in range(60):
+        state, row, stats = step(state, jnp.full((4, 1), (-1.0) ** (t // 30)))
+        assert stats.diverged == 0
+        for world in np.flatnonzero(row.done):
+            ended += 1
+            before = jax.tree.map(lambda x, w=world: x[w], last.worlds)
+            final = single_step(before, row.action[world]).obs
+            np.testing.assert_allclose(state.worlds.obs[world], final, rtol=1e-4, atol=1e-5)
+            assert state.starts_episode[world]
+        last = state
+    assert ended or env.name.startswith("playground")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [("brax/antt", "no environment 'antt'; did you mean ant"), ("playground/Cartpole", "did you mean Cartpole")],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(wrong: str, message: str) -> None:
+    pytest.importorskip({"brax": "brax", "playground": "mujoco_playground"}[wrong.split("/")[0]])
+    with pytest.raises(ValueError, match=message):
+        envs.make(wrong)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mujoco_playground", None)
+    with pytest.raises(ValueError, match=r"needs Playground: pip install 'mjx-tecrl\[playground\]'"):
+        envs.make("playground/CartpoleBalance")
+
+
+def test_randomization_is_refused() -> None:
+    pytest.importorskip("brax")
+    with pytest.raises(ValueError, match="brings its own physics"):
+        envs.make("brax/inverted_pendulum", randomization=envs.Randomization(friction=(0.5, 1.0)))

@@ -1,0 +1,69 @@
+"""Our tasks as Gymnasium's vector environment, checked against Gymnasium's own and against `envs.VectorEnv`."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+import envs
+from envs.adapters.gymnasium_vector import GymnasiumVectorEnv
+
+
+@pytest.fixture(scope="module")
+def vector() -> GymnasiumVectorEnv:
+    return GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), 6)
+
+
+def test_spaces(vector: GymnasiumVectorEnv) -> None:
+    obs, infos = vector.reset(seed=1)
+    assert infos == {}
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    assert vector.observation_space.contains(obs)
+    assert vector.action_space.shape == (6, 1)
+    again, _ = vector.reset(seed=1)
+    other, _ = vector.reset(seed=2)
+    np.testing.assert_array_equal(obs, again)
+    assert (obs != other).all()
+
+
+def test_episodes_end_in_their_final_observation_and_start_anew_on_the_next_step(vector: GymnasiumVectorEnv) -> None:
+    reference = gymnasium.make("InvertedPendulum-v5").unwrapped
+    obs, _ = vector.reset(seed=0)
+    rng = np.random.default_rng(0)
+    ended = np.zeros(6, bool)
+    episodes, starts = 0, []
+    for _ in range(120):
+        action = rng.uniform(-1, 1, (6, 1)).astype(np.float32)
+        before = obs
+        obs, reward, terminated, truncated, infos = vector.step(action)
+        for world in range(6):
+            if ended[world]:  # a fresh start, whatever the action was
+                assert (reward[world], terminated[world], truncated[world]) == (0, False, False)
+                assert np.abs(obs[world]).max() <= 0.01 + 1e-6
+                starts.append(tuple(obs[world]))
+                continue
+            reference.set_state(before[world, :2].astype(float), before[world, 2:].astype(float))
+            reference.data.qacc_warmstart[:] = 0
+            expected, expected_reward, over, _, _ = reference.step(3.0 * action[world])
+            np.testing.assert_allclose(obs[world], expected, rtol=1e-4, atol=1e-5)
+            assert (reward[world], terminated[world]) == (expected_reward, over)
+        assert not infos["diverged"].any()
+        ended = terminated | truncated
+        episodes += ended.sum()
+    assert episodes > 30  # more than the pool of start states holds at once
+    assert len(set(starts)) == len(starts)
+
+
+def test_time_limits_truncate() -> None:
+    env = envs.make("reacher", physics="native")
+    vector = GymnasiumVectorEnv(env, 2)
+    vector.reset(seed=0)
+    flags = [vector.step(np.zeros((2, 2)))[2:4] for _ in range(52)]
+    truncated = np.array([t for _, t in flags])
+    assert not np.array([t for t, _ in flags]).any()
+    assert np.flatnonzero(truncated[:, 0]).tolist() == [49]
+
+
+def test_a_list_of_seeds_is_refused(vector: GymnasiumVectorEnv) -> None:
+    with pytest.raises(ValueError, match="give one seed"):
+        vector.reset(seed=[1, 2, 3, 4, 5, 6])
