@@ -38,7 +38,7 @@ class Learner:
             spec = Spec(self.env.obs_size, self.env.action_size, self.env.privileged_size)
             self.agent: Agent = named_agent(config.agent).make(config.agent_args, spec)
         except (ValueError, NotImplementedError) as error:
-            raise UserError(f"{error}.") from error
+            raise UserError(f"{str(error).rstrip('.')}.") from error
         self._critic_obs_size = spec.critic_obs_size
         self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL)
         self.chunk_iterations = max(1, config.log_steps // config.num_envs)

@@ -130,7 +130,8 @@ class MujocoTask:
           ValueError: no such file, or not a model.
         """
         assets = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-        return load_model(assets / pathlib.Path(self.args.xml_file or self.xml).expanduser())
+        path = pathlib.Path(self.args.xml_file or self.xml).expanduser()
+        return load_model(assets / path if (assets / path).is_file() else path)
 
     @classmethod
     def source(cls) -> str:
