@@ -2,7 +2,7 @@
 
 import pathlib
 
-import eval  # noqa: F401  before MuJoCo, which chooses how to draw when it is imported
+import envs  # noqa: F401  before MuJoCo, which chooses how to draw when it is imported
 
 # isort: split
 
