@@ -10,7 +10,6 @@ when its state is off by a float32 rounding tells which errors are those of floa
 
 import dataclasses
 import json
-import math
 import operator
 import pathlib
 import platform
@@ -24,13 +23,13 @@ import numpy as np
 import tyro
 
 import envs
+from benchmarks.states import state_sets
 from envs.physics import NativePhysics
 
 SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 8), (8, 16), (20, 8), (20, 20), (100, 50))
 REFERENCE = (100, 50)
 WORLDS = 64
 """worlds stepped side by side: one compilation serves the errors and the speed"""
-ROLLOUT_STEPS = 150
 ROUNDING = 1e-7
 """half the spacing of float32 numbers around 1, rounded up"""
 ROUNDINGS = 16
@@ -112,44 +111,6 @@ def measure(name: str, config: Config) -> dict[str, Any]:
         row["speed_ratio"] = row["env_steps_per_s"] / result["settings"][0]["env_steps_per_s"]
     result["settings"].reverse()
     return result
-
-
-def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, tuple[envs.State, jax.Array]]:
-    """``num_states`` states and the actions that follow in them, for each kind of behaviour.
-
-    Every state is drawn from a rollout of its own, at a random time: ``random`` and ``energetic`` while the episode
-    lasts, ``fallen`` after its end (for a task that never ends, from its second half).
-    """
-    rng = np.random.default_rng(seed)
-    size = (ROLLOUT_STEPS, num_states, task.action_size)
-    uniform = rng.uniform(-1, 1, size)
-    t = np.arange(ROLLOUT_STEPS)[:, None, None]
-    period = np.exp(rng.uniform(math.log(8), math.log(60), (1, num_states, 1)))  # environment steps
-    sinusoid = np.sin(2 * np.pi * (t / period + rng.uniform(0, 1, (1, num_states, task.action_size))))
-    mixed = np.where(rng.uniform(size=(1, num_states, 1)) < 0.5, uniform, sinusoid)
-
-    def rollout(key: jax.Array, actions: jax.Array) -> envs.State:
-        def step(state: envs.State, action: jax.Array) -> tuple[envs.State, envs.State]:
-            state = jax.vmap(task.step)(state, action)
-            return state, state
-
-        return jax.lax.scan(step, jax.vmap(task.reset)(jax.random.split(key, num_states)), actions)[1]
-
-    rollout = jax.jit(rollout)
-    sets = {}
-    for n, (label, actions) in enumerate({"random": uniform, "energetic": sinusoid, "fallen": mixed}.items()):
-        actions = jnp.asarray(actions, jnp.float32)
-        states = jax.tree.map(np.asarray, rollout(jax.random.key(seed + n), actions))
-        over = np.maximum.accumulate(states.terminated, axis=0)
-        ends = np.where(over.any(0), over.argmax(0), ROLLOUT_STEPS - 1)  # [num_states] last step of the episode
-        if label == "fallen":
-            first = np.where(over.any(0), ends, ROLLOUT_STEPS // 2)
-            pick = rng.integers(first, ROLLOUT_STEPS - 1)
-        else:
-            pick = rng.integers(0, np.maximum(np.minimum(ends, ROLLOUT_STEPS - 1), 1))
-        drawn = jax.tree.map(operator.itemgetter((pick, np.arange(num_states))), states)
-        sets[label] = jax.tree.map(jnp.asarray, drawn), actions[pick + 1, np.arange(num_states)]
-    return sets
 
 
 def table(name: str, measured: dict[str, Any]) -> str:

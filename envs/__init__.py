@@ -1,6 +1,5 @@
 """Physics engines, tasks, and many worlds of them at once."""
 
-import difflib
 import os
 import sys
 from typing import Any
@@ -13,6 +12,7 @@ from envs.adapters import foreign_task
 from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
 from envs.dmc import DMC_TASKS
+from envs.names import nearest
 from envs.physics import PhysicsState, SolverConfig
 from envs.randomization import NOT_RANDOMIZED, Randomization, RandomizedEnv
 from envs.rollout import Episodes, run_episodes
@@ -56,8 +56,7 @@ def task(name: str) -> type[MujocoTask] | type[ForeignTask]:
         return foreign
     name = ALIASES.get(name, name)
     if name not in TASKS:
-        near = difflib.get_close_matches(name, [*TASKS, *ALIASES], n=3, cutoff=0.4) or sorted(TASKS)
-        raise ValueError(f"unknown env {name!r}; did you mean {', '.join(near)}?")
+        raise ValueError(f"unknown env {name!r}; did you mean {nearest(name, [*TASKS, *ALIASES])}?")
     return TASKS[name]
 
 

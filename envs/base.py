@@ -15,6 +15,12 @@ def split_obs(obs: Obs) -> tuple[jax.Array, jax.Array | None]:
     return (obs["state"], obs["privileged"]) if isinstance(obs, dict) else (obs, None)
 
 
+def obs_sizes(obs: Obs) -> tuple[int, int]:
+    """Widths of the two parts of one world's observation (arrays or their shapes)."""
+    state, privileged = split_obs(obs)
+    return state.shape[0], 0 if privileged is None else privileged.shape[0]
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:

@@ -1,7 +1,6 @@
 """``python -m envs.list``: every task, with its sizes, time limit, engines and source."""
 
 import dataclasses
-import difflib
 import sys
 
 import tyro
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import envs
+from envs.names import nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,10 @@ def list_tasks(args: Args) -> int:
     """Prints the table; returns the exit code."""
     names = [name for name in envs.TASKS if args.match in name]
     if not names:
-        near = difflib.get_close_matches(args.match, envs.TASKS, n=3, cutoff=0.4)
-        print(f"error: no task's name contains {args.match!r}; did you mean {', '.join(near)}?", file=sys.stderr)
+        print(
+            f"error: no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?",
+            file=sys.stderr,
+        )
         return 2
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "observation", "action", "steps", "engines", "source"):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.base import Obs, State, split_obs
+from envs.base import Obs, State, obs_sizes, split_obs
 from envs.physics import ModelFields
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class RandomizedEnv:
             raise ValueError(f"{task.name} has no body that --randomize.push-speed could push")
         self.task = task
         self.randomization = randomization
-        privileged = split_obs(jax.eval_shape(self.reset, jax.random.key(0)).obs)[1]
-        self.privileged_size: int = 0 if privileged is None else privileged.shape[0]
+        self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)[1]
 
     def __getattr__(self, name: str) -> Any:
         if name == "task":  # not there yet: copied or unpickled

@@ -5,16 +5,16 @@ Their wrapped environments throw the final observation away at an automatic rese
 """
 
 import dataclasses
-import difflib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import mujoco
 
-from envs.base import Obs, State, split_obs
+from envs.base import Obs, State, obs_sizes
+from envs.names import nearest
 from envs.physics import SolverConfig
 from envs.randomization import NOT_RANDOMIZED, Randomization
 
@@ -49,7 +49,6 @@ class ForeignTask:
     foreign_name: ClassVar[str]
     engine = "its own"
     engines: ClassVar[tuple[str, ...]] = ("its own",)
-    gymnasium_id = None
     randomization: ClassVar[Randomization] = NOT_RANDOMIZED
     camera = -1
     episode_length: int
@@ -60,9 +59,7 @@ class ForeignTask:
         self.env = self._load()
         self.action_size: int = self.env.action_size
         self.dt = float(self.env.dt)
-        state, privileged = split_obs(jax.eval_shape(self.reset, jax.random.key(0)).obs)
-        self.obs_size: int = state.shape[0]
-        self.privileged_size: int = 0 if privileged is None else privileged.shape[0]
+        self.obs_size, self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)
 
     @classmethod
     def source(cls) -> str:
@@ -177,11 +174,9 @@ class PlaygroundTask(ForeignTask):
         return registry.load(self.foreign_name, config)
 
 
-def _check_name(name: str, names: Iterable[str]) -> None:
-    names = list(names)
+def _check_name(name: str, names: Collection[str]) -> None:
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or sorted(names)
-        raise ValueError(f"it has no environment {name!r}; did you mean {', '.join(near)}?")
+        raise ValueError(f"it has no environment {name!r}; did you mean {nearest(name, names)}?")
 
 
 _LIBRARIES: dict[str, type[ForeignTask]] = {"brax": BraxTask, "playground": PlaygroundTask}

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
-from envs.dmc.rewards import tolerance
+from envs.dmc.rewards import smallness, tolerance
 from envs.physics import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
@@ -50,7 +50,7 @@ class Cartpole(DmcTask):
             return tolerance(cart, (-0.25, 0.25)) * tolerance(cosines, (0.995, 1.0)).prod()
         upright = (cosines.mean() + 1) / 2
         centred = (1 + tolerance(cart, margin=2.0)) / 2
-        small_control = (4 + tolerance(ctrl[0], margin=1.0, sigmoid="quadratic", value_at_margin=0.0)) / 5
+        small_control = (4 + smallness(ctrl)) / 5
         slow = (1 + tolerance(physics.qvel[1:], margin=5.0).min()) / 2
         return upright * small_control * slow * centred
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from envs.base import State
 from envs.physics import Derived, Physics, PhysicsState, SolverConfig
-from envs.tasks.mujoco_task import CheckedArgs, Info, MujocoTask, compile_model
+from envs.tasks.mujoco_task import CheckedArgs, Info, MujocoTask, compile_model, draw_until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,12 +147,7 @@ class DmcTask(MujocoTask):
 
     def draw_free_of_contact(self, key: jax.Array, draw: Callable[[jax.Array], jax.Array]) -> jax.Array:
         """Positions ``[nq]`` from ``draw``, which is called with fresh keys until nothing touches."""
-
-        def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            key, draw_key = jax.random.split(carry[0])
-            return key, draw(draw_key)
-
-        return jax.lax.while_loop(lambda carry: self.touches(carry[1]), again, again((key, jnp.zeros(self.model.nq))))[1]
+        return draw_until(key, draw, lambda qpos: ~self.touches(qpos))
 
     def touches(self, qpos: jax.Array) -> jax.Array:
         """[] bool: in these positions there is a contact."""

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
-from envs.dmc.rewards import tolerance
+from envs.dmc.rewards import smallness, tolerance
 from envs.physics import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
@@ -27,8 +27,7 @@ class HopperStand(DmcTask):
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
         """Stand, with small controls."""
-        small_control = tolerance(ctrl, margin=1.0, sigmoid="quadratic", value_at_margin=0.0).mean()
-        return self.standing(derived) * (small_control + 4) / 5
+        return self.standing(derived) * (smallness(ctrl) + 4) / 5
 
     def standing(self, derived: Derived) -> jax.Array:
         """[] 1 where the torso is high enough over the foot, else 0."""

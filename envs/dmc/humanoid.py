@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
-from envs.dmc.rewards import tolerance
+from envs.dmc.rewards import smallness, tolerance
 from envs.physics import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
@@ -44,7 +44,7 @@ class Humanoid(DmcTask):
         """Stand upright, with small controls, and move at the speed."""
         standing = tolerance(self._head_height(derived), (STAND_HEIGHT, jnp.inf), STAND_HEIGHT / 4)
         upright = tolerance(self.frame(derived, "torso")[2, 2], (0.9, jnp.inf), 1.9, "linear", 0.0)
-        small_control = (4 + tolerance(ctrl, margin=1.0, sigmoid="quadratic", value_at_margin=0.0).mean()) / 5
+        small_control = (4 + smallness(ctrl)) / 5
         horizontal = self._velocity(derived)[:2]
         if self.speed == 0:
             move = tolerance(horizontal, margin=2.0).mean()

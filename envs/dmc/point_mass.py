@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
-from envs.dmc.rewards import tolerance
+from envs.dmc.rewards import smallness, tolerance
 from envs.physics import Derived, PhysicsState
-from envs.tasks.mujoco_task import Info
+from envs.tasks.mujoco_task import Info, draw_until
 
 
 class PointMassEasy(DmcTask):
@@ -25,8 +25,7 @@ class PointMassEasy(DmcTask):
         target, mass = (derived["geom_xpos"][self.model.geom(name).id] for name in ("target", "pointmass"))
         size = self.model.geom("target").size[0]
         near = tolerance(jnp.linalg.norm(target - mass), (0.0, size), size)
-        small_control = tolerance(ctrl, margin=1.0, sigmoid="quadratic", value_at_margin=0.0).mean()
-        return near * (small_control + 4) / 5
+        return near * (smallness(ctrl) + 4) / 5
 
 
 class PointMassHard(PointMassEasy):
@@ -39,12 +38,7 @@ class PointMassHard(PointMassEasy):
         """Anywhere, at rest, and two directions that are not too parallel."""
         key_pose, key_first, key_second = jax.random.split(key, 3)
         first = _direction(key_first)
-
-        def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            key, draw_key = jax.random.split(carry[0])
-            return key, _direction(draw_key)
-
-        second = jax.lax.while_loop(lambda carry: jnp.abs(first @ carry[1]) > 0.9, again, (key_second, first))[1]
+        second = draw_until(key_second, _direction, lambda second: jnp.abs(first @ second) <= 0.9)
         return *super().start(key_pose)[:2], {"model": {"wrap_prm": jnp.concatenate([first, second])}}
 
 

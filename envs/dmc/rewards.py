@@ -33,6 +33,11 @@ def tolerance(
     return jnp.where(within, 1.0, _SIGMOIDS[sigmoid](distance, value_at_margin))
 
 
+def smallness(ctrl: jax.Array) -> jax.Array:
+    """[] 1 for no control, 0 for full control ``[action_size]``: the mean over the actuators."""
+    return tolerance(ctrl, margin=1.0, sigmoid="quadratic", value_at_margin=0.0).mean()
+
+
 def _gaussian(x: jax.Array, value_at_1: float) -> jax.Array:
     return jnp.exp(math.log(value_at_1) * x**2)
 

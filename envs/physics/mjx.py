@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import functools
 import io
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import mujoco
 import numpy as np
 
 from envs.physics.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
+from envs.physics.worlds import in_groups, over_worlds
 
 # Where the optional Warp backend is not installed, importing MJX prints that it failed to import it.
 with contextlib.redirect_stdout(io.StringIO()):
@@ -18,6 +21,9 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 OF_ACCELERATION = ("qacc", "actuator_force", "qfrc_actuator", "qfrc_constraint", "cacc", "cfrc_int", "cfrc_ext", "act_dot")
 """Fields that follow from accelerations and forces, not from positions and velocities alone."""
+
+_UNSPLIT = 200_000
+"""operations in a batch of LAPACK calls that jaxlib leaves on one thread"""
 
 _NO_CONTACTS = int(mujoco.mjtDisableBit.mjDSBL_CONTACT) | int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 
@@ -61,19 +67,22 @@ class MjxPhysics:
         self._current = current
         self._mjx_model = self._put_model()
         self._blank = self._make_data(1)
+        # Traced once, however often a program is made of them: tracing MJX takes as long as compiling it.
+        self._init_once, self._substep_once = jax.jit(self._init), jax.jit(self._substep)
+        self._step_once = jax.jit(self._step, static_argnums=0)
         of_acceleration = (self.model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC).any()
         if "sensordata" in reads and of_acceleration and not self._computes_accelerations():
             raise NotImplementedError(f"{self.name} does not compute sensors of acceleration in a model without constraints")
 
     def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
         """See `Physics.init`."""
-        return self._init(self._blank, qpos, qvel, fields)
+        return self._all_worlds(self._init_once)(qpos, qvel, dict(fields))
 
     def step(
         self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
     ) -> tuple[PhysicsState, Derived]:
         """See `Physics.step`."""
-        return self._step(self._blank, n_substeps, state, ctrl, fields)
+        return self._all_worlds(functools.partial(self._step_once, n_substeps))(state, ctrl, dict(fields))
 
     # What another implementation of MJX than the one in JAX does in its own way.
 
@@ -86,6 +95,16 @@ class MjxPhysics:
     def _make_data(self, worlds: int) -> mjx.Data:
         """Data of one of so many worlds, which are stepped together."""
         return mjx.make_data(self._mjx_model)
+
+    def _all_worlds(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function(blank, *args)`` of one world as a function of ``args``, under any ``vmap``."""
+        of_one = functools.partial(function, self._blank)
+        if jax.default_backend() != "cpu":
+            return of_one
+        # jaxlib 0.10 splits a large batch of factorisations over XLA's threads and waits for them on one of these very
+        # threads: two at once wait for ever. Groups this small are not split. (From 0.11.2 on none is.)
+        group = max(1, _UNSPLIT // max(1, self.model.nv**3 // 3))
+        return over_worlds(lambda *args: in_groups(of_one, group, *args))
 
     def _computes_accelerations(self) -> bool:
         return bool(self._blank._impl.efc_J.size)  # MJX 3.17 returns from `forward` before it does, without constraints
@@ -103,38 +122,32 @@ class MjxPhysics:
 
     @jax.default_matmul_precision("highest")
     def _step(
-        self, blank: mjx.Data, n_substeps: int, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
+        self, n_substeps: int, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
     ) -> tuple[PhysicsState, Derived]:
-        model = self._model_with(fields)
-
-        def pack(state: PhysicsState) -> mjx.Data:
-            return blank.replace(
-                qpos=state.qpos,
-                qvel=state.qvel,
-                act=state.act,
-                qacc_warmstart=state.qacc_warmstart,
-                time=state.time,
-                ctrl=ctrl,
-            )
-
         def substep(_: int, carry: tuple[PhysicsState, Derived]) -> tuple[PhysicsState, Derived]:
-            data = mjx.step(model, pack(carry[0]))
-            if "cfrc_ext" in self._reads:
-                data = mjx.rne_postconstraint(model, data)
-            state, derived = self._unpack(data)
-            if OVERFLOW in carry[1]:
+            state, derived = self._substep_once(blank, carry[0], ctrl, fields)
+            if OVERFLOW in derived:
                 derived[OVERFLOW] |= carry[1][OVERFLOW]
             return state, derived
 
-        shapes = jax.eval_shape(lambda s: substep(0, (s, {})), state)[1]
+        shapes = jax.eval_shape(self._substep_once, blank, state, ctrl, fields)[1]
         derived = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         state, derived = jax.lax.fori_loop(0, n_substeps, substep, (state, derived))
         if self._current:
-            _, now = self._unpack(self._renew(model, pack(state)))
+            _, now = self._unpack(self._renew(self._model_with(fields), _pack(blank, state, ctrl)))
             if "sensordata" in now:
                 now["sensordata"] = jnp.where(self._of_acceleration, derived["sensordata"], now["sensordata"])
             derived |= {name: value for name, value in now.items() if name not in OF_ACCELERATION}
         return state, derived
+
+    def _substep(
+        self, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
+    ) -> tuple[PhysicsState, Derived]:
+        model = self._model_with(fields)
+        data = mjx.step(model, _pack(blank, state, ctrl))
+        if "cfrc_ext" in self._reads:
+            data = mjx.rne_postconstraint(model, data)
+        return self._unpack(data)
 
     @functools.cached_property
     def _of_acceleration(self) -> np.ndarray:
@@ -164,6 +177,17 @@ class MjxPhysics:
             time=jnp.asarray(data.time, jnp.float32),
         )
         return state, {name: _field(data, name) for name in self._reads}
+
+
+def _pack(blank: mjx.Data, state: PhysicsState, ctrl: jax.Array) -> mjx.Data:
+    return blank.replace(
+        qpos=state.qpos,
+        qvel=state.qvel,
+        act=state.act,
+        qacc_warmstart=state.qacc_warmstart,
+        time=state.time,
+        ctrl=ctrl,
+    )
 
 
 def _field(data: mjx.Data, name: str) -> jax.Array:

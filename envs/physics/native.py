@@ -6,7 +6,7 @@ on MuJoCo's own thread pool. Nothing outlives a call except the thread pool, so 
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -83,7 +83,7 @@ class NativePhysics:
             batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
             self._write(batch, fields, values)
             _run(batch, batch.forward)
-            return self._read(batch, leading, np.zeros((batch.nsim, self.model.nbody, 6)))
+            return self._read(batch, leading, lambda: np.zeros((batch.nsim, self.model.nbody, 6)))
 
     def _step(self, values: dict[str, np.ndarray], fields: tuple[str, ...], n_substeps: int) -> tuple[np.ndarray, ...]:
         leading = values["time"].shape
@@ -93,7 +93,7 @@ class NativePhysics:
             _run(batch, batch.step, nstep=n_substeps, stage=self._stage)
             # MuJoCo goes on with zero control where it is NaN, which would hide a policy that fails.
             batch.bind("qpos")[~np.isfinite(values["ctrl"]).all(-1).ravel()] = np.nan
-            return self._read(batch, leading, self._contact_forces(batch))
+            return self._read(batch, leading, lambda: self._contact_forces(batch))
 
     def _batch(self, leading: tuple[int, ...], fields: tuple[str, ...]) -> mujoco.batch.Batch:
         """A batch for that many worlds, which differ in ``fields``."""
@@ -114,16 +114,18 @@ class NativePhysics:
             rows[...] = value.reshape(rows.shape)
 
     def _read(
-        self, batch: mujoco.batch.Batch, leading: tuple[int, ...], contact_forces: np.ndarray
+        self, batch: mujoco.batch.Batch, leading: tuple[int, ...], contact_forces: Callable[[], np.ndarray]
     ) -> tuple[np.ndarray, ...]:
-        named = {name: batch.bind(name) for name in self._shapes} | {"cfrc_ext": contact_forces}
+        named = {name: batch.bind(name) for name in self._shapes}
+        if "cfrc_ext" in named:
+            named["cfrc_ext"] = contact_forces()
         with np.errstate(over="ignore"):  # a world that blew up may not fit a float32: it becomes Inf and is quarantined
             return tuple(named[name].astype(np.float32).reshape(leading + shape) for name, shape in self._shapes.items())
 
     def _contact_forces(self, batch: mujoco.batch.Batch) -> np.ndarray:
         """``cfrc_ext`` of every world as Gymnasium has it: ``mj_rnePostConstraint`` after the last substep."""
-        forces = np.zeros((batch.nsim, self.model.nbody, 6))
-        for world in range(batch.nsim if "cfrc_ext" in self._reads else 0):
+        forces = np.empty((batch.nsim, self.model.nbody, 6))
+        for world in range(batch.nsim):
             mujoco.mj_rnePostConstraint(self.model, batch.get_data(world, self._data))
             forces[world] = self._data.cfrc_ext
         return forces

@@ -4,15 +4,16 @@ Warp allocates contacts and constraints before it knows how many there will be. 
 steps on wrongly. So each world's `OVERFLOW` is among the derived fields of every step, for the caller to count.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import mujoco
 
-from envs.physics.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
+from envs.physics.base import OVERFLOW, Derived, PhysicsState
 from envs.physics.mjx import MjxPhysics, mjx
+from envs.physics.worlds import over_worlds
 
 
 class WarpPhysics(MjxPhysics):
@@ -42,54 +43,13 @@ class WarpPhysics(MjxPhysics):
         iterations: int | None = None,
         ls_iterations: int | None = None,
         current: bool = False,
-        max_contacts: int = 32,
-        max_constraints: int = 128,
+        max_contacts: int = 64,
+        max_constraints: int = 256,
     ):
         if "cfrc_ext" in reads:
             raise ValueError("the warp engine does not compute cfrc_ext; use --physics mjx or native for this task")
         self._max_contacts, self._max_constraints = max_contacts, max_constraints
         super().__init__(model, reads, iterations, ls_iterations, current)
-
-    def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
-        """See `Physics.init`."""
-        return self._for_any_batch(self._init, ())(qpos, qvel, dict(fields))
-
-    def step(
-        self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
-    ) -> tuple[PhysicsState, Derived]:
-        """See `Physics.step`; `OVERFLOW` is among the derived fields."""
-
-        def step(blank: mjx.Data, *args: Any) -> tuple[PhysicsState, Derived]:
-            return self._step(blank, n_substeps, *args)
-
-        return self._for_any_batch(step, ())(state, ctrl, dict(fields))
-
-    def _for_any_batch(self, function: Callable[..., Any], batch: tuple[int, ...]) -> Callable[..., Any]:
-        """``function(blank, *args)`` of one world as one of ``args`` with leading axes ``batch``.
-
-        The contact buffer is shared by all worlds, and how many there are is known only where ``vmap`` meets it.
-        """
-
-        @jax.custom_batching.custom_vmap
-        def call(*args: Any) -> Any:
-            worlds = 1
-            for size in batch:
-                worlds *= size
-            blank = self._make_data(worlds)
-            mapped = lambda *args: function(blank, *args)  # noqa: E731
-            for _ in batch:
-                mapped = jax.vmap(mapped)
-            return mapped(*args)
-
-        @call.def_vmap
-        def rule(size: int, in_batched: Any, *args: Any) -> tuple[Any, Any]:
-            def spread(x: jax.Array, batched: bool) -> jax.Array:
-                return x if batched else jnp.broadcast_to(x, (size, *jnp.shape(x)))
-
-            out = self._for_any_batch(function, (size, *batch))(*jax.tree.map(spread, args, tuple(in_batched)))
-            return out, jax.tree.map(lambda _: True, out)
-
-        return call
 
     def _put_model(self) -> mjx.Model:
         try:
@@ -101,6 +61,13 @@ class WarpPhysics(MjxPhysics):
 
     def _make_data(self, worlds: int) -> mjx.Data:
         return mjx.make_data(self.model, impl=self.impl, naconmax=worlds * self._max_contacts, njmax=self._max_constraints)
+
+    def _all_worlds(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def together(*args: Any) -> Any:
+            blank = self._make_data(len(jax.tree.leaves(args)[0]))  # the contact buffer is shared by all worlds
+            return jax.vmap(functools.partial(function, blank))(*args)
+
+        return over_worlds(together)
 
     def _computes_accelerations(self) -> bool:
         return True

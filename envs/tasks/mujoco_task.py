@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 
-from envs.base import Obs, State, split_obs
+from envs.base import Obs, State, obs_sizes
 from envs.physics import ENGINES, OVERFLOW, Derived, Physics, PhysicsState, SolverConfig, make_physics, resolve_engine
 from envs.physics.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
@@ -80,8 +80,6 @@ class MujocoTask:
     """distribution of a start state's velocities before scaling"""
     mjx_iterations: ClassVar[tuple[int, int]] = (100, 50)
     """(solver iterations, line-search steps) at which MJX equals C MuJoCo to float32, measured (docs/physics.md)"""
-    warp_buffers: ClassVar[tuple[int, int]] = (64, 256)
-    """(contacts, constraint rows) per world that MJX-Warp gets room for; too few are reported"""
     gymnasium_id: ClassVar[str | None] = None
     """the task in Gymnasium that this one equals, with the arguments `gymnasium_fixed`"""
     gymnasium_fixed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -107,14 +105,11 @@ class MujocoTask:
         self.action_size = self.model.nu
         low, high = jnp.asarray(self.model.actuator_ctrlrange, jnp.float32).T
         self._ctrl_centre, self._ctrl_half_range = (high + low) / 2, (high - low) / 2
-        state, privileged = split_obs(jax.eval_shape(self.reset, jax.random.key(0)).obs)
-        self.obs_size: int = state.shape[0]
-        self.privileged_size: int = 0 if privileged is None else privileged.shape[0]
+        self.obs_size, self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)
 
     def _complete(self, solver: SolverConfig) -> SolverConfig:
         """``solver`` with the measured settings where it has none."""
-        names = ("iterations", "ls_iterations", "max_contacts", "max_constraints")
-        measured = zip(names, self.mjx_iterations + self.warp_buffers, strict=True)
+        measured = zip(("iterations", "ls_iterations"), self.mjx_iterations, strict=True)
         missing: dict[str, Any] = {name: value for name, value in measured if getattr(solver, name) is None}
         return dataclasses.replace(solver, **missing)
 
@@ -230,14 +225,14 @@ class MujocoTask:
         physics, derived = self.enter(qpos, qvel, info)
         info = info | self.remember(physics, derived)
         terms = jax.eval_shape(lambda: self.score(physics, derived, jnp.zeros(self.action_size), info)[0])
-        metrics = {name: jnp.zeros(()) for name in (*terms, *(OVERFLOW,) * (self.engine == "warp"))}
+        names = [*terms, OVERFLOW] if self.engine == "warp" else [*terms]
         return State(
             physics=physics,
             obs=self.observe(physics, derived, info),
             reward=jnp.zeros(()),
             terminated=jnp.zeros((), bool),
             truncated=jnp.zeros((), bool),
-            metrics=metrics,
+            metrics={name: jnp.zeros(()) for name in names},
             info=info,
         )
 
@@ -247,7 +242,7 @@ class MujocoTask:
         physics, derived = self.physics.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
         terms, terminated = self.score(physics, derived, ctrl, state.info)
         terms = {name: jnp.asarray(term, jnp.float32) for name, term in terms.items()}
-        metrics = terms | {name: jnp.float32(derived[name]) for name in (OVERFLOW,) if name in derived}
+        overflow = {OVERFLOW: jnp.asarray(derived[OVERFLOW], jnp.float32)} if OVERFLOW in derived else {}
         info = state.info | self.remember(physics, derived)
         return State(
             physics=physics,
@@ -255,7 +250,7 @@ class MujocoTask:
             reward=sum(terms.values(), jnp.zeros(())),
             terminated=terminated,
             truncated=jnp.zeros((), bool),
-            metrics=metrics,
+            metrics=terms | overflow,
             info=info,
         )
 
@@ -263,6 +258,19 @@ class MujocoTask:
 def within(value: jax.Array, bounds: Range) -> jax.Array:
     """Whether all of ``value`` lies strictly inside ``bounds``; a NaN does not."""
     return jnp.all((bounds[0] < value) & (value < bounds[1]))
+
+
+def draw_until(
+    key: jax.Array, draw: Callable[[jax.Array], jax.Array], accept: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """What ``draw`` makes of fresh keys, the first that ``accept`` says True to."""
+
+    def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        key, draw_key = jax.random.split(carry[0])
+        return key, draw(draw_key)
+
+    first = again((key, jnp.zeros(())))
+    return jax.lax.while_loop(lambda carry: ~accept(carry[1]), again, first)[1]
 
 
 def load_model(path: pathlib.Path) -> mujoco.MjModel:

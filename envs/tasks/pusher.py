@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.physics import Derived, PhysicsState
-from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
+from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs, draw_until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,12 @@ class Pusher(MujocoTask):
     def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """The arm in its reference pose, the goal at the origin, the puck anywhere near but not closer than 0.17 m."""
         key_puck, key_qvel = jax.random.split(key)
-        puck = _draw_outside(key_puck, jnp.array([-0.3, -0.2]), jnp.array([0.0, 0.2]), 0.17)
+        low, high = jnp.array([-0.3, -0.2]), jnp.array([0.0, 0.2])
+        puck = draw_until(
+            key_puck,
+            lambda key: jax.random.uniform(key, (2,), minval=low, maxval=high),
+            lambda puck: jnp.linalg.norm(puck) > 0.17,
+        )
         qpos = jnp.asarray(self.model.qpos0, jnp.float32).at[-4:].set(jnp.array([*puck, 0.0, 0.0]))
         qvel = jax.random.uniform(key_qvel, (self.model.nv,), minval=-0.005, maxval=0.005).at[-4:].set(0.0)
         return qpos, qvel, {}
@@ -63,13 +68,3 @@ class Pusher(MujocoTask):
 
     def _place(self, derived: Derived, body: str) -> jax.Array:
         return derived["xpos"][self.model.body(body).id]
-
-
-def _draw_outside(key: jax.Array, low: jax.Array, high: jax.Array, radius: float) -> jax.Array:
-    """Uniform in the box ``low`` to ``high`` but outside a disc around the origin, by rejection."""
-
-    def draw(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        key, draw_key = jax.random.split(carry[0])
-        return key, jax.random.uniform(draw_key, low.shape, minval=low, maxval=high)
-
-    return jax.lax.while_loop(lambda carry: jnp.linalg.norm(carry[1]) <= radius, draw, (key, jnp.zeros_like(low)))[1]

@@ -1,42 +1,14 @@
-"""States of real bodies, and Gymnasium's own environments to compare with."""
+"""States of real bodies."""
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
-import mujoco
 import numpy as np
 import pytest
 
 import envs
-from benchmarks.solver_settings import state_sets
-
-
-class GymnasiumTask:
-    """Gymnasium's environment with the same arguments as one of our tasks, put into any state."""
-
-    def __init__(self, task: envs.MujocoTask):
-        self.env: Any = task.make_gymnasium().unwrapped
-
-    def start(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
-        """Puts it into a state as if fresh from a reset; returns the observation."""
-        mujoco.mj_resetData(self.env.model, self.env.data)
-        self.env.set_state(np.float64(qpos), np.float64(qvel))
-        return self.env._get_obs()
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, dict[str, Any]]:
-        """Observation, reward, terminated and info after an action ``[action_size]`` in [-1, 1]."""
-        low, high = self.env.model.actuator_ctrlrange.T.astype(np.float32)
-        ctrl = (high + low) / 2 + (high - low) / 2 * action
-        obs, reward, terminated, _, info = self.env.step(ctrl)
-        return obs, reward, terminated, info
-
-
-@pytest.fixture(scope="session")
-def gymnasium_task() -> Callable[[envs.MujocoTask], GymnasiumTask]:
-    """Gymnasium's environment for a task of ours."""
-    return GymnasiumTask
+from benchmarks.states import state_sets
 
 
 @pytest.fixture(scope="session")

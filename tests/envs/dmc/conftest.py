@@ -1,9 +1,7 @@
 """dm_control's own environments to compare with, and states of its bodies."""
 
 import functools
-import warnings
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,49 +9,16 @@ import numpy as np
 import pytest
 
 import envs
+from benchmarks.originals import DmControlOriginal
 
 WORLDS, STEPS, EVERY = 24, 108, 12
 
 
-def flat(observation: dict[str, np.ndarray]) -> np.ndarray:
-    """The entries of an observation of dm_control, one after the other."""
-    return np.concatenate([np.ravel(value) for value in observation.values()])
-
-
-class DmControlTask:
-    """dm_control's environment of that name, put into any state."""
-
-    def __init__(self, name: str):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without a display its renderers warn
-            suite = pytest.importorskip("dm_control.suite", reason="needs dm_control: pip install '.[dmc]'")
-        self.env: Any = suite.load(*name.removeprefix("dmc/").split("-"))
-        self.env.reset()
-        self.physics = self.env.physics
-
-    def start(self, physics: envs.PhysicsState, fields: dict[str, np.ndarray]) -> np.ndarray:
-        """Puts it into a state of one world as if fresh from a reset; returns the observation."""
-        self.env._step_count, self.env._reset_next_step = 0, False
-        for name, value in fields.items():
-            field = getattr(self.physics.model, name)
-            field[:] = value.reshape(field.shape)
-        with self.physics.reset_context():
-            self.physics.data.qpos[:], self.physics.data.qvel[:] = physics.qpos, physics.qvel
-            if self.physics.model.na:
-                self.physics.data.act[:] = physics.act
-        return flat(self.env.task.get_observation(self.physics))
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
-        """Observation, reward, and whether the episode goes on, after an action ``[action_size]`` in [-1, 1]."""
-        low, high = self.physics.model.actuator_ctrlrange.T
-        step = self.env.step((high + low) / 2 + (high - low) / 2 * action)
-        return flat(step.observation), step.reward, step.discount == 1 and not step.last()
-
-
 @pytest.fixture(scope="session")
-def dm_control_task() -> Callable[[str], DmControlTask]:
+def dm_control_task(task: Callable[[str], envs.MujocoTask]) -> Callable[[str], DmControlOriginal]:
     """dm_control's environment of the name of a task of ours, loaded once."""
-    return functools.cache(DmControlTask)
+    pytest.importorskip("dm_control", reason="needs dm_control: pip install '.[dmc]'")
+    return functools.cache(lambda name: DmControlOriginal(task(name)))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 import envs
+from benchmarks.originals import GymnasiumOriginal
 
 STEPS = 3
 EPS = float(np.finfo(np.float32).eps)
@@ -71,7 +72,7 @@ def make(variant: str) -> envs.MujocoTask:
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
-def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) -> None:
+def test_steps_equal_gymnasiums(variant: str, states: Any) -> None:
     task = make(variant)
     drawn, action = states(task.name)
     qpos, qvel = drawn.physics.qpos, drawn.physics.qvel
@@ -81,18 +82,19 @@ def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) 
     n = len(action)
     actions = np.stack([np.roll(action, shift, axis=0) for shift in range(STEPS)])  # [steps, n, action_size]
 
-    def rollout(qpos: jax.Array, qvel: jax.Array, actions: jax.Array) -> tuple[jax.Array, Any]:
+    def rollout(qpos: jax.Array, qvel: jax.Array, actions: jax.Array) -> tuple[envs.State, envs.State]:
         first = task.begin(qpos, qvel, {})
-        return first.obs, jax.lax.scan(lambda state, action: (task.step(state, action),) * 2, first, actions)[1]
+        return first, jax.lax.scan(lambda state, action: (task.step(state, action),) * 2, first, actions)[1]
 
-    first_obs, ours = jax.device_get(jax.jit(jax.vmap(rollout, in_axes=(0, 0, 1)))(qpos, qvel, actions))
+    first, ours = jax.device_get(jax.jit(jax.vmap(rollout, in_axes=(0, 0, 1)))(qpos, qvel, actions))
 
-    reference = gymnasium_task(task)
+    reference = GymnasiumOriginal(task)
     healthy = np.zeros(2, int)
     for world in range(n):
-        np.testing.assert_allclose(first_obs[world], reference.start(qpos[world], qvel[world]), rtol=1e-6, atol=1e-6)
+        begun = jax.tree.map(lambda x, w=world: x[w], first)
+        np.testing.assert_allclose(begun.obs, reference.start(begun.physics), rtol=1e-6, atol=1e-6)
         for t in range(STEPS):
-            obs, reward, terminated, info = reference.step(actions[t, world])
+            obs, reward, theirs, terminated = reference.step(actions[t, world])
             got = jax.tree.map(lambda x, w=world, t=t: x[w, t], ours)
             # What the dynamics may have made of the float32 state: nothing yet after the first step.
             rtol, atol = TOLERANCE[t]
@@ -104,13 +106,12 @@ def test_steps_equal_gymnasiums(variant: str, states: Any, gymnasium_task: Any) 
             weight = getattr(task.args, "forward_reward_weight", 1.0)
             speed = atol * np.abs(qvel[world]).max()
             np.testing.assert_allclose(got.reward, reward, rtol=rtol, atol=weight * (moved + speed))
-            terms = {name for name in info if name.startswith("reward") or "penalty" in name}
             if task.gymnasium_id.endswith("-v5"):  # v4 names some terms in other ways and leaves others out
-                assert got.metrics.keys() - {"constant"} == terms
-            for name in terms & got.metrics.keys():
+                assert got.metrics.keys() - {"constant"} == theirs.keys()
+            for name in theirs.keys() & got.metrics.keys():
                 value = got.metrics[name]
                 tolerance = weight * (moved + speed) if name == "reward_forward" else speed
-                np.testing.assert_allclose(value, info[name], rtol=rtol, atol=tolerance + 1e-6, err_msg=name)
+                np.testing.assert_allclose(value, theirs[name], rtol=rtol, atol=tolerance + 1e-6, err_msg=name)
             assert got.terminated == terminated
             healthy[int(terminated)] += 1
     if getattr(task.args, "terminate_when_unhealthy", "pendulum" in task.name):
@@ -122,9 +123,9 @@ TOLERANCE = [(1e-5, 1e-7), (1e-4, 1e-5), (1e-3, 1e-4)]
 
 
 @pytest.mark.parametrize("name", list(envs.GYMNASIUM_TASKS))
-def test_sizes_and_times_equal_gymnasiums(name: str, gymnasium_task: Any) -> None:
+def test_sizes_and_times_equal_gymnasiums(name: str) -> None:
     task = make(name)
-    reference = gymnasium_task(task).env
+    reference = GymnasiumOriginal(task).env
     assert task.obs_size == reference.observation_space.shape[0]
     assert task.action_size == reference.action_space.shape[0]
     assert task.dt == pytest.approx(reference.dt)
@@ -132,10 +133,10 @@ def test_sizes_and_times_equal_gymnasiums(name: str, gymnasium_task: Any) -> Non
 
 
 @pytest.mark.parametrize("name", list(envs.GYMNASIUM_TASKS))
-def test_models_equal_gymnasiums(name: str, gymnasium_task: Any) -> None:
+def test_models_equal_gymnasiums(name: str) -> None:
     """Ours is loaded in another way (`settotalmass` of half-cheetah) and has to be the same to the last bit."""
     task = make(name)
-    ours, theirs = task.physics.model, gymnasium_task(task).env.model
+    ours, theirs = task.physics.model, GymnasiumOriginal(task).env.model
     for field in dir(theirs):
         value = getattr(theirs, field)
         if isinstance(value, np.ndarray):
@@ -153,12 +154,12 @@ def test_models_equal_gymnasiums(name: str, gymnasium_task: Any) -> None:
         if "-v" not in name and hasattr(envs.task(name).Args, "reset_noise_scale")
     ],
 )
-def test_start_states_are_distributed_as_gymnasiums(name: str, scale: float | None, gymnasium_task: Any) -> None:
+def test_start_states_are_distributed_as_gymnasiums(name: str, scale: float | None) -> None:
     kwargs = {} if scale is None else {"reset_noise_scale": scale}
     task = envs.make(name, envs.task(name).Args(**kwargs), physics="native")
     n = 300
     drawn = jax.jit(jax.vmap(task.reset))(jax.random.split(jax.random.key(0), n)).physics
-    reference = gymnasium_task(task).env
+    reference = GymnasiumOriginal(task).env
     theirs = {"qpos": [], "qvel": []}
     for seed in range(n):
         reference.reset(seed=seed)

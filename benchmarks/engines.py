@@ -1,0 +1,101 @@
+"""``python -m benchmarks.engines``: speed of the physics engines, over tasks and numbers of worlds.
+
+Random actions, automatic resets, no agent: the step of `VectorEnv` alone. On a CPU the figures of one run can be compared
+with each other, and hardly with those of another machine.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import envs
+from benchmarks.environment import environment
+from train.config import Config
+from train.loop import use_compilation_cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Measure environment steps per second."""
+
+    task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """task to measure; may be repeated; default: every body of Gymnasium's"""
+    engines: tuple[str, ...] = ("native", "mjx", "warp")
+    """engines to measure; a task's table has those of them that it runs on"""
+    worlds: tuple[int, ...] = (1, 16, 256, 4096)
+    """numbers of worlds"""
+    seconds: float = 2.0
+    """least time of a measurement"""
+    limit: float = 30.0
+    """longest time that one step of all worlds may be expected to take; slower cells are left out (s)"""
+    json: pathlib.Path | None = None
+    """file to write; tasks already in it that are not measured now are kept"""
+
+
+def main(args: Args) -> None:
+    """Measures, prints, writes."""
+    report: dict[str, Any] = {"tasks": {}}
+    if args.json is not None and args.json.exists():
+        report = json.loads(args.json.read_text())
+    report["environment"] = environment()
+    use_compilation_cache(Config.compilation_cache)
+    for name in args.task or tuple(name for name in envs.GYMNASIUM_TASKS if "-" not in name):
+        table = Table("engine", *map(str, args.worlds), title=f"{name}: environment steps/s (physics steps/s)")
+        for engine in (engine for engine in args.engines if engine in envs.task(name).engines):
+            task = envs.make(name, physics=engine)
+            rates = rate_by_worlds(task, args)
+            report["tasks"].setdefault(name, {})[engine] = {"substeps": task.substeps, "env_steps_per_s": rates}
+            table.add_row(engine, *(f"{r:,.0f} ({r * task.substeps:,.0f})" if r else "-" for r in rates.values()))
+            if args.json is not None:
+                args.json.write_text(json.dumps(report, indent=1) + "\n")
+        Console().print(table)
+
+
+def rate_by_worlds(task: envs.MujocoTask, args: Args) -> dict[str, float | None]:
+    """Environment steps per second of all worlds together; None where a step is expected to take too long."""
+    rates: dict[str, float | None] = {}
+    slowest = 0.0  # seconds per world and step at the last number of worlds
+    for n in args.worlds:
+        if slowest * n > args.limit:
+            rates[str(n)] = None
+            continue
+        seconds = seconds_per_step(task, n, args.seconds)
+        slowest, rates[str(n)] = seconds / n, n / seconds
+    return rates
+
+
+def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> float:
+    """Seconds that one step of all worlds takes, over at least ``least`` seconds."""
+    worlds = envs.VectorEnv(task, num_envs, min(num_envs, 256))
+
+    @jax.jit
+    def run(state: Any, key: jax.Array, steps: jax.Array) -> Any:
+        def step(i: jax.Array, state: Any) -> Any:
+            action = jax.random.uniform(jax.random.fold_in(key, i), (num_envs, task.action_size), minval=-1.0)
+            return worlds.step(state, action)[0]
+
+        return jax.lax.fori_loop(0, steps, step, state)
+
+    state = jax.jit(worlds.init)(jax.jit(worlds.draw)(jax.random.key(0)))
+    state = run(state, jax.random.key(1), jnp.int32(1))  # compiles
+    steps, seconds = 1, 0.0
+    while True:
+        state = jax.block_until_ready(state)
+        started = time.perf_counter()
+        state = jax.block_until_ready(run(state, jax.random.key(2), jnp.int32(steps)))
+        seconds = time.perf_counter() - started
+        if seconds >= least:
+            return seconds / steps
+        steps = max(steps + 1, min(10 * steps, int(1.2 * steps * least / max(seconds, 1e-6))))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, prog="python -m benchmarks.engines"))

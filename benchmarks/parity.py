@@ -1,0 +1,187 @@
+"""``python -m benchmarks.parity``: every task on every engine against Gymnasium or dm_control itself, as a table.
+
+From each of many states (of a random policy, of full-amplitude sinusoids, and of what follows a fall) the original and we
+make one step under the same action. Where an engine is not C MuJoCo itself, whole episodes have to be distributed as the
+native engine's, too: contacts are chaotic, and single episodes part after tens of steps.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from scipy import stats
+
+import envs
+from benchmarks.environment import environment
+from benchmarks.originals import Outcome, original
+from benchmarks.states import state_sets
+from train.config import Config
+from train.loop import use_compilation_cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Compare tasks with their originals, engine by engine."""
+
+    task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """task to compare; may be repeated; default: all"""
+    engines: tuple[str, ...] = ("native", "mjx", "warp")
+    """engines to compare; a task's table has those of them that it runs on"""
+    states: int = 70
+    """states in each of the three sets"""
+    episodes: int = 64
+    """episodes per engine whose returns and lengths are compared; 0 for none"""
+    steps: int = 100
+    """the longest such episode (environment steps)"""
+    json: pathlib.Path | None = None
+    """file to write; tasks already in it that are not compared now are kept"""
+    markdown: pathlib.Path | None = None
+    """file to write the table to, made from all that is in the JSON file"""
+
+
+def main(args: Args) -> None:
+    """Compares, prints, writes."""
+    report: dict[str, Any] = {"tasks": {}}
+    if args.json is not None and args.json.exists():
+        report = json.loads(args.json.read_text())
+    report["environment"] = environment()
+    use_compilation_cache(Config.compilation_cache)
+    for name in args.task or tuple(envs.TASKS):
+        started = time.perf_counter()
+        report["tasks"].setdefault(name, {}).update(compare(name, args))
+        print(f"{name} ({time.perf_counter() - started:.0f} s)", *_rows(name, report["tasks"][name]), sep="\n", flush=True)
+        if args.json is not None:
+            args.json.write_text(json.dumps(report, indent=1) + "\n")
+    if args.markdown is not None:
+        args.markdown.write_text(page(report))
+
+
+def compare(name: str, args: Args) -> dict[str, Any]:
+    """What there is to say of one task, by engine."""
+    task = envs.make(name, physics="native")
+    sets = state_sets(task, args.states, seed=0).values()
+    drawn, actions = jax.tree.map(lambda *x: np.concatenate(x), *sets)
+
+    def begin(drawn: envs.State) -> envs.State:
+        first = task.begin(drawn.physics.qpos, drawn.physics.qvel, drawn.info)
+        return dataclasses.replace(first, physics=dataclasses.replace(first.physics, act=drawn.physics.act))
+
+    first = jax.device_get(jax.jit(jax.vmap(begin))(drawn))
+    expected = outcomes(task, first, actions)
+    played = play(task, args) if args.episodes and _plays_for_its_body(task) else None
+    result = {}
+    for engine in (engine for engine in args.engines if engine in task.engines):
+        ours = envs.make(name, physics=engine)
+        result[engine] = errors(jax.device_get(jax.jit(jax.vmap(ours.step))(first, actions)), expected)
+        if played is not None and engine != "native":
+            other = play(ours, args)
+            result[engine]["episodes"] = {
+                field: float(stats.ks_2samp(played[field], other[field]).pvalue) for field in played
+            } | {"n": args.episodes, "steps": args.steps}
+    return result
+
+
+def outcomes(task: envs.MujocoTask, first: envs.State, actions: np.ndarray) -> list[Outcome]:
+    """What the original makes of each state and action."""
+    reference, expected = original(task), []
+    for world, action in enumerate(actions):
+        begun = jax.tree.map(lambda x, w=world: x[w], first)
+        reference.start(begun.physics, begun.info.get("model", {}))
+        expected.append(reference.step(np.asarray(action)))
+    return expected
+
+
+def errors(ours: envs.State, expected: list[Outcome]) -> dict[str, Any]:
+    """Largest, 99th percentile and median over states of each error; observations in units of their largest entry."""
+    obs = ours.obs["state"] if isinstance(ours.obs, dict) else ours.obs
+    theirs = np.stack([outcome.obs for outcome in expected])
+    scale = np.maximum(1.0, np.abs(theirs).max(axis=1, keepdims=True))
+    terms = {
+        name: np.abs(ours.metrics[name] - np.array([outcome.terms[name] for outcome in expected]))
+        for name in expected[0].terms
+        if name in ours.metrics
+    }
+    return {
+        "states": len(expected),
+        "obs": _summary((np.abs(obs - theirs) / scale).max(axis=1)),
+        "reward": _summary(np.abs(ours.reward - np.array([outcome.reward for outcome in expected]))),
+        "terms": {name: _summary(error) for name, error in terms.items()},
+        "terminated_differs": int((ours.terminated != np.array([outcome.terminated for outcome in expected])).sum()),
+        "overflows": int(np.sum(ours.metrics.get(envs.physics.OVERFLOW, 0) > 0)),
+    }
+
+
+def play(task: envs.MujocoTask, args: Args) -> dict[str, np.ndarray]:
+    """Returns and lengths of episodes of a policy that looks like noise but is the same function on every engine."""
+    task.episode_length = min(args.steps, task.episode_length)
+    weights = np.float32(np.random.default_rng(0).normal(0, 1e3, (task.obs_size, task.action_size)))
+
+    def policy(obs: jax.Array) -> jax.Array:
+        return jnp.sin(obs @ weights)
+
+    seed = 1 if task.engine == "native" else 2
+    episodes = jax.jit(lambda key: envs.run_episodes(task, policy, key, args.episodes))(jax.random.key(seed))
+    return {"returns": np.asarray(episodes.returns), "lengths": np.asarray(episodes.lengths)}
+
+
+def page(report: dict[str, Any]) -> str:
+    """The table as a page of the documentation."""
+    lines = [_HEAD]
+    for name in (name for name in envs.TASKS if name in report["tasks"]):
+        lines += _rows(name, report["tasks"][name])
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """\
+# Parity
+
+Written by `python -m benchmarks.parity --json benchmarks/results/parity.json --markdown docs/parity.md`.
+
+Each row compares one environment step from so many states with Gymnasium's or dm_control's own, given the same positions,
+velocities, activations and action. A third of the states are of a random policy, a third of full-amplitude sinusoids, a
+third of what follows a fall (where nothing ends an episode: of its second half). Errors are absolute, the largest and the
+median over states: of the observation's worst entry (in units of the state's largest entry where that is above 1), of the
+reward, and of the worst reward term. *ended* counts states in which `terminated` differs, *episodes* gives the p-values
+(returns / lengths) of two-sample Kolmogorov-Smirnov tests between whole episodes on this engine and on `native`, from start
+states of their own; tasks that share a body share its row.
+
+| task | engine | states | observation max / median | reward max / median | worst term | ended | episodes |
+|---|---|---|---|---|---|---|---|"""
+
+
+def _rows(name: str, engines: dict[str, Any]) -> list[str]:
+    rows = []
+    for engine, found in engines.items():
+        term = max(found["terms"], key=lambda term: found["terms"][term]["max"], default=None)
+        worst = "" if term is None or len(found["terms"]) < 2 else f"{term} {found['terms'][term]['max']:.0e}"
+        played = found.get("episodes")
+        episodes = f"{played['returns']:.2f} / {played['lengths']:.2f}" if played else ""
+        cells = [name, engine, found["states"], *(_cell(found[x]) for x in ("obs", "reward")), worst]
+        rows.append("| " + " | ".join(map(str, [*cells, found["terminated_differs"], episodes])) + " |")
+    return rows
+
+
+def _cell(summary: dict[str, float]) -> str:
+    return f"{summary['max']:.0e} / {summary['median']:.0e}"
+
+
+def _summary(error: np.ndarray) -> dict[str, float]:
+    return {"max": float(error.max()), "p99": float(np.quantile(error, 0.99)), "median": float(np.median(error))}
+
+
+def _plays_for_its_body(task: envs.MujocoTask) -> bool:
+    """Whether the task is the first of those with its body."""
+    family = [name for name in envs.TASKS if name.split("-")[0] == task.name.split("-")[0]]
+    same = (name for name in family if envs.make(name, physics="native").model.nq == task.model.nq)
+    return task.name == next(same)
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Args, prog="python -m benchmarks.parity")))

@@ -1,0 +1,50 @@
+"""States of real bodies, to compare engines and libraries in."""
+
+import math
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+
+ROLLOUT_STEPS = 150
+
+
+def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, tuple[envs.State, jax.Array]]:
+    """``num_states`` states and the actions that follow in them, for each kind of behaviour.
+
+    Every state is drawn from a rollout of its own, at a random time: ``random`` and ``energetic`` while the episode
+    lasts, ``fallen`` after its end (for a task that never ends, from its second half).
+    """
+    rng = np.random.default_rng(seed)
+    size = (ROLLOUT_STEPS, num_states, task.action_size)
+    uniform = rng.uniform(-1, 1, size)
+    t = np.arange(ROLLOUT_STEPS)[:, None, None]
+    period = np.exp(rng.uniform(math.log(8), math.log(60), (1, num_states, 1)))  # environment steps
+    sinusoid = np.sin(2 * np.pi * (t / period + rng.uniform(0, 1, (1, num_states, task.action_size))))
+    mixed = np.where(rng.uniform(size=(1, num_states, 1)) < 0.5, uniform, sinusoid)
+
+    def rollout(key: jax.Array, actions: jax.Array) -> envs.State:
+        def step(state: envs.State, action: jax.Array) -> tuple[envs.State, envs.State]:
+            state = jax.vmap(task.step)(state, action)
+            return state, state
+
+        return jax.lax.scan(step, jax.vmap(task.reset)(jax.random.split(key, num_states)), actions)[1]
+
+    rollout = jax.jit(rollout)
+    sets = {}
+    for n, (label, actions) in enumerate({"random": uniform, "energetic": sinusoid, "fallen": mixed}.items()):
+        actions = jnp.asarray(actions, jnp.float32)
+        states = jax.tree.map(np.asarray, rollout(jax.random.key(seed + n), actions))
+        over = np.maximum.accumulate(states.terminated, axis=0)
+        ends = np.where(over.any(0), over.argmax(0), ROLLOUT_STEPS - 1)  # [num_states] last step of the episode
+        if label == "fallen":
+            first = np.where(over.any(0), ends, ROLLOUT_STEPS // 2)
+            pick = rng.integers(first, ROLLOUT_STEPS - 1)
+        else:
+            pick = rng.integers(0, np.maximum(np.minimum(ends, ROLLOUT_STEPS - 1), 1))
+        drawn = jax.tree.map(operator.itemgetter((pick, np.arange(num_states))), states)
+        sets[label] = jax.tree.map(jnp.asarray, drawn), actions[pick + 1, np.arange(num_states)]
+    return sets
