@@ -79,7 +79,10 @@ def compare(name: str, args: Args) -> dict[str, Any]:
     result = {}
     for engine in (engine for engine in args.engines if engine in task.engines):
         ours = envs.make(name, physics=engine)
-        result[engine] = errors(jax.device_get(jax.jit(jax.vmap(ours.step))(first, actions)), expected)
+        metrics = jax.eval_shape(ours.reset, jax.random.key(0)).metrics  # an engine may count something of its own
+        metrics = jax.tree.map(lambda x: np.zeros((len(actions), *x.shape), x.dtype), metrics)
+        after = jax.jit(jax.vmap(ours.step))(dataclasses.replace(first, metrics=metrics), actions)
+        result[engine] = errors(jax.device_get(after), expected)
         if played is not None and engine != "native":
             other = play(ours, args)
             result[engine]["episodes"] = {

@@ -1,6 +1,12 @@
 """What all tests share."""
 
+import os
 import pathlib
+
+# Most of the time goes into compiling programs that run for milliseconds.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+
+# isort: split
 
 import envs  # noqa: F401  before MuJoCo, which chooses how to draw when it is imported
 

@@ -80,6 +80,8 @@ class Checkpoints:
         shapes = {name: jax.tree.map(_shape, _to_arrays(tree)) for name, tree in like.items()}
         args = {name: ocp.args.StandardRestore(tree) for name, tree in shapes.items()}
         try:
+            for name, tree in shapes.items():
+                self._check_shapes(step, name, tree)
             arrays = self._manager.restore(step, args=ocp.args.Composite(**args))
             return {name: _from_arrays(arrays[name], tree) for name, tree in like.items()}
         except Exception as error:  # Orbax and TensorStore raise whatever they meet: damage has no type of its own.
@@ -87,6 +89,23 @@ class Checkpoints:
             raise UserError(
                 f"The checkpoint of step {step} in {self._dir} is damaged or does not belong to this run: {reason}"
             ) from error
+
+    def _check_shapes(self, step: int, name: str, like: dict[str, jax.ShapeDtypeStruct]) -> None:
+        """Orbax finds a wrong shape too, but leaves tasks behind that report themselves at any later time.
+
+        Raises:
+          ValueError: an array of this part is missing, or one too many, or of another shape.
+        """
+        stored = ocp.StandardCheckpointHandler().metadata(self._dir / str(step) / name).tree
+        there = {key: (tuple(array.shape), array.dtype) for key, array in stored.items()}
+        wanted = {key: (shape.shape, shape.dtype) for key, shape in like.items()}
+        for key in sorted({*there, *wanted}):
+            if there.get(key) != wanted.get(key):
+                raise ValueError(f"{key} is {_describe(there.get(key))} there, and {_describe(wanted.get(key))} in this run")
+
+
+def _describe(array: tuple[tuple[int, ...], Any] | None) -> str:
+    return "nothing" if array is None else f"{array[1]}{list(array[0])}"
 
 
 def _split(state: TrainState) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class DmcTask(MujocoTask):
     control_timestep: ClassVar[float]
     """seconds per control step"""
     current = True
-    engines: ClassVar[tuple[str, ...]] = ("mjx", "native")
+    engines: ClassVar[tuple[str, ...]] = ("mjx", "warp", "native")
     camera: ClassVar[str | int] = 0
     Args = DmcArgs
 

@@ -106,6 +106,10 @@ class MjxPhysics:
         group = max(1, _UNSPLIT // max(1, self.model.nv**3 // 3))
         return over_worlds(lambda *args: in_groups(of_one, group, *args))
 
+    def _with_fields(self, blank: mjx.Data, fields: ModelFields) -> mjx.Data:
+        """``blank`` for a world of these fields, where that differs."""
+        return blank
+
     def _computes_accelerations(self) -> bool:
         return bool(self._blank._impl.efc_J.size)  # MJX 3.17 returns from `forward` before it does, without constraints
 
@@ -118,12 +122,15 @@ class MjxPhysics:
 
     @jax.default_matmul_precision("highest")
     def _init(self, blank: mjx.Data, qpos: jax.Array, qvel: jax.Array, fields: ModelFields) -> tuple[PhysicsState, Derived]:
-        return self._unpack(mjx.forward(self._model_with(fields), blank.replace(qpos=qpos, qvel=qvel)))
+        blank = self._with_fields(blank, fields).replace(qpos=qpos, qvel=qvel)
+        return self._unpack(mjx.forward(self._model_with(fields), blank))
 
     @jax.default_matmul_precision("highest")
     def _step(
         self, n_substeps: int, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
     ) -> tuple[PhysicsState, Derived]:
+        blank = self._with_fields(blank, fields)
+
         def substep(_: int, carry: tuple[PhysicsState, Derived]) -> tuple[PhysicsState, Derived]:
             state, derived = self._substep_once(blank, carry[0], ctrl, fields)
             if OVERFLOW in derived:

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import mujoco
+import numpy as np
 
-from envs.physics.base import OVERFLOW, Derived, PhysicsState
+from envs.physics.base import OVERFLOW, Derived, ModelFields, PhysicsState
 from envs.physics.mjx import MjxPhysics, mjx
 from envs.physics.worlds import over_worlds
 
@@ -68,6 +70,29 @@ class WarpPhysics(MjxPhysics):
             return jax.vmap(functools.partial(function, blank))(*args)
 
         return over_worlds(together)
+
+    def _with_fields(self, blank: mjx.Data, fields: ModelFields) -> mjx.Data:
+        """Places the geoms that are fixed to the world: Warp does that once, when it makes the data.
+
+        Raises:
+          ValueError: the worlds differ in a field of which that would have to be done as well.
+        """
+        refused = sorted({"geom_quat", "body_pos", "body_quat"} & fields.keys())
+        if refused:
+            raise ValueError(
+                f"on the warp engine worlds cannot differ in mjModel.{', mjModel.'.join(refused)}: use mjx or native"
+            )
+        if "geom_pos" not in fields:
+            return blank
+        model = self.model
+        fixed = np.flatnonzero(
+            (model.body_weldid[model.geom_bodyid] == 0) & (model.body_mocapid[model.body_rootid[model.geom_bodyid]] == -1)
+        )
+        data = mujoco.MjData(model)
+        mujoco.mj_kinematics(model, data)
+        body = model.geom_bodyid[fixed]
+        turned = jnp.einsum("gij,gj->gi", data.xmat[body].reshape(-1, 3, 3), fields["geom_pos"][fixed])
+        return blank.replace(geom_xpos=blank.geom_xpos.at[fixed].set(data.xpos[body] + turned))
 
     def _computes_accelerations(self) -> bool:
         return True

@@ -56,8 +56,10 @@ def test_factors_are_drawn_as_declared_for_every_world_and_reset() -> None:
             assert np.abs(np.corrcoef(drawn.T) - np.eye(drawn.shape[1])).max() < 0.2
 
 
-@pytest.mark.parametrize("engine", ["native", "mjx"])
+@pytest.mark.parametrize("engine", ["native", "mjx", "warp"])
 def test_worlds_step_as_models_that_were_changed_by_hand(engine: str) -> None:
+    if engine == "warp":
+        pytest.importorskip("warp")
     env = make("half_cheetah", EVERYTHING, engine)
     n = 4
     state = resets(env, n)

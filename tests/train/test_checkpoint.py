@@ -45,5 +45,7 @@ def test_a_checkpoint_without_its_files_is_one_sentence(tiny_run: pathlib.Path, 
 def test_networks_of_another_size_are_refused(tiny_run: pathlib.Path) -> None:
     learner = Learner(tiny_config(agent="fast_sac_era"))
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
-    with pytest.raises(UserError, match="does not belong to this run"):
+    with pytest.raises(
+        UserError, match=r"does not belong to this run: agent.critic_aux is float32\[2\] there, and nothing in this run"
+    ):
         Checkpoints(tiny_run).restore_actor(like)

@@ -87,8 +87,14 @@ PENDULUM = """
 """
 
 
-@pytest.mark.parametrize("engine", ["mjx", "native"])
+def needs(engine: str) -> None:
+    if engine == "warp":
+        pytest.importorskip("warp")
+
+
+@pytest.mark.parametrize("engine", ["mjx", "warp", "native"])
 def test_worlds_may_differ_in_fields_of_the_model(engine: str) -> None:
+    needs(engine)
     model = mujoco.MjModel.from_xml_string(PENDULUM)
     physics = make_physics(model, ("xipos",), engine, SolverConfig())
     damping, gravity_arm = np.array([[0.1], [0.5], [2.0]], np.float32), np.array([1.0, 0.7, 0.4], np.float32)
@@ -115,9 +121,46 @@ def test_worlds_may_differ_in_fields_of_the_model(engine: str) -> None:
     assert len(np.unique(np.round(got.qpos, 3))) == 3
 
 
-@pytest.mark.parametrize("engine", ["mjx", "native"])
+PLACES = """
+<mujoco>
+  <worldbody>
+    <body pos="1 2 0" euler="0 0 90"><geom name="target" type="sphere" size=".1" pos="1 0 0"/></body>
+    <body><joint name="slide" type="slide" axis="0 0 1"/><geom size=".1" pos="0 0 5"/></body>
+  </worldbody>
+  <actuator><motor joint="slide"/></actuator>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("engine", ["mjx", "warp", "native"])
+def test_worlds_may_differ_in_where_a_fixed_geom_is(engine: str) -> None:
+    needs(engine)
+    model = mujoco.MjModel.from_xml_string(PLACES)
+    physics = make_physics(model, ("geom_xpos",), engine, SolverConfig())
+
+    @jax.jit
+    @jax.vmap
+    def run(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        fields = {"geom_pos": jnp.asarray(model.geom_pos, jnp.float32).at[0, 0].set(x)}
+        state, derived = physics.init(jnp.zeros(1), jnp.zeros(1), fields)
+        return derived["geom_xpos"][0], physics.step(state, jnp.zeros(1), 2, fields)[1]["geom_xpos"][0]
+
+    for places in run(jnp.array([1.0, 3.0])):
+        np.testing.assert_allclose(places, [[1, 3, 0], [1, 5, 0]], atol=1e-6)
+
+
+def test_a_field_that_warp_would_ignore_is_refused() -> None:
+    needs("warp")
+    model = mujoco.MjModel.from_xml_string(PLACES)
+    physics = make_physics(model, (), "warp", SolverConfig())
+    with pytest.raises(ValueError, match=r"on the warp engine worlds cannot differ in mjModel\.body_pos: use mjx or native"):
+        physics.init(jnp.zeros(1), jnp.zeros(1), {"body_pos": jnp.asarray(model.body_pos)})
+
+
+@pytest.mark.parametrize("engine", ["mjx", "warp", "native"])
 def test_current_fields_are_those_of_the_new_state(engine: str) -> None:
     """As dm_control has them: positions and velocities anew, accelerations of the last substep."""
+    needs(engine)
     model = mujoco.MjModel.from_xml_string(PENDULUM)
     derived = {}
     for current in (False, True):
