@@ -17,21 +17,18 @@ import time
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import mujoco
 import numpy as np
 import tyro
 
 import envs
-from benchmarks.states import state_sets
+from benchmarks.states import rounded, state_sets
 from envs.physics import NativePhysics
 
 SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 8), (8, 16), (20, 8), (20, 20), (100, 50))
 REFERENCE = (100, 50)
 WORLDS = 64
 """worlds stepped side by side: one compilation serves the errors and the speed"""
-ROUNDING = 1e-7
-"""half the spacing of float32 numbers around 1, rounded up"""
 ROUNDINGS = 16
 """how often each state is rounded anew"""
 QUANTITIES = ("qpos", "qvel", "obs", "reward")
@@ -161,14 +158,9 @@ def _rounded(
 ) -> dict[str, dict[str, float]]:
     """Errors of C MuJoCo from states off by a rounding, the largest of `ROUNDINGS` for each state."""
     step = jax.jit(jax.vmap(task.step))
-
-    def off(x: jax.Array) -> jax.Array:
-        return jnp.asarray(x + ROUNDING * rng.uniform(-1, 1, x.shape) * (1 + np.abs(x)), jnp.float32)
-
     worst = {q: np.zeros_like(x) for q, x in expected.items()}
     for _ in range(ROUNDINGS):
-        physics = dataclasses.replace(states.physics, qpos=off(states.physics.qpos), qvel=off(states.physics.qvel))
-        after, _ = _step(task, dataclasses.replace(states, physics=physics), actions, step=step)
+        after, _ = _step(task, rounded(states, rng), actions, step=step)
         worst = {q: np.maximum(worst[q], np.abs(after[q] - expected[q])) for q in worst}
     return _errors(worst, {q: np.zeros_like(x) for q, x in worst.items()})
 

@@ -1,5 +1,6 @@
 """States of real bodies, to compare engines and libraries in."""
 
+import dataclasses
 import math
 import operator
 
@@ -10,6 +11,8 @@ import numpy as np
 import envs
 
 ROLLOUT_STEPS = 150
+ROUNDING = 1e-7
+"""half the spacing of float32 numbers around 1, rounded up"""
 
 
 def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, tuple[envs.State, jax.Array]]:
@@ -48,3 +51,13 @@ def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, t
         drawn = jax.tree.map(operator.itemgetter((pick, np.arange(num_states))), states)
         sets[label] = jax.tree.map(jnp.asarray, drawn), actions[pick + 1, np.arange(num_states)]
     return sets
+
+
+def rounded(states: envs.State, rng: np.random.Generator) -> envs.State:
+    """The states, with positions and velocities off by a float32 rounding."""
+
+    def off(x: jax.Array) -> jax.Array:
+        return jnp.asarray(x + ROUNDING * rng.uniform(-1, 1, x.shape) * (1 + np.abs(x)), jnp.float32)
+
+    physics = dataclasses.replace(states.physics, qpos=off(states.physics.qpos), qvel=off(states.physics.qvel))
+    return dataclasses.replace(states, physics=physics)

@@ -34,7 +34,7 @@ def write_film(
       model: the model; it is left as it is.
       positions: ``[n, nq]`` joint positions, ``dt`` seconds apart.
       dt: seconds per picture.
-      camera: the model's camera to look through, or -1 for one that sees it all.
+      camera: the model's camera to look through, or -1 for one that sees all that moves.
       fields: fields of the model that differ in this world.
       width: width of the picture (pixels).
       height: height of the picture (pixels).
@@ -69,14 +69,33 @@ def _draw(model: mujoco.MjModel, positions: np.ndarray, camera: str | int, width
             f"no picture can be drawn here: {type(error).__name__} from OpenGL ({os.environ.get('MUJOCO_GL', 'default')}); "
             "without a GPU install Mesa (Debian: libegl1 libopengl0 libgl1-mesa-dri)"
         ) from error
+    view = _overview(model, positions) if camera == -1 else camera
     frames = []
     with renderer:
         for qpos in positions:
             data.qpos[:] = qpos
             mujoco.mj_forward(model, data)
-            renderer.update_scene(data, camera=camera)
+            renderer.update_scene(data, camera=view)
             frames.append(renderer.render().copy())
     return frames
+
+
+def _overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
+    """A camera that sees everything that moves, wherever it goes; MuJoCo's own sees the whole floor."""
+    camera, data = mujoco.MjvCamera(), mujoco.MjData(model)
+    mujoco.mjv_defaultFreeCamera(model, camera)
+    moving = np.flatnonzero((model.body_weldid[model.geom_bodyid] != 0) & (model.geom_rbound > 0))
+    if moving.size:
+        places = []
+        for qpos in positions:
+            data.qpos[:] = qpos
+            mujoco.mj_kinematics(model, data)
+            places.append(data.geom_xpos[moving].copy())
+        reach = model.geom_rbound[moving, None]
+        low, high = (np.stack(places) - reach).min(axis=(0, 1)), (np.stack(places) + reach).max(axis=(0, 1))
+        camera.lookat[:] = (low + high) / 2
+        camera.distance = np.linalg.norm(high - low) / 2 / np.sin(np.deg2rad(model.vis.global_.fovy / 2))
+    return camera
 
 
 def _write(out: pathlib.Path, frames: list[np.ndarray], fps: int) -> None:
