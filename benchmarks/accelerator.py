@@ -19,7 +19,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.environment import environment
+from benchmarks.report import environment
 from train.config import Config
 from train.learner import Learner
 from train.logs import METRICS_FILE, read_lines

@@ -5,7 +5,6 @@ with each other, and hardly with those of another machine.
 """
 
 import dataclasses
-import json
 import pathlib
 import time
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import envs
-from benchmarks.environment import environment
+from benchmarks.report import open_report, save_report
 from train.config import Config
 from train.loop import use_compilation_cache
 
@@ -42,10 +41,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Measures, prints, writes."""
-    report: dict[str, Any] = {"tasks": {}}
-    if args.json is not None and args.json.exists():
-        report = json.loads(args.json.read_text())
-    report["environment"] = environment()
+    report = open_report(args.json)
     use_compilation_cache(Config.compilation_cache)
     for name in args.task or tuple(name for name in envs.GYMNASIUM_TASKS if "-" not in name):
         table = Table("engine", *map(str, args.worlds), title=f"{name}: environment steps/s (physics steps/s)")
@@ -54,8 +50,7 @@ def main(args: Args) -> None:
             rates = rate_by_worlds(task, args)
             report["tasks"].setdefault(name, {})[engine] = {"substeps": task.substeps, "env_steps_per_s": rates}
             table.add_row(engine, *(f"{r:,.0f} ({r * task.substeps:,.0f})" if r else "-" for r in rates.values()))
-            if args.json is not None:
-                args.json.write_text(json.dumps(report, indent=1) + "\n")
+            save_report(report, args.json)
         Console().print(table)
 
 

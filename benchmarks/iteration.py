@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.environment import environment
+from benchmarks.report import environment
 from mjx_tecrl.replay import insert, sample
 from train.learner import Learner
 from train.presets import preset

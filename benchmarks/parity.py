@@ -6,7 +6,6 @@ native engine's, too: contacts are chaotic, and single episodes part after tens 
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 import time
@@ -19,8 +18,8 @@ import tyro
 from scipy import stats
 
 import envs
-from benchmarks.environment import environment
 from benchmarks.originals import Outcome, original
+from benchmarks.report import open_report, save_report
 from benchmarks.states import rounded, state_sets
 from train.config import Config
 from train.loop import use_compilation_cache
@@ -53,17 +52,13 @@ class Args:
 
 def main(args: Args) -> None:
     """Compares, prints, writes."""
-    report: dict[str, Any] = {"tasks": {}}
-    if args.json is not None and args.json.exists():
-        report = json.loads(args.json.read_text())
-    report["environment"] = environment()
+    report = open_report(args.json)
     use_compilation_cache(Config.compilation_cache)
     for name in args.task or tuple(envs.TASKS):
         started = time.perf_counter()
         report["tasks"].setdefault(name, {}).update(compare(name, args))
         print(f"{name} ({time.perf_counter() - started:.0f} s)", *_rows(name, report["tasks"][name]), sep="\n", flush=True)
-        if args.json is not None:
-            args.json.write_text(json.dumps(report, indent=1) + "\n")
+        save_report(report, args.json)
     if args.markdown is not None:
         args.markdown.write_text(page(report))
 

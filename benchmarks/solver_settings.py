@@ -9,10 +9,8 @@ when its state is off by a float32 rounding tells which errors are those of floa
 """
 
 import dataclasses
-import json
 import operator
 import pathlib
-import platform
 import time
 from typing import Annotated, Any
 
@@ -22,6 +20,7 @@ import numpy as np
 import tyro
 
 import envs
+from benchmarks.report import open_report, save_report
 from benchmarks.states import rounded, state_sets
 from envs.physics import NativePhysics
 
@@ -52,18 +51,13 @@ class Config:
 
 def main(config: Config) -> None:
     """Measures every task of ``config`` and prints a table of each."""
-    report: dict[str, Any] = {"tasks": {}}
-    if config.json is not None and config.json.exists():
-        report = json.loads(config.json.read_text())
-    report["versions"] = {"jax": jax.__version__, "mujoco": mujoco.__version__, "python": platform.python_version()}
-    report["device"] = jax.devices()[0].device_kind
+    report = open_report(config.json)
     report["worlds"] = WORLDS
     report["seconds"] = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
     for name in config.task or tuple(envs.GYMNASIUM_TASKS):
         report["tasks"][name] = measured = measure(name, config)
         print(table(name, measured), flush=True)
-        if config.json is not None:
-            config.json.write_text(json.dumps(report, indent=1) + "\n")
+        save_report(report, config.json)
 
 
 def measure(name: str, config: Config) -> dict[str, Any]:

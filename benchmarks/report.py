@@ -1,7 +1,9 @@
-"""Where a measurement was made: it goes into every JSON that a benchmark writes."""
+"""What a benchmark writes: its figures, and where they were measured."""
 
 import importlib.metadata
+import json
 import os
+import pathlib
 import platform
 import subprocess
 from typing import Any
@@ -23,6 +25,18 @@ def environment() -> dict[str, Any]:
         "commit": _commit(),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def open_report(path: pathlib.Path | None) -> dict[str, Any]:
+    """What the file holds already, by task, to be added to, and where it is added to."""
+    report = json.loads(path.read_text()) if path is not None and path.exists() else {"tasks": {}}
+    return report | {"environment": environment()}
+
+
+def save_report(report: dict[str, Any], path: pathlib.Path | None) -> None:
+    """Writes the file, if there is to be one."""
+    if path is not None:
+        path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _cpu_name() -> str:
