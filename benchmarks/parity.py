@@ -143,7 +143,8 @@ def page(report: dict[str, Any]) -> str:
     for name, task in envs.TASKS.items():
         found = report["tasks"].get(name, {})
         lines += _rows(name, found)
-        missing += [f"`{name}` ({engine})" for engine in task.engines if engine not in found]
+        engines = ", ".join(engine for engine in task.engines if engine not in found)
+        missing += [f"`{name}` ({engines})"] if engines else []
     if missing:
         lines += ["", f"Not compared yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
@@ -162,9 +163,9 @@ reward, and of the worst reward term. *ended* counts states in which `terminated
 (returns / lengths) of two-sample Kolmogorov-Smirnov tests between whole episodes on this engine and on `native`, from start
 states of their own; tasks that share a body share its row.
 
-A largest error far above the median is a state in which a contact begins or ends within the step: there the step is
-discontinuous, and C MuJoCo itself lands far away when its state is off by a float32 rounding (1e-7, eight times for each
-state): the rows *native, state rounded*. See also [physics.md](physics.md#which-errors-are-float32s).
+The rows *native, state rounded* tell what the step itself makes of a float32 rounding: C MuJoCo from states off by 1e-7,
+eight times each ([physics.md](physics.md#which-errors-are-float32s)). Where the largest error of another engine is far above that
+row's, rounding does not explain it.
 
 | task | engine | states | observation max / median | reward max / median | worst term | ended | episodes |
 |---|---|---|---|---|---|---|---|"""

@@ -23,7 +23,7 @@ def test_a_true_task_equals_its_original(tmp_path: pathlib.Path) -> None:
     assert found["reward"]["max"] == 0
     assert found["terminated_differs"] == 0
     assert page.read_text().count("| inverted_pendulum | native | 18 |") == 1
-    assert "`inverted_pendulum` (mjx)" in page.read_text().splitlines()[-1]
+    assert "`inverted_pendulum` (mjx, warp)" in page.read_text().splitlines()[-1]
 
 
 def test_a_wrong_task_shows(monkeypatch: pytest.MonkeyPatch) -> None:
