@@ -4,14 +4,16 @@
 
 From each of many states one environment step is made by C MuJoCo with the model's own solver and by MJX at several
 (iterations, line-search steps), under the same control. The states come from a random policy, from an energetic one
-(full-amplitude sinusoids), and from what follows a fall when nobody resets the body. How far apart C MuJoCo itself lands
-when its state is off by a float32 rounding tells which errors are those of float32.
+(full-amplitude sinusoids), from what follows a fall when nobody resets the body, and from the trained policy of a run
+directory of that task (``--run``). How far apart C MuJoCo itself lands when its state is off by a float32 rounding tells
+which errors are those of float32.
 """
 
 import dataclasses
 import operator
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import jax
@@ -23,6 +25,7 @@ import envs
 from benchmarks.report import open_report, save_report
 from benchmarks.states import rounded, state_sets
 from envs.physics import NativePhysics
+from eval.restore import restore
 
 SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 8), (8, 16), (20, 8), (20, 20), (100, 50))
 REFERENCE = (100, 50)
@@ -40,7 +43,9 @@ class Config:
     task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """task to measure; may be repeated; default: all of Gymnasium's"""
     states: int = 200
-    """states in each of the three sets"""
+    """states in each set"""
+    run: Annotated[tuple[pathlib.Path, ...], tyro.conf.UseAppendAction] = ()
+    """run directory whose trained policy gives another set of states of its task; may be repeated"""
     json: pathlib.Path | None = None
     """file to write; tasks already in it that are not measured now are kept"""
     settings: tuple[tuple[int, int], ...] = SETTINGS
@@ -54,16 +59,19 @@ def main(config: Config) -> None:
     report = open_report(config.json)
     report["worlds"] = WORLDS
     report["seconds"] = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
+    policies = {}
+    for restored in map(restore, config.run):
+        policies[restored.learner.config.env] = restored.learner.policy(restored.actor)
     for name in config.task or tuple(envs.GYMNASIUM_TASKS):
-        report["tasks"][name] = measured = measure(name, config)
+        report["tasks"][name] = measured = measure(name, config, policies.get(name))
         print(table(name, measured), flush=True)
         save_report(report, config.json)
 
 
-def measure(name: str, config: Config) -> dict[str, Any]:
+def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array] | None = None) -> dict[str, Any]:
     """Errors and speeds of one task at every setting."""
     native = envs.make(name, physics="native")
-    sets = state_sets(native, config.states, config.seed)
+    sets = state_sets(native, config.states, config.seed, trained)
     expected = {label: _step(native, *states)[0] for label, states in sets.items()}
 
     result: dict[str, Any] = {"states": config.states, "scale": {}, "settings": []}

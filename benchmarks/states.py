@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import operator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,20 @@ ROUNDING = 1e-7
 """half the spacing of float32 numbers around 1, rounded up"""
 
 
-def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, tuple[envs.State, jax.Array]]:
+def state_sets(
+    task: envs.MujocoTask, num_states: int, seed: int, trained: Callable[[jax.Array], jax.Array] | None = None
+) -> dict[str, tuple[envs.State, jax.Array]]:
     """``num_states`` states and the actions that follow in them, for each kind of behaviour.
 
-    Every state is drawn from a rollout of its own, at a random time: ``random`` and ``energetic`` while the episode
-    lasts, ``fallen`` after its end (for a task that never ends, from its second half).
+    Every state is drawn from a rollout of its own, at a random time: ``random``, ``energetic`` and, where there is a policy
+    to play it, ``trained`` while the episode lasts, ``fallen`` after its end (for a task that never ends, from its second
+    half).
+
+    Args:
+      task: the task, on the engine that makes the rollouts.
+      num_states: how many states of each kind.
+      seed: of start states, actions and times.
+      trained: a policy, from an observation ``[obs_size]`` to an action ``[action_size]``.
     """
     rng = np.random.default_rng(seed)
     size = (ROLLOUT_STEPS, num_states, task.action_size)
@@ -29,18 +39,23 @@ def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, t
     sinusoid = np.sin(2 * np.pi * (t / period + rng.uniform(0, 1, (1, num_states, task.action_size))))
     mixed = np.where(rng.uniform(size=(1, num_states, 1)) < 0.5, uniform, sinusoid)
 
-    def rollout(key: jax.Array, actions: jax.Array) -> envs.State:
-        def step(state: envs.State, action: jax.Array) -> tuple[envs.State, envs.State]:
+    def rollout(key: jax.Array, actions: jax.Array, by_policy: bool) -> tuple[envs.State, jax.Array]:
+        def step(state: envs.State, action: jax.Array) -> tuple[envs.State, tuple[envs.State, jax.Array]]:
+            if by_policy:
+                action = jax.vmap(trained)(state.obs)
             state = jax.vmap(task.step)(state, action)
-            return state, state
+            return state, (state, action)
 
         return jax.lax.scan(step, jax.vmap(task.reset)(jax.random.split(key, num_states)), actions)[1]
 
-    rollout = jax.jit(rollout)
+    rollout = jax.jit(rollout, static_argnames="by_policy")
+    behaviours = {"random": uniform, "energetic": sinusoid, "fallen": mixed}
+    if trained is not None:
+        behaviours["trained"] = np.zeros(size)  # replaced by the policy's
     sets = {}
-    for n, (label, actions) in enumerate({"random": uniform, "energetic": sinusoid, "fallen": mixed}.items()):
-        actions = jnp.asarray(actions, jnp.float32)
-        states = jax.tree.map(np.asarray, rollout(jax.random.key(seed + n), actions))
+    for n, (label, actions) in enumerate(behaviours.items()):
+        played = rollout(jax.random.key(seed + n), jnp.asarray(actions, jnp.float32), by_policy=label == "trained")
+        states, actions = jax.tree.map(np.asarray, played)
         over = np.maximum.accumulate(states.terminated, axis=0)
         ends = np.where(over.any(0), over.argmax(0), ROLLOUT_STEPS - 1)  # [num_states] last step of the episode
         if label == "fallen":
@@ -49,7 +64,7 @@ def state_sets(task: envs.MujocoTask, num_states: int, seed: int) -> dict[str, t
         else:
             pick = rng.integers(0, np.maximum(np.minimum(ends, ROLLOUT_STEPS - 1), 1))
         drawn = jax.tree.map(operator.itemgetter((pick, np.arange(num_states))), states)
-        sets[label] = jax.tree.map(jnp.asarray, drawn), actions[pick + 1, np.arange(num_states)]
+        sets[label] = jax.tree.map(jnp.asarray, drawn), jnp.asarray(actions[pick + 1, np.arange(num_states)])
     return sets
 
 

@@ -75,6 +75,6 @@ class SolverConfig:
     ls_iterations: int | None = None
     """line-search steps per solver iteration of mjx and warp; default: measured per task"""
     max_contacts: int | None = None
-    """contacts per world that warp has room for, on average over the worlds; default: 64"""
+    """contacts per world that warp has room for, on average over the worlds; default: measured per task, or 64"""
     max_constraints: int | None = None
-    """rows of the constraint Jacobian that warp has room for in each world; default: 256"""
+    """rows of the constraint Jacobian that warp has room for in each world; default: measured per task, or 256"""

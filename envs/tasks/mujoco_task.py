@@ -80,6 +80,8 @@ class MujocoTask:
     """distribution of a start state's velocities before scaling"""
     mjx_iterations: ClassVar[tuple[int, int]] = (100, 50)
     """(solver iterations, line-search steps) at which MJX equals C MuJoCo to float32, measured (docs/physics.md)"""
+    warp_buffers: ClassVar[tuple[int | None, int | None]] = (None, None)
+    """(contacts, constraint rows) per world that warp makes room for, measured (docs/physics.md); None: its default"""
     gymnasium_id: ClassVar[str | None] = None
     """the task in Gymnasium that this one equals, with the arguments `gymnasium_fixed`"""
     gymnasium_fixed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -109,7 +111,8 @@ class MujocoTask:
 
     def _complete(self, solver: SolverConfig) -> SolverConfig:
         """``solver`` with the measured settings where it has none."""
-        measured = zip(("iterations", "ls_iterations"), self.mjx_iterations, strict=True)
+        names = ("iterations", "ls_iterations", "max_contacts", "max_constraints")
+        measured = zip(names, (*self.mjx_iterations, *self.warp_buffers), strict=True)
         missing: dict[str, Any] = {name: value for name, value in measured if getattr(solver, name) is None}
         return dataclasses.replace(solver, **missing)
 
