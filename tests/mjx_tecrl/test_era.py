@@ -230,3 +230,28 @@ def test_impossible_token_constants_are_refused(values: tuple[float, float, floa
     check_token_era(0.45, 3.0, 2.0)
     with pytest.raises(ValueError, match=message):
         check_token_era(*values)
+
+
+def test_token_form_holds_the_entropy_of_a_choice_that_does_not_matter() -> None:
+    # One token of four, rewarded by chance: sampling noise alone makes the plain policy forget three of them.
+    def train(key: jax.Array, low: float) -> jax.Array:
+        def step(logits: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            keys = jax.random.split(key)
+            tokens = jax.random.categorical(keys[0], logits, shape=(8,))
+            advantages = jax.random.permutation(keys[1], jnp.repeat(jnp.array([1.0, -1.0]), 4))[:, None]
+            entropy = token_entropy(logits)
+
+            def gain(logits: jax.Array) -> jax.Array:
+                h_resp, mask = jnp.full(8, entropy), jnp.ones((8, 1), bool)
+                scaled, weight = token_era(jnp.tile(logits, (8, 1, 1)), advantages, h_resp, mask, low)
+                return jnp.mean(weight[:, 0] * jax.nn.log_softmax(scaled[:, 0])[jnp.arange(8), tokens])
+
+            return logits + jax.grad(gain)(logits), entropy
+
+        return jax.lax.scan(step, jnp.zeros(4), jax.random.split(key, 1000))[1]
+
+    run = jax.jit(jax.vmap(train, (0, None)))
+    keys = jax.random.split(jax.random.key(0), 16)
+    plain, era = run(keys, 0.0), run(keys, 0.45)
+    assert float(plain[:, -200:].mean()) < 0.2
+    assert float(era[:, -200:].mean()) > 0.45
