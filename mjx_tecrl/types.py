@@ -1,6 +1,7 @@
 """The few types that the pieces of an agent exchange."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -43,6 +44,7 @@ class Batch:
       discount: ``[batch]`` factor of the value of ``next_obs``: gamma^k, or 0 where the episode terminated.
       next_obs: ``[batch, critic_obs_size]``, k steps later.
       weight: ``[batch]`` 1 for a transition that was made, 0 for a row that is none.
+      one_step: ``discount`` and ``next_obs`` after the first of the steps walked; None where one step is all there is.
     """
 
     obs: jax.Array
@@ -51,6 +53,12 @@ class Batch:
     discount: jax.Array
     next_obs: jax.Array
     weight: jax.Array
+    one_step: tuple[jax.Array, jax.Array] | None = None
+
+    def map_obs(self, function: Callable[[jax.Array], jax.Array]) -> "Batch":
+        """The batch with ``function`` applied to all of its observations."""
+        one_step = None if self.one_step is None else (self.one_step[0], function(self.one_step[1]))
+        return dataclasses.replace(self, obs=function(self.obs), next_obs=function(self.next_obs), one_step=one_step)
 
     def mean(self, values: jax.Array) -> jax.Array:
         """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""

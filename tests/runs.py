@@ -21,7 +21,8 @@ CHUNK_STEPS = 80
 def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **values: Any) -> Config:
     """A run of seconds: 4 worlds, small networks, everything happens at least once."""
     config = preset("quick", "inverted_pendulum", agent)
-    narrow = {"hidden": (16,)} if agent == "dsac_e" else {"policy_hidden": (16,), "critic_hidden": (16,)}
+    widths = ("hidden",) if hasattr(config.agent_args, "hidden") else ("policy_hidden", "critic_hidden")
+    narrow = {name: (16,) for name in widths}
     defaults = {
         "agent_args": dataclasses.replace(config.agent_args, **narrow),
         "total_steps": 4 * CHUNK_STEPS,

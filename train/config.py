@@ -23,7 +23,7 @@ class Config:
     env: str
     """the task; see the README for the list"""
     agent: str
-    """the agent: dsac_e or fast_sac_era"""
+    """the agent; see the README for the list"""
     preset: str
     """where the other values come from: paper, quick (CPU), parallel (thousands of worlds), or auto (quick on CPU)"""
     env_args: Annotated[Any, tyro.conf.arg(name="env")]

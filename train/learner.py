@@ -130,11 +130,7 @@ class Learner:
             def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
                 key_sample, key_update = jax.random.split(key)
                 batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
-                batch = dataclasses.replace(
-                    batch,
-                    obs=self._see(actor.normalizer, batch.obs),
-                    next_obs=self._see(actor.normalizer, batch.next_obs),
-                )
+                batch = batch.map_obs(lambda obs: self._see(actor.normalizer, obs))
                 return self.agent.update(agent, batch, key_update)
 
             keys = jax.random.split(key_learn, self.config.updates_per_step)

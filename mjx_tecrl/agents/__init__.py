@@ -6,11 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from mjx_tecrl.agent import Agent
+from mjx_tecrl.agents.ddpg import DDPGConfig, ddpg
+from mjx_tecrl.agents.dsac import DSACConfig, dsac
 from mjx_tecrl.agents.dsac_e import DSACEConfig, dsac_e
+from mjx_tecrl.agents.dsac_t import DSACTConfig, dsac_t
+from mjx_tecrl.agents.fast_sac import FastSACConfig, fast_sac
 from mjx_tecrl.agents.fast_sac_era import FastSACERAConfig, fast_sac_era
+from mjx_tecrl.agents.fast_td3 import FastTD3Config, fast_td3
+from mjx_tecrl.agents.sac import SACConfig, sac
+from mjx_tecrl.agents.sac_era import SACERAConfig, sac_era
+from mjx_tecrl.agents.td3 import TD3Config, td3
 from mjx_tecrl.types import Spec
 
-__all__ = ["AGENTS", "DSACEConfig", "FastSACERAConfig", "NamedAgent", "named_agent"]
+__all__ = ["AGENTS", "NamedAgent", "named_agent"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +31,14 @@ class NamedAgent:
 
 AGENTS: dict[str, NamedAgent] = {
     "dsac_e": NamedAgent(DSACEConfig, dsac_e),
+    "dsac_t": NamedAgent(DSACTConfig, dsac_t),
+    "dsac": NamedAgent(DSACConfig, dsac),
+    "sac": NamedAgent(SACConfig, sac),
+    "sac_era": NamedAgent(SACERAConfig, sac_era),
+    "td3": NamedAgent(TD3Config, td3),
+    "ddpg": NamedAgent(DDPGConfig, ddpg),
+    "fast_td3": NamedAgent(FastTD3Config, fast_td3),
+    "fast_sac": NamedAgent(FastSACConfig, fast_sac),
     "fast_sac_era": NamedAgent(FastSACERAConfig, fast_sac_era),
 }
 """Every agent by its name on the command line."""

@@ -29,8 +29,10 @@ class Policy(NamedTuple):
       init: ``key -> params``.
       sample: ``(params, obs [batch, obs_size or more], key) -> Sample``; what comes after ``obs_size`` is not for it.
       mode: ``(params, obs) -> action [batch, action_size]``, the deterministic action.
+      has_density: whether its samples have log-probabilities.
     """
 
     init: Callable[[jax.Array], Params]
     sample: Callable[[Params, jax.Array, jax.Array], Sample]
     mode: Callable[[Params, jax.Array], jax.Array]
+    has_density: bool = True

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mjx_tecrl import AGENTS
 from tests.runs import tiny_config
 from train.config import load_config
 from train.errors import UserError
@@ -34,7 +35,7 @@ def test_auto_physics_is_resolved() -> None:
 
 
 @pytest.mark.parametrize("env", ["hopper", "humanoid"])  # their ranges hold infinities, which JSON lacks
-@pytest.mark.parametrize("agent", ["dsac_e", "fast_sac_era"])
+@pytest.mark.parametrize("agent", sorted(AGENTS))
 def test_file_gives_back_the_same_config(tmp_path: pathlib.Path, env: str, agent: str) -> None:
     config = preset("paper", env, agent)
     config.save(tmp_path)
