@@ -170,7 +170,8 @@ class MjxPhysics:
         fixed = [name for name in fields if not isinstance(getattr(self._mjx_model, name), jax.Array)]
         if fixed:
             raise ValueError(
-                f"on the {self.name} engine worlds cannot differ in mjModel.{', mjModel.'.join(fixed)}, on the native one they can"
+                f"on the {self.name} engine worlds cannot differ in mjModel.{', mjModel.'.join(fixed)}, "
+                "on the native one they can"
             )
         return self._mjx_model.replace(**fields)
 
