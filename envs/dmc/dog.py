@@ -27,6 +27,7 @@ class Dog(DmcTask):
     """Stand on four feet, and move forward at a speed."""
 
     control_timestep = 0.015
+    warp_buffers = (96, 320)
     engines = ("warp", "native")
     reads = ("xmat", "xpos", "sensordata")
     speed: ClassVar[float]

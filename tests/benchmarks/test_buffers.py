@@ -24,3 +24,14 @@ def test_it_counts_what_mujoco_finds(tmp_path: pathlib.Path) -> None:
             most = [max(most[0], data.ncon), max(most[1], data.nefc)]
     assert [found["contacts"], found["constraints"]] == most
     assert 0 < found["contacts_mean"] <= found["contacts"]
+
+
+def test_every_task_makes_room_for_what_was_counted() -> None:
+    counted = json.loads((pathlib.Path(__file__).parents[2] / "benchmarks" / "results" / "buffers.json").read_text())["tasks"]
+    assert set(counted) == set(envs.TASKS)
+    for name, found in counted.items():
+        contacts, constraints = envs.task(name).warp_buffers
+        assert contacts is not None
+        assert contacts >= 4 * found["contacts"]
+        assert constraints is not None
+        assert constraints >= 2 * found["constraints"]
