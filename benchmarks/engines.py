@@ -89,14 +89,21 @@ def _table(name: str, measured: dict[str, Any]) -> list[str]:
 def rate_by_worlds(task: envs.MujocoTask, args: Args) -> dict[str, float | None]:
     """Environment steps per second of all worlds together; None where a step is expected to take too long."""
     rates: dict[str, float | None] = {}
-    slowest = 0.0  # seconds per world and step at the last number of worlds
+    measured: list[tuple[int, float]] = []
     for n in args.worlds:
-        if slowest * n > args.limit:
+        if measured and _expected(measured, n) > args.limit:
             rates[str(n)] = None
             continue
         seconds = seconds_per_step(task, n, args.seconds)
-        slowest, rates[str(n)] = seconds / n, n / seconds
+        measured.append((n, seconds))
+        rates[str(n)] = n / seconds
     return rates
+
+
+def _expected(measured: list[tuple[int, float]], worlds: int) -> float:
+    """Seconds that a step of so many worlds should take, on the line through the last two measurements."""
+    (n, seconds), (fewer, less) = measured[-1], measured[-2] if len(measured) > 1 else (0, measured[-1][1])
+    return seconds + (seconds - less) / (n - fewer) * (worlds - n)
 
 
 def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> float:
