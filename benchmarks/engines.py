@@ -68,8 +68,8 @@ def page(report: dict[str, Any]) -> str:
 _HEAD = """\
 # Speed of the physics engines
 
-Written by `python -m benchmarks.engines --json benchmarks/results/engines.json --markdown docs/engines.md` on {hardware}
-({versions}).
+Written by `python -m benchmarks.engines --json benchmarks/results/engines.json --markdown docs/engines.md`,
+on {hardware} ({versions}).
 
 Environment steps per second of all worlds together, and in brackets physics steps: random actions, automatic resets, no
 agent. A dash stands for a step of all worlds that would have taken longer than the limit. Compare the figures of one table
