@@ -27,7 +27,8 @@ def test_it_counts_what_mujoco_finds(tmp_path: pathlib.Path) -> None:
 
 
 def test_every_task_makes_room_for_what_was_counted() -> None:
-    counted = json.loads((pathlib.Path(__file__).parents[2] / "benchmarks" / "results" / "buffers.json").read_text())["tasks"]
+    results = pathlib.Path(__file__).parents[2] / "benchmarks" / "results" / "buffers.json"
+    counted = json.loads(results.read_text())["tasks"]
     assert set(counted) == set(envs.TASKS)
     for name, found in counted.items():
         contacts, constraints = envs.task(name).warp_buffers
