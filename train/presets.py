@@ -18,6 +18,8 @@
     For an accelerator and thousands of worlds. Departures of ``dsac_e``: 2 updates of 8192 transitions per step of all
     worlds instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05, initial log temperature -3.
     ``fast_sac_era`` keeps FastTD3's constants, but with more worlds, and scaled rewards with a value range to match.
+
+On-policy agents (``ppo``, ``ppo_era``, ``trpo``, ``eapo``) have no replay. ``paper``: 2000 transitions, of 20 worlds.
 """
 
 import difflib
@@ -27,7 +29,7 @@ import jax
 
 import envs
 from mjx_tecrl import named_agent
-from train.config import Config
+from train.config import REPLAY_FIELDS, Config
 
 PRESETS = ("paper", "quick", "parallel")
 
@@ -211,6 +213,24 @@ def _scaled(env: str) -> dict[str, Any]:
     }
 
 
+def _on_policy_paper(env: str) -> Values:
+    return {}, _NO_REPLAY
+
+
+def _on_policy_quick(env: str) -> Values:
+    agent = {"rollout_steps": 128, "minibatches": 32}
+    return agent, _NO_REPLAY | {"normalize_obs": True}
+
+
+def _on_policy_parallel(env: str) -> Values:
+    agent = {"rollout_steps": 16, "epochs": 4, "minibatches": 16}
+    return agent, _NO_REPLAY | {"normalize_obs": True}
+
+
+_NO_REPLAY = dict.fromkeys(REPLAY_FIELDS, 0)
+
+_ON_POLICY = {"paper": _on_policy_paper, "quick": _on_policy_quick, "parallel": _on_policy_parallel}
+
 _RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}
 
 _DEPARTURES = {
@@ -220,4 +240,5 @@ _DEPARTURES = {
     ("fast_sac_era", "paper"): _fast_sac_era_paper,
     ("fast_sac_era", "quick"): _fast_sac_era_quick,
     ("fast_sac_era", "parallel"): _fast_sac_era_parallel,
+    **{(agent, name): values for agent in ("ppo", "ppo_era", "trpo", "eapo") for name, values in _ON_POLICY.items()},
 }

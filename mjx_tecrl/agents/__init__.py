@@ -5,12 +5,26 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from mjx_tecrl.agent import Agent
+from mjx_tecrl.agent import Agent, OnPolicyAgent
 from mjx_tecrl.agents.dsac_e import DSACEConfig, dsac_e
+from mjx_tecrl.agents.eapo import EAPOConfig, eapo
 from mjx_tecrl.agents.fast_sac_era import FastSACERAConfig, fast_sac_era
+from mjx_tecrl.agents.ppo import PPOConfig, ppo
+from mjx_tecrl.agents.ppo_era import PPOERAConfig, ppo_era
+from mjx_tecrl.agents.trpo import TRPOConfig, trpo
 from mjx_tecrl.types import Spec
 
-__all__ = ["AGENTS", "DSACEConfig", "FastSACERAConfig", "NamedAgent", "named_agent"]
+__all__ = [
+    "AGENTS",
+    "DSACEConfig",
+    "EAPOConfig",
+    "FastSACERAConfig",
+    "NamedAgent",
+    "PPOConfig",
+    "PPOERAConfig",
+    "TRPOConfig",
+    "named_agent",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +32,16 @@ class NamedAgent:
     """An agent's config class and the function ``(config, spec) -> Agent`` that builds it."""
 
     Config: type[Any]
-    make: Callable[[Any, Spec], Agent]
+    make: Callable[[Any, Spec], Agent | OnPolicyAgent]
 
 
 AGENTS: dict[str, NamedAgent] = {
     "dsac_e": NamedAgent(DSACEConfig, dsac_e),
     "fast_sac_era": NamedAgent(FastSACERAConfig, fast_sac_era),
+    "ppo": NamedAgent(PPOConfig, ppo),
+    "ppo_era": NamedAgent(PPOERAConfig, ppo_era),
+    "trpo": NamedAgent(TRPOConfig, trpo),
+    "eapo": NamedAgent(EAPOConfig, eapo),
 }
 """Every agent by its name on the command line."""
 
