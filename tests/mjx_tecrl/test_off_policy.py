@@ -174,7 +174,7 @@ SMALL = {
     "dsac_e": {"hidden": (8,)},
     "fast_sac_era": {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11, "delay": 2},
 }
-names = pytest.mark.parametrize("name", sorted(AGENTS))
+names = pytest.mark.parametrize("name", sorted(SMALL))
 
 
 @functools.cache

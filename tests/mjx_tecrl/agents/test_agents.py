@@ -1,4 +1,4 @@
-"""Every named agent on the probe tasks, and the registry."""
+"""Every named agent with a replay on the probe tasks, and the registry."""
 
 import functools
 from typing import Any
@@ -82,7 +82,7 @@ def trained(name: str, probe: str, rounds: int = 1) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("probe", [name for name, probe in PROBES.items() if probe.value])
-@pytest.mark.parametrize("name", sorted(AGENTS))
+@pytest.mark.parametrize("name", sorted(CONSTANTS))
 def test_values_are_the_exact_ones(name: str, probe: str) -> None:
     state, _ = trained(name, probe)
     agent, _, _, value = programs(name)
