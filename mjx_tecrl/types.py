@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 Params = Any
 """A pytree of arrays."""
@@ -63,3 +64,60 @@ class Batch:
     def mean(self, values: jax.Array) -> jax.Array:
         """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
         return (values * self.weight).sum(-1) / self.weight.sum().clip(1.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """What one policy did in all worlds over consecutive steps; row t + 1 holds the observation that followed row t.
+
+    After the last step of an episode comes a row that is no transition: its observation is the final one of the episode.
+
+    Attributes:
+      obs: ``[steps, worlds, critic_obs_size]``, what the policy observes first; finite, in rows that are no transition too.
+      action: ``[steps, worlds, action_size]`` as drawn, before any clipping to [-1, 1].
+      reward: ``[steps, worlds]``.
+      terminated: ``[steps, worlds]`` bool, the value of what follows is 0.
+      done: ``[steps, worlds]`` bool, terminated or truncated.
+      valid: ``[steps, worlds]`` bool, a transition was made; nothing else in other rows means anything, but their ``obs``.
+      last_obs: ``[worlds, critic_obs_size]`` what followed the last row.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    done: jax.Array
+    valid: jax.Array
+    last_obs: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Transitions of a rollout, ready to learn from. All is constant: nothing here has a gradient.
+
+    Attributes:
+      obs: ``[batch, critic_obs_size]``.
+      action: ``[batch, action_size]``.
+      log_prob: ``[batch]`` of ``action`` under the policy that drew it.
+      advantage: ``[batch]``.
+      returns: ``[batch, streams]`` what each value network should predict.
+      valid: ``[batch]`` bool, a transition was made.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    advantage: jax.Array
+    returns: jax.Array
+    valid: jax.Array
+
+    def mean(self, values: jax.Array) -> jax.Array:
+        """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
+        return masked_mean(values, self.valid)
+
+
+def masked_mean(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """The mean of ``values`` ``[..., batch]`` where ``valid`` ``[batch]``; a select, since NaN times zero is NaN."""
+    return jnp.where(valid, values, 0.0).sum(-1) / valid.sum(dtype=jnp.float32).clip(1.0)

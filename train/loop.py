@@ -119,7 +119,7 @@ def _run(
 
                 chunks += 1
                 env_steps = chunks * chunk_steps
-                updates = _updates_until(config, chunks * learner.chunk_iterations)
+                updates = learner.loop.updates_until(chunks * learner.chunk_iterations)
                 seconds = trained - started
                 metrics |= {
                     "speed/env_steps_per_s": chunk_steps / seconds,
@@ -167,12 +167,6 @@ def _evaluation(learner: Learner, state: TrainState, number: int) -> dict[str, A
 def _due(interval_steps: int, chunks: int, chunk_steps: int) -> bool:
     """Whether an interval, rounded to whole chunks, ends with this chunk."""
     return chunks % max(1, round(interval_steps / chunk_steps)) == 0
-
-
-def _updates_until(config: Config, iterations: int) -> int:
-    """Gradient steps made in the first ``iterations``: none before the first fill."""
-    waiting = -(-config.learning_starts // config.num_envs) - 1
-    return max(0, iterations - waiting) * config.updates_per_step
 
 
 def _diverged(run_dir: pathlib.Path, state: TrainState, metrics: dict[str, Any], config: Config, steps: int) -> str:

@@ -5,8 +5,8 @@
 
 ``quick``
     For a CPU, and minutes to an hour. Departures of the agents of TECRL's comparison: networks of 2 x 128 instead of
-    3 x 256; step sizes 3e-4 (pendulums 1e-3) instead of 1e-4, but for the temperature's; tau 0.02 instead of 0.005 and no
-    delay, so that the entropy critic keeps up with the temperature (its lag is about delay / (tau (1 - discount))
+    3 x 256; step sizes 3e-4 (pendulums 1e-3) instead of 1e-4, but for the temperature's; tau 0.02 instead of 0.005, and no
+    delay but TD3's, so that the entropy critic keeps up with the temperature (its lag is about delay / (tau (1 - discount))
     updates); initial log temperature -3 instead of 1, from which a constraint binds only after more updates than a CPU
     makes; normalised observations (not on the pendulums). Departures of FastTD3's family: networks of 2 x 128, batch 256
     instead of 32768, 1 update per step instead of 2, no delay; step sizes as above; weight decay 0.001 instead of 0.1;
@@ -19,6 +19,9 @@
     transitions per step of all worlds instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05, initial
     log temperature -3. FastTD3's family keeps its constants, but with more worlds, and scaled rewards with a value range
     to match.
+
+The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
+longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
 """
 
 import dataclasses
@@ -30,8 +33,8 @@ import jax
 
 import envs
 from mjx_tecrl import named_agent
-from mjx_tecrl.agents.families import BaselineConfig, ParallelConfig
-from train.config import Config
+from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig
+from train.config import REPLAY_FIELDS, Config
 
 PRESETS = ("paper", "quick", "parallel")
 
@@ -151,20 +154,11 @@ def _parallel_run(env: str) -> dict[str, Any]:
 def _baseline(preset: str, env: str) -> Values:
     if preset == "paper":
         return {}, {}
-    if preset == "parallel":
-        agent = {"critic_lr": 3e-4, "entropy_critic_lr": 3e-4, "policy_lr": 3e-4, "init_log_alpha": -3.0, "tau": 0.05}
-        return agent | _scaled(env), {}
-    lr = _quick_lr(env)
-    agent = {
-        "hidden": (128, 128),
-        "critic_lr": lr,
-        "entropy_critic_lr": lr,
-        "policy_lr": lr,
-        "init_log_alpha": -3.0,
-        "tau": 0.02,
-        "delay": 1,
-    }
-    return agent | _scaled(env) | _narrow_era(env), {}
+    lr = _quick_lr(env) if preset == "quick" else 3e-4
+    agent = _scaled(env) | {"critic_lr": lr, "entropy_critic_lr": lr, "policy_lr": lr, "init_log_alpha": -3.0, "tau": 0.05}
+    if preset == "quick":
+        agent |= {"hidden": (128, 128), "tau": 0.02, "delay": 1} | _narrow_era(env)
+    return agent, {}
 
 
 def _fast(preset: str, env: str) -> Values:
@@ -187,7 +181,7 @@ def _fast(preset: str, env: str) -> Values:
     if preset == "parallel":
         return scaled, {"batch_size": 32768, "normalize_obs": True}
     lr = _quick_lr(env)
-    agent = {
+    agent: dict[str, Any] = {
         "policy_hidden": (128, 128),
         "critic_hidden": (128, 128),
         "policy_lr": lr,
@@ -208,6 +202,16 @@ def _scaled(env: str) -> dict[str, Any]:
     }
 
 
+def _on_policy(preset: str, env: str) -> Values:
+    run: dict[str, Any] = dict.fromkeys(REPLAY_FIELDS, 0)
+    if preset == "paper":
+        return {}, run
+    run["normalize_obs"] = True
+    if preset == "parallel":
+        return {"rollout_steps": 16, "epochs": 4, "minibatches": 16}, run
+    return {"rollout_steps": 128, "minibatches": 32}, run
+
+
 def _quick_lr(env: str) -> float:
     return 1e-3 if env in PENDULUMS else 3e-4
 
@@ -218,7 +222,11 @@ def _narrow_era(env: str) -> dict[str, Any]:
 
 _RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}
 
-_FAMILIES: dict[type, Callable[[str, str], Values]] = {BaselineConfig: _baseline, ParallelConfig: _fast}
+_FAMILIES: dict[type, Callable[[str, str], Values]] = {
+    BaselineConfig: _baseline,
+    ParallelConfig: _fast,
+    OnPolicyConfig: _on_policy,
+}
 
 _THOUSANDS = {
     "total_steps": 100_000_000,
@@ -242,5 +250,6 @@ _OWN: dict[tuple[str, str], Callable[[str], Values]] = {
         {"num_envs": 4096, "updates_per_step": 8, "batch_size": 8192, "replay_size": 4096 * 1024} | _THOUSANDS,
     ),
     ("fast_sac", "quick"): lambda env: ({"discount": 0.99}, {}),
+    ("td3", "quick"): lambda env: ({"delay": 2}, {}),
 }
 """Where an agent departs from its family."""

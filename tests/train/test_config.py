@@ -22,6 +22,11 @@ from train.presets import preset
         ({"batch_size": 41}, "--batch-size 41 is larger than the first fill"),
         ({"learning_starts": 400}, "must be smaller than --replay-size"),
         ({"num_envs": 300}, "must hold at least 2 steps of each of the 300 worlds"),
+        (
+            {"batch_size": 0},
+            "--replay-size, --learning-starts must all be at least 1, or all 0 for an on-policy agent, not 1, 0",
+        ),
+        ({"agent": "ppo", "replay_size": 0}, "must all be at least 1, or all 0"),
         ({"physics": "bullet"}, "unknown physics engine 'bullet'"),
     ],
 )

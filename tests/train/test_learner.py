@@ -13,7 +13,6 @@ import envs
 from tests.runs import tiny_config
 from train.errors import UserError
 from train.learner import Learner
-from train.loop import _updates_until
 from train.state import TrainState
 
 AGENTS = ("dsac_e", "fast_sac_era")
@@ -78,7 +77,7 @@ def test_updates_begin_with_the_first_fill(agent: str) -> None:
     learner = shared_learner(agent)
     state, _ = chunk(learner, start(learner), 1)
     # 42 transitions of 4 worlds are there after 11 of 20 iterations.
-    assert int(state.actor.agent.updates) == 3 * 10 == _updates_until(learner.config, 20)
+    assert int(state.actor.agent.updates) == 3 * 10 == learner.loop.updates_until(20)
 
 
 def test_replay_holds_what_happened() -> None:

@@ -1,4 +1,4 @@
-"""Every named agent on the probe tasks, and the registry."""
+"""Every named agent with a replay on the probe tasks, and the registry."""
 
 import functools
 from typing import Any
