@@ -169,11 +169,9 @@ def compose(
         temperature_loss, metrics = entropy.temperature_loss(
             params.log_alpha, fixed.entropy_critic, batch, jax.lax.stop_gradient(sample)
         )
-        metrics |= {
-            "policy_loss": loss,
-            "entropy": batch.mean(-sample.log_prob),
-            "std": batch.mean(sample.std.T),
-        }
+        metrics |= {"policy_loss": loss}
+        if policy.has_density:
+            metrics |= {"entropy": batch.mean(-sample.log_prob), "std": batch.mean(sample.std.T)}
         return loss + temperature_loss, metrics
 
     def descend(state: OffPolicyState, grads: Learned, names: tuple[str, ...]) -> OffPolicyState:

@@ -23,6 +23,9 @@ MIN_POOL = 256
 class Learner:
     """A task and an agent, and the jitted functions that train and evaluate one on the other.
 
+    All randomness comes from ``root``, the key of the run's seed, which the functions are given: several seeds are one
+    ``vmap`` over it and over the state.
+
     Args:
       config: a validated config.
 
@@ -65,7 +68,8 @@ class Learner:
 
     def state_shapes(self) -> TrainState:
         """Structure and shapes of the run's state, computed without allocating it."""
-        return jax.eval_shape(lambda: self._init(self._draw_pool(jnp.zeros((), jnp.int32))))
+        root = jax.random.key(0)
+        return jax.eval_shape(lambda: self._init(root, self._draw_pool(root, jnp.zeros((), jnp.int32))))
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""
@@ -75,12 +79,12 @@ class Learner:
         """The deterministic policy."""
         return lambda obs: self.agent.act(actor.agent, self._see(actor.normalizer, join(obs)), None, "deterministic")
 
-    def _draw_pool(self, chunk: jax.Array) -> envs.State:
+    def _draw_pool(self, root: jax.Array, chunk: jax.Array) -> envs.State:
         """The start states of a chunk: they depend on the seed and its number alone."""
-        return self.worlds.draw(jax.random.fold_in(self._key("pool"), chunk))
+        return self.worlds.draw(jax.random.fold_in(_key(root, "pool"), chunk))
 
-    def _init(self, pool: envs.State) -> TrainState:
-        key_agent, key_exploration, key = jax.random.split(self._key("train"), 3)
+    def _init(self, root: jax.Array, pool: envs.State) -> TrainState:
+        key_agent, key_exploration, key = jax.random.split(_key(root, "train"), 3)
         return TrainState(
             actor=self.init_actor(key_agent),
             envs=self.worlds.init(pool),
@@ -90,9 +94,9 @@ class Learner:
             iterations=jnp.zeros((), jnp.int32),
         )
 
-    def _evaluate(self, actor: Actor, number: jax.Array) -> envs.Episodes:
+    def _evaluate(self, root: jax.Array, actor: Actor, number: jax.Array) -> envs.Episodes:
         """Episodes of the deterministic policy, on worlds and keys of their own."""
-        key = jax.random.fold_in(self._key("evaluation"), number)
+        key = jax.random.fold_in(_key(root, "evaluation"), number)
         return envs.run_episodes(self.env, self.policy(actor), key, self.config.eval_episodes)
 
     def _train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -132,9 +136,10 @@ class Learner:
     def _see(self, normalizer: Normalizer, obs: jax.Array) -> jax.Array:
         return normalizer.normalize(obs) if self.config.normalize_obs else obs
 
-    def _key(self, purpose: str) -> jax.Array:
-        """A key for one purpose, independent of those for the others."""
-        return jax.random.fold_in(jax.random.key(self.config.seed), _PURPOSES.index(purpose))
+
+def _key(root: jax.Array, purpose: str) -> jax.Array:
+    """A key for one purpose, independent of those for the others."""
+    return jax.random.fold_in(root, _PURPOSES.index(purpose))
 
 
 _PURPOSES = ("train", "pool", "evaluation")

@@ -88,7 +88,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         state = checkpoints.restore(learner.state_shapes())
     else:
         _create(run_dir)
-        state = learner.init(learner.draw_pool(jnp.zeros((), jnp.int32)))
+        root = jax.random.key(config.seed)
+        state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
     config.save(run_dir)
     return _run(learner, state, run_dir, checkpoints, console)
 
@@ -97,6 +98,7 @@ def _run(
     learner: Learner, state: TrainState, run_dir: pathlib.Path, checkpoints: Checkpoints, console: Console
 ) -> pathlib.Path:
     config = learner.config
+    root = jax.random.key(config.seed)
     chunk_steps = learner.chunk_iterations * config.num_envs
     env_steps = int(state.iterations) * config.num_envs
     chunks = env_steps // chunk_steps
@@ -113,7 +115,7 @@ def _run(
         with Interrupt() as interrupt, ProgressDisplay(console, last_chunk * chunk_steps, env_steps) as display:
             while chunks < last_chunk and not interrupt.requested:
                 started = time.perf_counter()
-                state, metrics = learner.train_chunk(state, learner.draw_pool(jnp.asarray(chunks + 1, jnp.int32)))
+                state, metrics = learner.train_chunk(state, learner.draw_pool(root, jnp.asarray(chunks + 1, jnp.int32)))
                 metrics = jax.device_get(metrics)
                 trained = time.perf_counter()
 
@@ -152,7 +154,9 @@ def _run(
 
 
 def _evaluation(learner: Learner, state: TrainState, number: int) -> dict[str, Any]:
-    episodes = jax.device_get(learner.evaluate(state.actor, jnp.asarray(number, jnp.int32)))
+    episodes = jax.device_get(
+        learner.evaluate(jax.random.key(learner.config.seed), state.actor, jnp.asarray(number, jnp.int32))
+    )
     whole = ~episodes.diverged
     if not whole.any():
         return {"eval/diverged": episodes.diverged.sum()}

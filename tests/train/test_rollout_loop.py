@@ -25,6 +25,7 @@ from train.loop import train
 from train.memory import check_memory
 from train.state import TrainState
 
+ROOT = jax.random.key(0)
 TIMES = ("wall_s", "speed/", "time/")
 
 
@@ -34,11 +35,11 @@ def shared_learner(agent: str = "ppo") -> Learner:
 
 
 def start(learner: Learner) -> TrainState:
-    return learner.init(learner.draw_pool(jnp.asarray(0, jnp.int32)))
+    return learner.init(ROOT, learner.draw_pool(ROOT, jnp.asarray(0, jnp.int32)))
 
 
 def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
-    state, metrics = learner.train_chunk(state, learner.draw_pool(jnp.asarray(number, jnp.int32)))
+    state, metrics = learner.train_chunk(state, learner.draw_pool(ROOT, jnp.asarray(number, jnp.int32)))
     return state, jax.device_get(metrics)
 
 
