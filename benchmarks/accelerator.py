@@ -78,7 +78,7 @@ def main(args: Args) -> None:
 def physics_rate(config: Config, steps: int) -> float:
     """Environment steps per second of all worlds under random actions, without agent or replay."""
     learner = Learner(config)
-    state = learner.worlds.init(learner.draw_pool(jnp.zeros((), jnp.int32)))
+    state = learner.worlds.init(learner.draw_pool(jax.random.key(0), jnp.zeros((), jnp.int32)))
 
     @jax.jit
     def run(state: Any, key: jax.Array) -> Any:

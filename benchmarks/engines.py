@@ -12,8 +12,6 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 import envs
 from benchmarks.report import open_report, save_report
@@ -37,6 +35,8 @@ class Args:
     """longest time that one step of all worlds may be expected to take; slower cells are left out (s)"""
     json: pathlib.Path | None = None
     """file to write; tasks already in it that are not measured now are kept"""
+    markdown: pathlib.Path | None = None
+    """file to write the tables to, made from all that is in the JSON file"""
 
 
 def main(args: Args) -> None:
@@ -44,27 +44,66 @@ def main(args: Args) -> None:
     report = open_report(args.json)
     use_compilation_cache(Config.compilation_cache)
     for name in args.task or tuple(name for name in envs.GYMNASIUM_TASKS if "-" not in name):
-        table = Table("engine", *map(str, args.worlds), title=f"{name}: environment steps/s (physics steps/s)")
         for engine in (engine for engine in args.engines if engine in envs.task(name).engines):
             task = envs.make(name, physics=engine)
             rates = rate_by_worlds(task, args)
             report["tasks"].setdefault(name, {})[engine] = {"substeps": task.substeps, "env_steps_per_s": rates}
-            table.add_row(engine, *(f"{r:,.0f} ({r * task.substeps:,.0f})" if r else "-" for r in rates.values()))
             save_report(report, args.json)
-        Console().print(table)
+        print(*_table(name, report["tasks"][name]), sep="\n", flush=True)
+    if args.markdown is not None:
+        args.markdown.write_text(page(report))
+
+
+def page(report: dict[str, Any]) -> str:
+    """The tables as a page of the documentation."""
+    where = report["environment"]
+    hardware = f"{where['cpu']}, {where['cores']} cores" if where["device"] == "cpu" else where["device"]
+    versions = ", ".join(f"{name} {where['versions'][name]}" for name in ("jax", "mujoco", "mujoco-mjx"))
+    lines = [_HEAD.format(hardware=hardware, versions=versions)]
+    for name, measured in report["tasks"].items():
+        lines += ["", f"## {name}", "", *_table(name, measured)]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """\
+# Speed of the physics engines
+
+Written by `python -m benchmarks.engines --json benchmarks/results/engines.json --markdown docs/engines.md`,
+on {hardware} ({versions}).
+
+Environment steps per second of all worlds together, and in brackets physics steps: random actions, automatic resets, no
+agent. A dash stands for a step of all worlds that would have taken longer than the limit. Compare the figures of one table
+with each other, and hardly with those of another machine."""
+
+
+def _table(name: str, measured: dict[str, Any]) -> list[str]:
+    worlds = list(next(iter(measured.values()))["env_steps_per_s"])
+    lines = [f"| {name}, worlds | {' | '.join(worlds)} |", f"|---|{'---|' * len(worlds)}"]
+    for engine, found in measured.items():
+        rates = found["env_steps_per_s"].values()
+        cells = (f"{rate:,.0f} ({rate * found['substeps']:,.0f})" if rate else "-" for rate in rates)
+        lines.append(f"| {engine} | {' | '.join(cells)} |")
+    return lines
 
 
 def rate_by_worlds(task: envs.MujocoTask, args: Args) -> dict[str, float | None]:
     """Environment steps per second of all worlds together; None where a step is expected to take too long."""
     rates: dict[str, float | None] = {}
-    slowest = 0.0  # seconds per world and step at the last number of worlds
+    measured: list[tuple[int, float]] = []
     for n in args.worlds:
-        if slowest * n > args.limit:
+        if measured and _expected(measured, n) > args.limit:
             rates[str(n)] = None
             continue
         seconds = seconds_per_step(task, n, args.seconds)
-        slowest, rates[str(n)] = seconds / n, n / seconds
+        measured.append((n, seconds))
+        rates[str(n)] = n / seconds
     return rates
+
+
+def _expected(measured: list[tuple[int, float]], worlds: int) -> float:
+    """Seconds that a step of so many worlds should take, on the line through the last two measurements."""
+    (n, seconds), (fewer, less) = measured[-1], measured[-2] if len(measured) > 1 else (0, measured[-1][1])
+    return seconds + (seconds - less) / (n - fewer) * (worlds - n)
 
 
 def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> float:

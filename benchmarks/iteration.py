@@ -63,8 +63,9 @@ def measure(args: Args, num_envs: int, replay_size: int) -> dict[str, Any]:
         learning_starts=256,
     ).validate()
     learner = Learner(config)
-    pool = learner.draw_pool(jnp.zeros((), jnp.int32))
-    state = learner.init(pool)
+    root = jax.random.key(config.seed)
+    pool = learner.draw_pool(root, jnp.zeros((), jnp.int32))
+    state = learner.init(root, pool)
     state, _ = learner.train_chunk(state, pool)  # compiles, and fills beyond the start of learning
 
     def chunk() -> None:

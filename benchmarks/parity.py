@@ -165,7 +165,7 @@ states of their own; tasks that share a body share its row.
 
 The rows *native, state rounded* tell what the step itself makes of a float32 rounding: C MuJoCo from states off by 1e-7,
 eight times each ([physics.md](physics.md#which-errors-are-float32s)). Where the largest error of another engine is far above
-that row's, rounding does not explain it.
+that row's, rounding does not explain it; [physics.md](physics.md#where-mjx-and-c-mujoco-differ) says what does.
 
 | task | engine | states | observation max / median | reward max / median | worst term | ended | episodes |
 |---|---|---|---|---|---|---|---|"""

@@ -48,6 +48,8 @@ class Config:
     """run directory whose trained policy gives another set of states of its task; may be repeated"""
     json: pathlib.Path | None = None
     """file to write; tasks already in it that are not measured now are kept"""
+    markdown: pathlib.Path | None = None
+    """file to write the tables to, made from all that is in the JSON file"""
     settings: tuple[tuple[int, int], ...] = SETTINGS
     """pairs of solver iterations and line-search steps to try; 100 and 50, the reference, is always among them"""
     seed: int = 0
@@ -64,8 +66,10 @@ def main(config: Config) -> None:
         policies[restored.learner.config.env] = restored.learner.policy(restored.actor)
     for name in config.task or tuple(envs.GYMNASIUM_TASKS):
         report["tasks"][name] = measured = measure(name, config, policies.get(name))
-        print(table(name, measured), flush=True)
+        print(*table(name, measured), sep="\n", flush=True)
         save_report(report, config.json)
+    if config.markdown is not None:
+        config.markdown.write_text(page(report))
 
 
 def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array] | None = None) -> dict[str, Any]:
@@ -112,26 +116,49 @@ def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array]
     return result
 
 
-def table(name: str, measured: dict[str, Any]) -> str:
-    """A Markdown table: the largest and the 99th percentile error over all states."""
-    lines = [f"\n{name} ({measured['states']} states per set)", ""]
-    heads = [f"{q} max / p99" for q in QUANTITIES]
-    lines.append(f"| setting | {' | '.join(heads)} | qvel to 100/50 | env steps/s | ratio |")
-    lines.append("|---|---|---|---|---|---|---|---|")
+def page(report: dict[str, Any]) -> str:
+    """The tables as a page of the documentation."""
+    lines = [_HEAD.format(worlds=report["worlds"], seconds=report["seconds"])]
+    for name in (name for name in envs.TASKS if name in report["tasks"]):
+        measured = report["tasks"][name]
+        sets = ", ".join(measured["scale"])
+        lines += ["", f"## {name}", "", f"{measured['states']} states in each set: {sets}.", "", *table(name, measured)]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """\
+# Solver settings of MJX
+
+Written by `python -m benchmarks.solver_settings --json benchmarks/results/solver_settings.json --markdown
+docs/solver_settings.md`; what follows from it is in [physics.md](physics.md#solver-settings-of-mjx).
+
+A setting is solver iterations / line-search steps; the task's own is bold. Each cell is the largest error and the 99th
+percentile over states of the worst of the sets (m, rad; m/s, rad/s). A state's error is that of its worst coordinate. The
+row *C MuJoCo, state rounded* is C MuJoCo itself from states off by a float32 rounding, *Newton* C MuJoCo with MJX's solver.
+Speed: {worlds} worlds, steps per second ({seconds}); hold on to the ratios, and expect about a tenth of noise."""
+
+
+def table(name: str, measured: dict[str, Any]) -> list[str]:
+    """The lines of a Markdown table: the largest and the 99th percentile error over all states."""
+    columns = [*QUANTITIES, "qvel to 100/50", "env steps/s", "ratio"]
+    lines = [f"| {name} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    own = "{} / {}".format(*envs.task(name).mjx_iterations)
 
     def cells(errors: dict[str, Any]) -> str:
         worst = [[max(errors[label][q][stat] for label in errors) for stat in ("max", "p99")] for q in QUANTITIES]
         return " | ".join(f"{high:.0e} / {p99:.0e}" for high, p99 in worst)
 
-    lines.append(f"| C MuJoCo, Newton | {cells(measured['native_newton'])} | | | |")
-    lines.append(f"| C MuJoCo, state rounded | {cells(measured['native_rounded'])} | | | |")
+    for label, row in (("C MuJoCo, Newton", "native_newton"), ("C MuJoCo, state rounded", "native_rounded")):
+        if row in measured:
+            lines.append(f"| {label} | {cells(measured[row])} | | | |")
     for row in measured["settings"]:
         apart = max(errors["qvel"]["max"] for errors in row["to_reference"].values())
+        setting = f"{row['iterations']} / {row['ls_iterations']}"
         lines.append(
-            f"| {row['iterations']} / {row['ls_iterations']} | {cells(row['errors'])} | {apart:.0e} "
+            f"| {f'**{setting}**' if setting == own else setting} | {cells(row['errors'])} | {apart:.0e} "
             f"| {row['env_steps_per_s']:.0f} | {row['speed_ratio']:.1f} |"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _step(

@@ -11,7 +11,7 @@ import optax
 from mjx_tecrl import AGENTS, Agent, Spec
 from mjx_tecrl.agents import NamedAgent
 from mjx_tecrl.critics import gaussian_critic
-from mjx_tecrl.entropy import trajectory_entropy
+from mjx_tecrl.entropy import separated_entropy, trajectory_budget
 from mjx_tecrl.exploration import no_exploration
 from mjx_tecrl.off_policy import Learned, Schedule, compose
 from mjx_tecrl.policies import era_gaussian
@@ -37,10 +37,11 @@ class DSACEERAConfig:
 def dsac_e_era(config: DSACEERAConfig, spec: Spec) -> Agent:
     """ERA truncated Gaussian x Gaussian critics x trajectory constraint."""
     adam = optax.adam(config.lr)
+    budget = trajectory_budget(spec, config.rho, config.discount, init_log_alpha=-3.0)
     return compose(
         policy=era_gaussian(spec, config.hidden, "gelu", entropy_per_dim=config.entropy_per_dim),
         critic=gaussian_critic(spec, config.hidden, tau_b=0.02),
-        entropy=trajectory_entropy(spec, config.hidden, rho=config.rho, discount=config.discount, init_log_alpha=-3.0),
+        entropy=separated_entropy(spec, config.hidden, budget, discount=config.discount),
         exploration=no_exploration(),
         schedule=Schedule(tau=0.02, delay=1, target_policy=True, discount=config.discount, n_step=1, reward_scale=0.1),
         optimizers=Learned(policy=adam, critic=adam, entropy_critic=adam, log_alpha=adam),

@@ -1,7 +1,7 @@
 """The learning library: pieces of agents, and agents composed of them. It knows no physics, files or command lines."""
 
-from mjx_tecrl.agent import Agent
+from mjx_tecrl.agent import Agent, OnPolicyAgent
 from mjx_tecrl.agents import AGENTS, named_agent
-from mjx_tecrl.types import Batch, Spec
+from mjx_tecrl.types import Batch, Rollout, Spec
 
-__all__ = ["AGENTS", "Agent", "Batch", "Spec", "named_agent"]
+__all__ = ["AGENTS", "Agent", "Batch", "OnPolicyAgent", "Rollout", "Spec", "named_agent"]

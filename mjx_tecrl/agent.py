@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mjx_tecrl.types import Batch, Metrics
+from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
 """A pytree with all that an agent learns: parameters, targets, optimisers, counters."""
@@ -34,3 +34,26 @@ class Agent(NamedTuple):
     update: Callable[[AgentState, Batch, jax.Array], tuple[AgentState, Metrics]]
     discount: float
     n_step: int
+
+
+class OnPolicyAgent(NamedTuple):
+    """An agent that learns from what its present policy has just done, and forgets it then.
+
+    Attributes:
+      init: ``key -> state``.
+      act: as `Agent.act`, but samples may lie outside [-1, 1]: they are clipped where the world is stepped, and a rollout
+        keeps them as they are.
+      update: ``(state, rollout, key) -> (state, metrics)``, all gradient steps on one rollout, whose actions were drawn from
+        exactly this state's policy. An update whose rollout or outcome is not finite changes nothing and is counted in the
+        metric ``skipped``.
+      rollout_steps: steps of every world in a rollout.
+      minibatches: the transitions of a rollout, over all worlds, must be a multiple of this.
+      updates_per_rollout: gradient steps per rollout.
+    """
+
+    init: Callable[[jax.Array], AgentState]
+    act: Callable[[AgentState, jax.Array, jax.Array | None, str], jax.Array]
+    update: Callable[[AgentState, Rollout, jax.Array], tuple[AgentState, Metrics]]
+    rollout_steps: int
+    minibatches: int
+    updates_per_rollout: int

@@ -24,6 +24,18 @@ def no_exploration() -> Exploration:
     return Exploration(lambda key, num_envs: (), lambda state, action, starts_episode, key: (action, state))
 
 
+def gaussian_noise(std: float) -> Exploration:
+    """Additive Gaussian noise, the same scale in every world (TD3).
+
+    Args:
+      std: standard deviation, in normalised action units.
+
+    Raises:
+      ValueError: a negative one.
+    """
+    return per_world_noise(std, std)
+
+
 def per_world_noise(min_std: float, max_std: float) -> Exploration:
     """Additive Gaussian noise whose scale differs from world to world and is redrawn with each episode (FastTD3).
 

@@ -12,6 +12,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
     "relu": nn.relu,
     "silu": nn.silu,
+    "tanh": nn.tanh,
 }
 """Activation functions by their name in a config; "gelu" is the exact one (erf)."""
 

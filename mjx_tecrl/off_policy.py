@@ -26,6 +26,7 @@ class Schedule:
       discount: discount factor gamma.
       n_step: rewards summed per transition.
       reward_scale: factor on the rewards that the critics see.
+      smoothing: standard deviation and clip bound of the noise on the next action in the critics' targets (TD3).
     """
 
     tau: float
@@ -34,6 +35,7 @@ class Schedule:
     discount: float
     n_step: int
     reward_scale: float
+    smoothing: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.tau <= 1:
@@ -43,6 +45,8 @@ class Schedule:
         for name in ("delay", "n_step"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.smoothing is not None and min(self.smoothing) < 0:
+            raise ValueError(f"the smoothing noise and its bound must not be negative, not {self.smoothing}")
 
 
 @jax.tree_util.register_dataclass
@@ -96,7 +100,12 @@ def compose(
       exploration: exploration beside the policy's own.
       schedule: when and how fast things move.
       optimizers: an ``optax.GradientTransformation`` per slot.
+
+    Raises:
+      ValueError: an entropy rule over a policy that has no entropy.
     """
+    if entropy.needs_density and not policy.has_density:
+        raise ValueError("a deterministic policy has no entropy: it cannot be composed with a temperature")
 
     def init(key: jax.Array) -> OffPolicyState:
         key_policy, key_critic, key_entropy = jax.random.split(key, 3)
@@ -125,14 +134,27 @@ def compose(
             return policy.sample(state.params.policy, obs, key).action
         raise ValueError(f'mode is "deterministic", or "sample" with a key, not {mode!r} with key {key}')
 
+    def smooth(action: jax.Array, key: jax.Array) -> jax.Array:
+        if schedule.smoothing is None:
+            return action
+        std, bound = schedule.smoothing
+        noise = std * jax.random.normal(key, action.shape)
+        return jnp.clip(action + jnp.clip(noise, -bound, bound), -1, 1)
+
     def critic_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
         key_action, key_target = jax.random.split(key)
         next_policy = state.targets.policy if schedule.target_policy else state.params.policy
         sample = jax.lax.stop_gradient(policy.sample(next_policy, batch.next_obs, key_action))
         bonus = jax.lax.stop_gradient(entropy.next_bonus(state.params.log_alpha, sample))
+        next_action = smooth(sample.action, jax.random.fold_in(key_action, 1))
         loss, (aux, metrics) = critic.loss(
-            params.critic, state.targets.critic, state.critic_aux, batch, sample.action, bonus, key_target
+            params.critic, state.targets.critic, state.critic_aux, batch, next_action, bonus, key_target
         )
+        if batch.one_step is not None:
+            # Of the entropies in between only the first is that of a policy that can be asked.
+            discount, next_obs = batch.one_step
+            batch = dataclasses.replace(batch, discount=discount, next_obs=next_obs)
+            sample = jax.lax.stop_gradient(policy.sample(next_policy, next_obs, key_action))
         entropy_loss, entropy_metrics = entropy.critic_loss(
             params.entropy_critic, state.targets.entropy_critic, batch, sample
         )
@@ -147,11 +169,9 @@ def compose(
         temperature_loss, metrics = entropy.temperature_loss(
             params.log_alpha, fixed.entropy_critic, batch, jax.lax.stop_gradient(sample)
         )
-        metrics |= {
-            "policy_loss": loss,
-            "entropy": batch.mean(-sample.log_prob),
-            "std": batch.mean(sample.std.T),
-        }
+        metrics |= {"policy_loss": loss}
+        if policy.has_density:
+            metrics |= {"entropy": batch.mean(-sample.log_prob), "std": batch.mean(sample.std.T)}
         return loss + temperature_loss, metrics
 
     def descend(state: OffPolicyState, grads: Learned, names: tuple[str, ...]) -> OffPolicyState:

@@ -118,6 +118,7 @@ def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discoun
         reward += jnp.where(walking, discount**step * at(rows.reward, step), 0.0)
         terminated |= walking & at(rows.terminated, step)
         walked += walking
+    first = jnp.where(at(rows.terminated, 0), 0.0, discount), at(rows.obs, jnp.minimum(walked, 1))
     return Batch(
         obs=at(rows.obs, 0),
         action=at(rows.action, 0),
@@ -125,4 +126,5 @@ def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discoun
         discount=jnp.where(terminated, 0.0, discount ** walked.astype(jnp.float32)),
         next_obs=at(rows.obs, walked),
         weight=weight,
+        one_step=None if n_step == 1 else first,
     )

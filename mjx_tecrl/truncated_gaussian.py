@@ -34,3 +34,18 @@ def entropy(loc: jax.Array, std: jax.Array) -> jax.Array:
     a, b, mass = _limits(loc, std)
     gaussian = 0.5 * jnp.log(2 * jnp.pi * jnp.e) + jnp.log(std)
     return gaussian + jnp.log(mass) + (a * norm.pdf(a) - b * norm.pdf(b)) / (2 * mass)
+
+
+def kl(loc: jax.Array, std: jax.Array, other_loc: jax.Array, other_std: jax.Array) -> jax.Array:
+    """Elementwise divergence KL(p || q) of p with ``loc`` and ``std`` from q with the others, nats.
+
+    The expectation of log p - log q, which is a polynomial of second degree, from the first two moments of p.
+    """
+    a, b, mass = _limits(loc, std)
+    *_, other_mass = _limits(other_loc, other_std)
+    mean_shift = std * (norm.pdf(a) - norm.pdf(b)) / mass
+    square = std**2 * (1 + (a * norm.pdf(a) - b * norm.pdf(b)) / mass)
+    gap = loc - other_loc
+    other_square = square + 2 * gap * mean_shift + gap**2
+    scales = jnp.log(other_std) + jnp.log(other_mass) - jnp.log(std) - jnp.log(mass)
+    return scales + other_square / (2 * other_std**2) - square / (2 * std**2)

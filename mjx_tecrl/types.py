@@ -1,9 +1,11 @@
 """The few types that the pieces of an agent exchange."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 Params = Any
 """A pytree of arrays."""
@@ -43,6 +45,7 @@ class Batch:
       discount: ``[batch]`` factor of the value of ``next_obs``: gamma^k, or 0 where the episode terminated.
       next_obs: ``[batch, critic_obs_size]``, k steps later.
       weight: ``[batch]`` 1 for a transition that was made, 0 for a row that is none.
+      one_step: ``discount`` and ``next_obs`` after the first of the steps walked; None where one step is all there is.
     """
 
     obs: jax.Array
@@ -51,7 +54,70 @@ class Batch:
     discount: jax.Array
     next_obs: jax.Array
     weight: jax.Array
+    one_step: tuple[jax.Array, jax.Array] | None = None
+
+    def map_obs(self, function: Callable[[jax.Array], jax.Array]) -> "Batch":
+        """The batch with ``function`` applied to all of its observations."""
+        one_step = None if self.one_step is None else (self.one_step[0], function(self.one_step[1]))
+        return dataclasses.replace(self, obs=function(self.obs), next_obs=function(self.next_obs), one_step=one_step)
 
     def mean(self, values: jax.Array) -> jax.Array:
         """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
         return (values * self.weight).sum(-1) / self.weight.sum().clip(1.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """What one policy did in all worlds over consecutive steps; row t + 1 holds the observation that followed row t.
+
+    After the last step of an episode comes a row that is no transition: its observation is the final one of the episode.
+
+    Attributes:
+      obs: ``[steps, worlds, critic_obs_size]``, what the policy observes first; finite, in rows that are no transition too.
+      action: ``[steps, worlds, action_size]`` as drawn, before any clipping to [-1, 1].
+      reward: ``[steps, worlds]``.
+      terminated: ``[steps, worlds]`` bool, the value of what follows is 0.
+      done: ``[steps, worlds]`` bool, terminated or truncated.
+      valid: ``[steps, worlds]`` bool, a transition was made; nothing else in other rows means anything, but their ``obs``.
+      last_obs: ``[worlds, critic_obs_size]`` what followed the last row.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    done: jax.Array
+    valid: jax.Array
+    last_obs: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Transitions of a rollout, ready to learn from. All is constant: nothing here has a gradient.
+
+    Attributes:
+      obs: ``[batch, critic_obs_size]``.
+      action: ``[batch, action_size]``.
+      log_prob: ``[batch]`` of ``action`` under the policy that drew it.
+      advantage: ``[batch]``.
+      returns: ``[batch, streams]`` what each value network should predict.
+      valid: ``[batch]`` bool, a transition was made.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    advantage: jax.Array
+    returns: jax.Array
+    valid: jax.Array
+
+    def mean(self, values: jax.Array) -> jax.Array:
+        """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
+        return masked_mean(values, self.valid)
+
+
+def masked_mean(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """The mean of ``values`` ``[..., batch]`` where ``valid`` ``[batch]``; a select, since NaN times zero is NaN."""
+    return jnp.where(valid, values, 0.0).sum(-1) / valid.sum(dtype=jnp.float32).clip(1.0)

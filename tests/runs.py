@@ -21,14 +21,14 @@ CHUNK_STEPS = 80
 def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **values: Any) -> Config:
     """A run of seconds: 4 worlds, small networks, everything happens at least once."""
     config = preset("quick", "inverted_pendulum", agent)
-    narrow = {"hidden": (16,)} if agent == "dsac_e" else {"policy_hidden": (16,), "critic_hidden": (16,)}
+    widths = [name for name in ("hidden", "policy_hidden", "critic_hidden") if hasattr(config.agent_args, name)]
+    narrow: dict[str, Any] = dict.fromkeys(widths, (16,))
+    if not config.replay_size:
+        narrow |= {"rollout_steps": 10, "epochs": 2, "minibatches": 4}
     defaults = {
         "agent_args": dataclasses.replace(config.agent_args, **narrow),
         "total_steps": 4 * CHUNK_STEPS,
         "num_envs": 4,
-        "batch_size": 8,
-        "replay_size": 400,
-        "learning_starts": 40,
         "log_steps": CHUNK_STEPS,
         "eval_steps": 2 * CHUNK_STEPS,
         "checkpoint_steps": CHUNK_STEPS,
@@ -37,4 +37,6 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
         "compilation_cache": None,
         "run_dir": None if run_dir is None else str(run_dir),
     }
+    if config.replay_size:
+        defaults |= {"batch_size": 8, "replay_size": 400, "learning_starts": 40}
     return dataclasses.replace(config, **(defaults | values))

@@ -15,6 +15,9 @@ from train.errors import UserError
 
 CONFIG_FILE = "config.json"
 
+REPLAY_FIELDS = ("updates_per_step", "batch_size", "replay_size", "learning_starts")
+"""Fields of agents with a replay; they are 0 for on-policy agents."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -23,7 +26,7 @@ class Config:
     env: str
     """the task; see the README for the list"""
     agent: str
-    """the agent: dsac_e or fast_sac_era"""
+    """the agent; see the README for the list"""
     preset: str
     """where the other values come from: paper, quick (CPU), parallel (thousands of worlds), or auto (quick on CPU)"""
     env_args: Annotated[Any, tyro.conf.arg(name="env")]
@@ -33,13 +36,13 @@ class Config:
     num_envs: int
     """worlds simulated side by side"""
     updates_per_step: int
-    """gradient steps per step of all worlds"""
+    """gradient steps per step of all worlds (0 for on-policy agents)"""
     batch_size: int
-    """transitions per gradient step"""
+    """transitions per gradient step (0 for on-policy agents)"""
     replay_size: int
-    """transitions kept, over all worlds"""
+    """transitions kept, over all worlds (0 for on-policy agents)"""
     learning_starts: int
-    """transitions collected before the first gradient step"""
+    """transitions collected before the first gradient step (0 for on-policy agents)"""
     normalize_obs: bool
     """normalise observations by their running mean and standard deviation"""
     log_steps: int
@@ -76,10 +79,6 @@ class Config:
         positive = [
             "total_steps",
             "num_envs",
-            "updates_per_step",
-            "batch_size",
-            "replay_size",
-            "learning_starts",
             "log_steps",
             "eval_steps",
             "checkpoint_steps",
@@ -88,7 +87,21 @@ class Config:
         ]
         for name in positive:
             if getattr(self, name) < 1:
-                raise UserError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}.")
+                raise UserError(f"{flag(name)} must be at least 1, not {getattr(self, name)}.")
+        if any(getattr(self, name) for name in REPLAY_FIELDS):
+            self._check_replay()
+        try:
+            return dataclasses.replace(self, physics=resolve_engine(self.physics))
+        except ValueError as error:
+            raise UserError(f"{error}.") from error
+
+    def _check_replay(self) -> None:
+        values = [getattr(self, name) for name in REPLAY_FIELDS]
+        if min(values) < 1:
+            raise UserError(
+                f"{', '.join(map(flag, REPLAY_FIELDS))} must all be at least 1, or all 0 for an on-policy agent, "
+                f"not {', '.join(map(str, values))}."
+            )
         if self.batch_size > self.learning_starts:
             raise UserError(
                 f"--batch-size {self.batch_size} is larger than the first fill of the replay: "
@@ -103,10 +116,6 @@ class Config:
                 f"--replay-size {self.replay_size} must hold at least 2 steps of each of the {self.num_envs} worlds "
                 f"({2 * self.num_envs}): raise it or lower --num-envs."
             )
-        try:
-            return dataclasses.replace(self, physics=resolve_engine(self.physics))
-        except ValueError as error:
-            raise UserError(f"{error}.") from error
 
     def save(self, run_dir: pathlib.Path) -> None:
         """Writes the config into the run directory."""
@@ -151,5 +160,6 @@ def _read(kind: type, values: dict[str, Any]) -> Any:
     return pydantic.TypeAdapter(kind).validate_python(values)
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """The command line's name of a field."""
     return "--" + name.replace("_", "-")

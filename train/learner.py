@@ -1,21 +1,20 @@
 """The training program: everything that runs inside ``jit``."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 import envs
-from envs.base import Obs
 from envs.physics import OVERFLOW
-from envs.vector import Row, VectorEnv
-from mjx_tecrl import Agent, Spec, named_agent
+from envs.vector import Row, StepStats, VectorEnv
+from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
-from mjx_tecrl.replay import init_replay, insert, sample
 from train.config import Config
 from train.errors import UserError
-from train.state import Actor, TrainState
+from train.replay_loop import ReplayLoop
+from train.rollout_loop import RolloutLoop
+from train.state import Actor, TrainState, join
 
 MIN_POOL = 256
 """Start states drawn per chunk, at least."""
@@ -23,6 +22,9 @@ MIN_POOL = 256
 
 class Learner:
     """A task and an agent, and the jitted functions that train and evaluate one on the other.
+
+    All randomness comes from ``root``, the key of the run's seed, which the functions are given: several seeds are one
+    ``vmap`` over it and over the state.
 
     Args:
       config: a validated config.
@@ -36,19 +38,22 @@ class Learner:
         try:
             self.env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
             spec = Spec(self.env.obs_size, self.env.action_size, self.env.privileged_size)
-            self.agent: Agent = named_agent(config.agent).make(config.agent_args, spec)
+            self.agent: Agent | OnPolicyAgent = named_agent(config.agent).make(config.agent_args, spec)
         except (ValueError, NotImplementedError) as error:
             raise UserError(f"{str(error).rstrip('.')}.") from error
         self._critic_obs_size = spec.critic_obs_size
         self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL)
-        self.chunk_iterations = max(1, config.log_steps // config.num_envs)
+        self.loop: ReplayLoop | RolloutLoop = (
+            RolloutLoop(config, self.agent) if isinstance(self.agent, OnPolicyAgent) else ReplayLoop(config, self.agent)
+        )
+        self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
         self.draw_pool = jax.jit(self._draw_pool)
         self.init = jax.jit(self._init)
         self.train_chunk = jax.jit(self._train_chunk, donate_argnums=0)
         self.evaluate = jax.jit(self._evaluate)
 
     def row_shapes(self) -> Row:
-        """Shapes of one row of the replay, leading axis ``[num_envs]``."""
+        """Shapes of one row of the replay or the rollout, leading axis ``[num_envs]``."""
         n, flag = self.config.num_envs, jnp.zeros(self.config.num_envs, bool)
         return jax.eval_shape(
             lambda: Row(
@@ -63,7 +68,8 @@ class Learner:
 
     def state_shapes(self) -> TrainState:
         """Structure and shapes of the run's state, computed without allocating it."""
-        return jax.eval_shape(lambda: self._init(self._draw_pool(jnp.zeros((), jnp.int32))))
+        root = jax.random.key(0)
+        return jax.eval_shape(lambda: self._init(root, self._draw_pool(root, jnp.zeros((), jnp.int32))))
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""
@@ -73,30 +79,31 @@ class Learner:
         """The deterministic policy."""
         return lambda obs: self.agent.act(actor.agent, self._see(actor.normalizer, join(obs)), None, "deterministic")
 
-    def _draw_pool(self, chunk: jax.Array) -> envs.State:
+    def _draw_pool(self, root: jax.Array, chunk: jax.Array) -> envs.State:
         """The start states of a chunk: they depend on the seed and its number alone."""
-        return self.worlds.draw(jax.random.fold_in(self._key("pool"), chunk))
+        return self.worlds.draw(jax.random.fold_in(_key(root, "pool"), chunk))
 
-    def _init(self, pool: envs.State) -> TrainState:
-        key_agent, key_exploration, key = jax.random.split(self._key("train"), 3)
+    def _init(self, root: jax.Array, pool: envs.State) -> TrainState:
+        key_agent, key_exploration, key = jax.random.split(_key(root, "train"), 3)
         return TrainState(
             actor=self.init_actor(key_agent),
             envs=self.worlds.init(pool),
-            exploration=self.agent.init_exploration(key_exploration, self.config.num_envs),
-            replay=init_replay(self.row_shapes(), self.config.replay_size // self.config.num_envs),
+            exploration=self.loop.init_exploration(key_exploration),
+            replay=self.loop.init_replay(self.row_shapes()),
             key=key,
             iterations=jnp.zeros((), jnp.int32),
         )
 
-    def _evaluate(self, actor: Actor, number: jax.Array) -> envs.Episodes:
+    def _evaluate(self, root: jax.Array, actor: Actor, number: jax.Array) -> envs.Episodes:
         """Episodes of the deterministic policy, on worlds and keys of their own."""
-        key = jax.random.fold_in(self._key("evaluation"), number)
+        key = jax.random.fold_in(_key(root, "evaluation"), number)
         return envs.run_episodes(self.env, self.policy(actor), key, self.config.eval_episodes)
 
     def _train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
         """``chunk_iterations`` iterations, and their averages."""
         state = dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool))
-        state, (stats, learned) = jax.lax.scan(self._iterate, state, length=self.chunk_iterations)
+        turn = lambda state, _: self.loop.turn(state, self._collect, self._see)  # noqa: E731
+        state, (stats, learned) = jax.lax.scan(turn, state, length=self.loop.turns_per_chunk)
         total = jax.tree.map(lambda x: x.sum(0), stats)
         # An episode's mean is NaN where none ended: "nothing to report".
         metrics = {
@@ -112,55 +119,27 @@ class Learner:
         metrics |= {f"agent/{name}": jnp.nanmean(x, axis=(0, 1)) for name, x in learned.items()}
         return state, metrics
 
-    def _iterate(self, state: TrainState, _: None) -> tuple[TrainState, Any]:
-        """One step of all worlds, one row into the replay, and the gradient steps."""
+    def _collect(self, state: TrainState, normalizer: Normalizer) -> tuple[TrainState, Row, StepStats, jax.Array]:
+        """One step of all worlds by the present policy, which sees through ``normalizer``; and a key to learn with."""
         key, key_act, key_explore, key_learn = jax.random.split(state.key, 4)
         actor, worlds = state.actor, state.envs
-        obs = self._see(actor.normalizer, join(worlds.worlds.obs))
+        obs = self._see(normalizer, join(worlds.worlds.obs))
         action = self.agent.act(actor.agent, obs, key_act, "sample")
-        action, exploration = self.agent.explore(state.exploration, action, worlds.starts_episode, key_explore)
-        worlds, row, stats = self.worlds.step(worlds, action)
-        row = dataclasses.replace(row, obs=join(row.obs))
+        action, exploration = self.loop.explore(state.exploration, action, worlds.starts_episode, key_explore)
+        worlds, row, stats = self.worlds.step(worlds, jnp.clip(action, -1, 1))
+        row = dataclasses.replace(row, obs=join(row.obs), action=action)
         if self.config.normalize_obs:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))
-        replay = insert(state.replay, row)
-
-        def learn(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
-            def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-                key_sample, key_update = jax.random.split(key)
-                batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
-                batch = dataclasses.replace(
-                    batch,
-                    obs=self._see(actor.normalizer, batch.obs),
-                    next_obs=self._see(actor.normalizer, batch.next_obs),
-                )
-                return self.agent.update(agent, batch, key_update)
-
-            keys = jax.random.split(key_learn, self.config.updates_per_step)
-            agent, metrics = jax.lax.scan(update, actor.agent, keys)
-            return dataclasses.replace(actor, agent=agent), metrics
-
-        def wait(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
-            shapes = jax.eval_shape(learn, actor)[1]
-            return actor, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-
-        filled = replay.size * self.config.num_envs >= self.config.learning_starts
-        actor, learned = jax.lax.cond(filled, learn, wait, actor)
-        state = TrainState(actor, worlds, exploration, replay, key, state.iterations + 1)
-        return state, (stats, learned)
+        return TrainState(actor, worlds, exploration, state.replay, key, state.iterations + 1), row, stats, key_learn
 
     def _see(self, normalizer: Normalizer, obs: jax.Array) -> jax.Array:
         return normalizer.normalize(obs) if self.config.normalize_obs else obs
 
-    def _key(self, purpose: str) -> jax.Array:
-        """A key for one purpose, independent of those for the others."""
-        return jax.random.fold_in(jax.random.key(self.config.seed), _PURPOSES.index(purpose))
 
-
-def join(obs: Obs) -> jax.Array:
-    """An observation as one array, what the policy observes first."""
-    return jnp.concatenate([obs["state"], obs["privileged"]], axis=-1) if isinstance(obs, dict) else obs
+def _key(root: jax.Array, purpose: str) -> jax.Array:
+    """A key for one purpose, independent of those for the others."""
+    return jax.random.fold_in(root, _PURPOSES.index(purpose))
 
 
 _PURPOSES = ("train", "pool", "evaluation")

@@ -88,7 +88,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         state = checkpoints.restore(learner.state_shapes())
     else:
         _create(run_dir)
-        state = learner.init(learner.draw_pool(jnp.zeros((), jnp.int32)))
+        root = jax.random.key(config.seed)
+        state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
     config.save(run_dir)
     return _run(learner, state, run_dir, checkpoints, console)
 
@@ -97,6 +98,7 @@ def _run(
     learner: Learner, state: TrainState, run_dir: pathlib.Path, checkpoints: Checkpoints, console: Console
 ) -> pathlib.Path:
     config = learner.config
+    root = jax.random.key(config.seed)
     chunk_steps = learner.chunk_iterations * config.num_envs
     env_steps = int(state.iterations) * config.num_envs
     chunks = env_steps // chunk_steps
@@ -113,13 +115,13 @@ def _run(
         with Interrupt() as interrupt, ProgressDisplay(console, last_chunk * chunk_steps, env_steps) as display:
             while chunks < last_chunk and not interrupt.requested:
                 started = time.perf_counter()
-                state, metrics = learner.train_chunk(state, learner.draw_pool(jnp.asarray(chunks + 1, jnp.int32)))
+                state, metrics = learner.train_chunk(state, learner.draw_pool(root, jnp.asarray(chunks + 1, jnp.int32)))
                 metrics = jax.device_get(metrics)
                 trained = time.perf_counter()
 
                 chunks += 1
                 env_steps = chunks * chunk_steps
-                updates = _updates_until(config, chunks * learner.chunk_iterations)
+                updates = learner.loop.updates_until(chunks * learner.chunk_iterations)
                 seconds = trained - started
                 metrics |= {
                     "speed/env_steps_per_s": chunk_steps / seconds,
@@ -152,7 +154,9 @@ def _run(
 
 
 def _evaluation(learner: Learner, state: TrainState, number: int) -> dict[str, Any]:
-    episodes = jax.device_get(learner.evaluate(state.actor, jnp.asarray(number, jnp.int32)))
+    episodes = jax.device_get(
+        learner.evaluate(jax.random.key(learner.config.seed), state.actor, jnp.asarray(number, jnp.int32))
+    )
     whole = ~episodes.diverged
     if not whole.any():
         return {"eval/diverged": episodes.diverged.sum()}
@@ -167,12 +171,6 @@ def _evaluation(learner: Learner, state: TrainState, number: int) -> dict[str, A
 def _due(interval_steps: int, chunks: int, chunk_steps: int) -> bool:
     """Whether an interval, rounded to whole chunks, ends with this chunk."""
     return chunks % max(1, round(interval_steps / chunk_steps)) == 0
-
-
-def _updates_until(config: Config, iterations: int) -> int:
-    """Gradient steps made in the first ``iterations``: none before the first fill."""
-    waiting = -(-config.learning_starts // config.num_envs) - 1
-    return max(0, iterations - waiting) * config.updates_per_step
 
 
 def _diverged(run_dir: pathlib.Path, state: TrainState, metrics: dict[str, Any], config: Config, steps: int) -> str:

@@ -9,20 +9,20 @@ from train.learner import Learner
 
 
 def check_memory(learner: Learner) -> None:
-    """Checks that the replay fits into the memory of the device.
+    """Checks that the replay, or the rollout, fits into the memory of the device.
 
     Raises:
       UserError: it does not; the sentence says what to lower, and to what.
     """
-    config = learner.config
-    needed = replay_bytes(learner.row_shapes(), config.replay_size // config.num_envs)
+    storage = learner.loop.storage
+    needed = replay_bytes(learner.row_shapes(), storage.rows)
     free, where = _free_bytes()
     # The rest (worlds, networks, compiled programs' scratch, the host's share of a checkpoint) wants room too.
     usable = int(0.8 * free)
     if needed > usable:
-        fits = config.replay_size * usable // needed
+        fits = storage.value * usable // needed
         raise UserError(
-            f"--replay-size {config.replay_size} needs {needed / 2**30:.1f} GiB and {where} has {free / 2**30:.1f} GiB "
+            f"{storage.flag} {storage.value} needs {needed / 2**30:.1f} GiB and {where} has {free / 2**30:.1f} GiB "
             f"free: lower it to {fits} or less."
         )
 

@@ -4,30 +4,37 @@
     The papers' constants (TECRL: arXiv 2511.11592; FastTD3 with ERA: arXiv 2505.22642, 2510.08549).
 
 ``quick``
-    For a CPU, and minutes to an hour. Departures of ``dsac_e``: networks of 2 x 128 instead of 3 x 256; step sizes 3e-4
-    (pendulums 1e-3) instead of 1e-4, but for the temperature's; tau 0.02 instead of 0.005 and no delay, so that the
-    entropy critic keeps up with the temperature (its lag is about delay / (tau (1 - discount)) updates); initial log
-    temperature -3 instead of 1, from which the constraint binds only after more updates than a CPU makes; normalised
-    observations (not on the pendulums). Departures of ``fast_sac_era``: networks of 2 x 128 instead of 512/256/128 and
-    1024/512/256, batch 256 instead of 32768, 1 update per step instead of 2; step sizes as above; weight decay 0.001
-    instead of 0.1; tau 0.05 instead of 0.1; exploration noise up to 0.1 instead of 0.4 (with 0.4 the inverted double
-    pendulum falls too soon to be learned), for which reason the pendulums' entropy floor is -1 nat instead of 0.25;
-    scaled rewards with a value range (and, on hopper, atoms) to match.
+    For a CPU, and minutes to an hour. Departures of the agents of TECRL's comparison: networks of 2 x 128 instead of
+    3 x 256; step sizes 3e-4 (pendulums 1e-3) instead of 1e-4, but for the temperature's; tau 0.02 instead of 0.005, and no
+    delay but TD3's, so that the entropy critic keeps up with the temperature (its lag is about delay / (tau (1 - discount))
+    updates); initial log temperature -3 instead of 1, from which a constraint binds only after more updates than a CPU
+    makes; normalised observations (not on the pendulums). Departures of FastTD3's family: networks of 2 x 128, batch 256
+    instead of 32768, 1 update per step instead of 2, no delay; step sizes as above; weight decay 0.001 instead of 0.1;
+    tau 0.05 instead of 0.1; exploration noise up to 0.1 instead of 0.4 (with 0.4 the inverted double pendulum falls too
+    soon to be learned), for which reason the pendulums' entropy floor is -1 nat instead of 0.25; scaled rewards with a
+    value range (and, on hopper, atoms) to match.
 
 ``parallel``
-    For an accelerator and thousands of worlds. Departures of ``dsac_e``: 2 updates of 8192 transitions per step of all
-    worlds instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05, initial log temperature -3.
-    ``fast_sac_era`` keeps FastTD3's constants, but with more worlds, and scaled rewards with a value range to match.
+    For an accelerator and thousands of worlds. Departures of the agents of TECRL's comparison: 2 updates of 8192
+    transitions per step of all worlds instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05, initial
+    log temperature -3. FastTD3's family keeps its constants, but with more worlds, and scaled rewards with a value range
+    to match.
+
+The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
+longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
 """
 
+import dataclasses
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 import envs
 from mjx_tecrl import named_agent
-from train.config import Config
+from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig
+from train.config import REPLAY_FIELDS, Config
 
 PRESETS = ("paper", "quick", "parallel")
 
@@ -51,6 +58,10 @@ NUM_ATOMS = {"hopper": 201}
 PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
 
 
+Values = tuple[dict[str, Any], dict[str, Any]]
+"""Values of the agent's config, and of the run's."""
+
+
 def preset(name: str, env: str, agent: str) -> Config:
     """The config that preset ``name`` gives for a task and an agent; an agent without an entry here keeps its own defaults.
 
@@ -64,7 +75,7 @@ def preset(name: str, env: str, agent: str) -> Config:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4) or PRESETS
         raise ValueError(f"unknown preset {name!r}; did you mean {', '.join(near)}?")
     family = task.name.split("-v")[0]
-    agent_values, run_values = _DEPARTURES.get((agent, name), _none)(family)
+    agent_values, run_values = _values(agent, kind.Config, name, family)
     return Config(
         env=task.name,
         agent=agent,
@@ -76,8 +87,17 @@ def preset(name: str, env: str, agent: str) -> Config:
     )
 
 
-Values = tuple[dict[str, Any], dict[str, Any]]
-"""Values of the agent's config, and of the run's."""
+def _values(agent: str, config: type, preset: str, env: str) -> Values:
+    """What a preset says of an agent: first its family, then itself; of the family's values those it has a field for."""
+    family = next((values for kind, values in _FAMILIES.items() if issubclass(config, kind)), _nothing)
+    agent_values, run_values = family(preset, env)
+    fields = {field.name for field in dataclasses.fields(config)}
+    own_agent, own_run = _OWN.get((agent, preset), lambda env: ({}, {}))(env)
+    return {name: x for name, x in agent_values.items() if name in fields} | own_agent, run_values | own_run
+
+
+def _nothing(preset: str, env: str) -> Values:
+    return {}, {}
 
 
 def _paper_run(env: str) -> dict[str, Any]:
@@ -131,60 +151,36 @@ def _parallel_run(env: str) -> dict[str, Any]:
     }
 
 
-def _none(env: str) -> Values:
-    return {}, {}
-
-
-def _dsac_e_paper(env: str) -> Values:
-    return {"rho": RHO.get(env, 1.0)}, {}
-
-
-def _dsac_e_quick(env: str) -> Values:
-    lr = 1e-3 if env in PENDULUMS else 3e-4
-    agent = {
-        "rho": RHO.get(env, 1.0),
-        "hidden": (128, 128),
-        "critic_lr": lr,
-        "entropy_critic_lr": lr,
-        "policy_lr": lr,
-        "init_log_alpha": -3.0,
-        "tau": 0.02,
-        "delay": 1,
-    }
+def _baseline(preset: str, env: str) -> Values:
+    if preset == "paper":
+        return {}, {}
+    lr = _quick_lr(env) if preset == "quick" else 3e-4
+    agent = _scaled(env) | {"critic_lr": lr, "entropy_critic_lr": lr, "policy_lr": lr, "init_log_alpha": -3.0, "tau": 0.05}
+    if preset == "quick":
+        agent |= {"hidden": (128, 128), "tau": 0.02, "delay": 1} | _narrow_era(env)
     return agent, {}
 
 
-def _dsac_e_parallel(env: str) -> Values:
-    agent = {
-        "rho": RHO.get(env, 1.0),
-        "critic_lr": 3e-4,
-        "entropy_critic_lr": 3e-4,
-        "policy_lr": 3e-4,
-        "init_log_alpha": -3.0,
-        "tau": 0.05,
-    }
-    return agent, {}
-
-
-def _fast_sac_era_paper(env: str) -> Values:
-    # FastTD3 keeps 51200 steps of each of 128 worlds and updates twice per step with 32768 transitions.
-    run = {
-        "total_steps": 12_800_000,
-        "num_envs": 128,
-        "updates_per_step": 2,
-        "batch_size": 32768,
-        "replay_size": 128 * 51200,
-        "learning_starts": 32768,
-        "normalize_obs": True,
-        "log_steps": 12_800,
-        "eval_steps": 640_000,
-        "checkpoint_steps": 1_280_000,
-    }
-    return {}, run
-
-
-def _fast_sac_era_quick(env: str) -> Values:
-    lr = 1e-3 if env in PENDULUMS else 3e-4
+def _fast(preset: str, env: str) -> Values:
+    if preset == "paper":
+        # FastTD3 keeps 51200 steps of each of 128 worlds and updates twice per step with 32768 transitions.
+        run = {
+            "total_steps": 12_800_000,
+            "num_envs": 128,
+            "updates_per_step": 2,
+            "batch_size": 32768,
+            "replay_size": 128 * 51200,
+            "learning_starts": 32768,
+            "normalize_obs": True,
+            "log_steps": 12_800,
+            "eval_steps": 640_000,
+            "checkpoint_steps": 1_280_000,
+        }
+        return {}, run
+    scaled = _scaled(env)
+    if preset == "parallel":
+        return scaled, {"batch_size": 32768, "normalize_obs": True}
+    lr = _quick_lr(env)
     agent: dict[str, Any] = {
         "policy_hidden": (128, 128),
         "critic_hidden": (128, 128),
@@ -193,14 +189,9 @@ def _fast_sac_era_quick(env: str) -> Values:
         "weight_decay": 0.001,
         "noise_range": (0.001, 0.1),
         "tau": 0.05,
+        "delay": 1,
     }
-    if env in PENDULUMS:
-        agent["entropy_per_dim"] = -1.0
-    return agent | _scaled(env), {"normalize_obs": True}
-
-
-def _fast_sac_era_parallel(env: str) -> Values:
-    return _scaled(env), {"batch_size": 32768, "normalize_obs": True}
+    return agent | scaled | _narrow_era(env), {"normalize_obs": True}
 
 
 def _scaled(env: str) -> dict[str, Any]:
@@ -211,13 +202,54 @@ def _scaled(env: str) -> dict[str, Any]:
     }
 
 
+def _on_policy(preset: str, env: str) -> Values:
+    run: dict[str, Any] = dict.fromkeys(REPLAY_FIELDS, 0)
+    if preset == "paper":
+        return {}, run
+    run["normalize_obs"] = True
+    if preset == "parallel":
+        return {"rollout_steps": 16, "epochs": 4, "minibatches": 16}, run
+    return {"rollout_steps": 128, "minibatches": 32}, run
+
+
+def _quick_lr(env: str) -> float:
+    return 1e-3 if env in PENDULUMS else 3e-4
+
+
+def _narrow_era(env: str) -> dict[str, Any]:
+    return {"entropy_per_dim": -1.0} if env in PENDULUMS else {}
+
+
 _RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}
 
-_DEPARTURES = {
-    ("dsac_e", "paper"): _dsac_e_paper,
-    ("dsac_e", "quick"): _dsac_e_quick,
-    ("dsac_e", "parallel"): _dsac_e_parallel,
-    ("fast_sac_era", "paper"): _fast_sac_era_paper,
-    ("fast_sac_era", "quick"): _fast_sac_era_quick,
-    ("fast_sac_era", "parallel"): _fast_sac_era_parallel,
+_FAMILIES: dict[type, Callable[[str, str], Values]] = {
+    BaselineConfig: _baseline,
+    ParallelConfig: _fast,
+    OnPolicyConfig: _on_policy,
 }
+
+_THOUSANDS = {
+    "total_steps": 100_000_000,
+    "learning_starts": 40_960,
+    "log_steps": 409_600,
+    "eval_steps": 4_096_000,
+    "checkpoint_steps": 20_480_000,
+}
+
+_OWN: dict[tuple[str, str], Callable[[str], Values]] = {
+    ("dsac_e", "paper"): lambda env: ({"rho": RHO.get(env, 1.0)}, {}),
+    ("dsac_e", "quick"): lambda env: ({"rho": RHO.get(env, 1.0)}, {}),
+    ("dsac_e", "parallel"): lambda env: ({"rho": RHO.get(env, 1.0)}, {}),
+    # One world, and two updates after each of its steps.
+    ("sac_era", "paper"): lambda env: (
+        {},
+        {"total_steps": 1_000_000, "num_envs": 1, "updates_per_step": 2, "learning_starts": 5_000, "eval_steps": 10_000},
+    ),
+    ("fast_sac", "paper"): lambda env: (
+        {},
+        {"num_envs": 4096, "updates_per_step": 8, "batch_size": 8192, "replay_size": 4096 * 1024} | _THOUSANDS,
+    ),
+    ("fast_sac", "quick"): lambda env: ({"discount": 0.99}, {}),
+    ("td3", "quick"): lambda env: ({"delay": 2}, {}),
+}
+"""Where an agent departs from its family."""

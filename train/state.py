@@ -4,8 +4,10 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from envs import VectorState
+from envs.base import Obs
 from mjx_tecrl.normalizer import Normalizer
 from mjx_tecrl.replay import Replay
 
@@ -32,8 +34,8 @@ class TrainState:
     Attributes:
       actor: what it takes to act.
       envs: all worlds.
-      exploration: state of the exploration noise.
-      replay: the ring.
+      exploration: state of the exploration noise (an empty tuple for on-policy agents).
+      replay: the ring (an empty tuple for on-policy agents).
       key: PRNG key of the next iteration.
       iterations: [] int32 steps of all worlds so far.
     """
@@ -41,6 +43,11 @@ class TrainState:
     actor: Actor
     envs: VectorState
     exploration: Any
-    replay: Replay
+    replay: Replay | tuple[()]
     key: jax.Array
     iterations: jax.Array
+
+
+def join(obs: Obs) -> jax.Array:
+    """An observation as one array, what the policy observes first."""
+    return jnp.concatenate([obs["state"], obs["privileged"]], axis=-1) if isinstance(obs, dict) else obs

@@ -17,6 +17,7 @@ class AcrobotSwingup(DmcTask):
 
     name = "dmc/acrobot-swingup"
     control_timestep = 0.01
+    warp_buffers = (8, 8)
     reads = ("xmat", "site_xpos")
     margin: ClassVar[float] = 1.0
     """distance from the target at which the reward is 0.1 (m)"""

@@ -14,6 +14,7 @@ class BallInCupCatch(DmcTask):
 
     name = "dmc/ball_in_cup-catch"
     control_timestep = 0.02
+    warp_buffers = (16, 24)
     reads = ("xpos", "site_xpos")
 
     def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:

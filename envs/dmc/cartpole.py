@@ -15,6 +15,7 @@ class Cartpole(DmcTask):
     """Keep the poles upright and the cart in the middle."""
 
     control_timestep = 0.01
+    warp_buffers = (8, 8)
     reads = ("xmat",)
     poles: ClassVar[int] = 1
     hangs: ClassVar[bool] = False

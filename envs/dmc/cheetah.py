@@ -18,6 +18,7 @@ class CheetahRun(DmcTask):
 
     name = "dmc/cheetah-run"
     control_timestep = 0.01
+    warp_buffers = (8, 24)
     reads = ("sensordata",)
 
     def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:

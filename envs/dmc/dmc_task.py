@@ -38,7 +38,6 @@ class DmcTask(MujocoTask):
     control_timestep: ClassVar[float]
     """seconds per control step"""
     current = True
-    engines: ClassVar[tuple[str, ...]] = ("mjx", "warp", "native")
     camera: ClassVar[str | int] = 0
     Args = DmcArgs
 

@@ -1,4 +1,4 @@
-"""Dog of the DeepMind Control Suite: stand, walk, trot, run. MJX cannot simulate it; the native engine does."""
+"""Dog of the DeepMind Control Suite: stand, walk, trot, run. MJX cannot simulate it; the other engines can."""
 
 import dataclasses
 import functools
@@ -27,7 +27,8 @@ class Dog(DmcTask):
     """Stand on four feet, and move forward at a speed."""
 
     control_timestep = 0.015
-    engines = ("native",)
+    warp_buffers = (96, 320)
+    engines = ("warp", "native")
     reads = ("xmat", "xpos", "sensordata")
     speed: ClassVar[float]
     """forward speed from which moving is worth 1 (m/s); 0: stand"""

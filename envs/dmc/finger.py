@@ -19,6 +19,7 @@ class Finger(DmcTask):
     """Move a body on a hinge with a finger of two joints."""
 
     control_timestep = 0.02
+    warp_buffers = (8, 8)
     reads = ("sensordata",)
     mjx_iterations = (200, 50)  # the model's own
 

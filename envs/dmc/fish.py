@@ -14,6 +14,7 @@ class FishUpright(DmcTask):
 
     name = "dmc/fish-upright"
     control_timestep = 0.04
+    warp_buffers = (8, 8)
     reads: tuple[str, ...] = ("xmat",)
 
     def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:

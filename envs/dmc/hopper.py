@@ -19,6 +19,7 @@ class HopperStand(DmcTask):
 
     name = "dmc/hopper-stand"
     control_timestep = 0.02
+    warp_buffers = (24, 48)
     reads = ("xipos", "sensordata")
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:

@@ -18,6 +18,7 @@ class Humanoid(DmcTask):
     """Stand, and move at a speed."""
 
     control_timestep = 0.025
+    warp_buffers = (32, 72)
     camera = "side"
     reads = ("xmat", "xpos", "sensordata")
     speed: ClassVar[float]

@@ -19,6 +19,7 @@ class PendulumSwingup(DmcTask):
 
     name = "dmc/pendulum-swingup"
     control_timestep = 0.02
+    warp_buffers = (8, 8)
     reads = ("xmat",)
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:

@@ -14,6 +14,7 @@ class PointMassEasy(DmcTask):
 
     name = "dmc/point_mass-easy"
     control_timestep = 0.02
+    warp_buffers = (8, 8)
     reads = ("geom_xpos",)
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:

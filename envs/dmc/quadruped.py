@@ -21,6 +21,7 @@ class Quadruped(DmcTask):
     """Move forward at a speed, upright."""
 
     control_timestep = 0.02
+    warp_buffers = (16, 40)
     camera = "x"
     reads = ("xmat", "sensordata")
     speed: ClassVar[float]

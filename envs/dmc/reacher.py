@@ -16,6 +16,7 @@ class Reacher(DmcTask):
     """Hold the finger in the target."""
 
     control_timestep = 0.02
+    warp_buffers = (8, 8)
     reads = ("geom_xpos",)
     target_radius: ClassVar[float]
     """m"""

@@ -19,6 +19,7 @@ class Swimmer(DmcTask):
     """Have the nose at the target."""
 
     control_timestep = 0.03
+    warp_buffers = (8, 32)
     reads = ("xmat", "geom_xpos", "sensordata")
     links: ClassVar[int]
 

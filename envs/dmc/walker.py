@@ -19,6 +19,7 @@ class Walker(DmcTask):
     """Stand, and move forward at a speed."""
 
     control_timestep = 0.025
+    warp_buffers = (24, 48)
     reads = ("xmat", "xpos", "sensordata")
     speed: ClassVar[float]
     """forward speed from which moving is worth 1 (m/s); 0: stand"""

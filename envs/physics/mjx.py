@@ -90,7 +90,7 @@ class MjxPhysics:
         try:
             return mjx.put_model(self.model, impl=self.impl)
         except NotImplementedError as error:
-            raise ValueError(f"the {self.name} engine cannot simulate this model, use the native one: {error}") from error
+            raise ValueError(f"the {self.name} engine cannot simulate this model, the native one can: {error}") from error
 
     def _make_data(self, worlds: int) -> mjx.Data:
         """Data of one of so many worlds, which are stepped together."""
@@ -170,7 +170,8 @@ class MjxPhysics:
         fixed = [name for name in fields if not isinstance(getattr(self._mjx_model, name), jax.Array)]
         if fixed:
             raise ValueError(
-                f"on the {self.name} engine worlds cannot differ in mjModel.{', mjModel.'.join(fixed)}: use the native one"
+                f"on the {self.name} engine worlds cannot differ in mjModel.{', mjModel.'.join(fixed)}, "
+                "on the native one they can"
             )
         return self._mjx_model.replace(**fields)
 

@@ -49,7 +49,7 @@ class WarpPhysics(MjxPhysics):
         max_constraints: int = 256,
     ):
         if "cfrc_ext" in reads:
-            raise ValueError("the warp engine does not compute cfrc_ext; use --physics mjx or native for this task")
+            raise ValueError("the warp engine does not compute cfrc_ext, mjx and native do")
         self._max_contacts, self._max_constraints = max_contacts, max_constraints
         super().__init__(model, reads, iterations, ls_iterations, current)
 

@@ -37,6 +37,8 @@ class Ant(HealthyLocomotion):
     name = "ant"
     xml = "ant.xml"
     frame_skip = 5
+    mjx_iterations = (20, 8)
+    warp_buffers = (16, 40)
     horizontal = 2
     qvel_noise = staticmethod(jax.random.normal)
     first_contact: ClassVar[int] = 1

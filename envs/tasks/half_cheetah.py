@@ -20,6 +20,7 @@ class HalfCheetah(Locomotion):
     frame_skip = 5
     qvel_noise = staticmethod(jax.random.normal)
     mjx_iterations = (20, 8)
+    warp_buffers = (16, 40)
     gymnasium_id = "HalfCheetah-v5"
     camera = "track"
     Args = HalfCheetahArgs

@@ -31,6 +31,7 @@ class Hopper(HealthyLocomotion):
     frame_skip = 4
     velocity_limit = 10.0
     mjx_iterations = (8, 8)
+    warp_buffers = (16, 32)
     gymnasium_id = "Hopper-v5"
     camera = "track"
     Args = HopperArgs

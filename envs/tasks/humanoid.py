@@ -38,6 +38,7 @@ class HumanoidBody(MujocoTask):
 
     frame_skip = 5
     mjx_iterations = (20, 8)
+    warp_buffers = (32, 64)
     camera = "track"
     observes_constants: ClassVar[bool] = False
     """whether the world's own body and the forces on the root, which no motor moves, are observed too, as in v4"""

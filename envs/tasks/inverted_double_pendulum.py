@@ -28,6 +28,7 @@ class InvertedDoublePendulum(MujocoTask):
     frame_skip = 5
     qvel_noise = staticmethod(jax.random.normal)
     mjx_iterations = (2, 6)
+    warp_buffers = (8, 8)
     gymnasium_id = "InvertedDoublePendulum-v5"
     pays_for_fall: ClassVar[bool] = False
     """whether the step that ends an episode is rewarded too, as in v4"""

@@ -25,6 +25,7 @@ class InvertedPendulum(MujocoTask):
     xml = "inverted_pendulum.xml"
     frame_skip = 2
     mjx_iterations = (2, 6)
+    warp_buffers = (8, 8)
     gymnasium_id = "InvertedPendulum-v5"
     pays_for_fall: ClassVar[bool] = False
     """whether the step that ends an episode is rewarded too, as in v4"""

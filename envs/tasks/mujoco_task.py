@@ -145,7 +145,12 @@ class MujocoTask:
 
     def make_physics(self, model: mujoco.MjModel, reads: tuple[str, ...], engine: str) -> Physics:
         """An engine with this task's solver settings."""
-        return make_physics(model, reads, engine, self._solver, self.current)
+        try:
+            return make_physics(model, reads, engine, self._solver, self.current)
+        except ValueError as error:
+            if engine in self.engines:
+                raise
+            raise ValueError(f"{self.name} runs on {' and '.join(self.engines)}: {error}") from error
 
     def make_start_physics(self) -> Physics:
         """The engine that puts a world into its start state; here the one that steps it."""

@@ -27,6 +27,7 @@ class Pusher(MujocoTask):
     name = "pusher"
     xml = "pusher_v5.xml"
     frame_skip = 5
+    warp_buffers = (24, 16)
     episode_length = 100
     gymnasium_id = "Pusher-v5"
     Args = PusherArgs

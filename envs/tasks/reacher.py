@@ -26,6 +26,8 @@ class Reacher(MujocoTask):
     name = "reacher"
     xml = "reacher.xml"
     frame_skip = 2
+    mjx_iterations = (4, 8)
+    warp_buffers = (8, 8)
     episode_length = 50
     gymnasium_id = "Reacher-v5"
     Args = ReacherArgs

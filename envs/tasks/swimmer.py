@@ -21,6 +21,8 @@ class Swimmer(Locomotion):
     name = "swimmer"
     xml = "swimmer.xml"
     frame_skip = 4
+    mjx_iterations = (4, 8)
+    warp_buffers = (8, 8)
     horizontal = 2
     gymnasium_id = "Swimmer-v5"
     camera = "track"

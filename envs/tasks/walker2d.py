@@ -26,6 +26,8 @@ class Walker2d(HealthyLocomotion):
     name = "walker2d"
     xml = "walker2d_v5.xml"
     frame_skip = 4
+    mjx_iterations = (20, 8)
+    warp_buffers = (24, 48)
     velocity_limit = 10.0
     gymnasium_id = "Walker2d-v5"
     camera = "track"

@@ -1,75 +1,107 @@
-"""DSAC-E: DSAC-T under TECRL's trajectory entropy constraint (arXiv 2511.11592), the default agent."""
+"""DSAC-E: DSAC-T under TECRL's trajectory entropy constraint (arXiv 2511.11592), the default agent.
+
+Its paper's ablations, and other heads and critics, are choices of `DSACEConfig`.
+"""
 
 import dataclasses
-
-import optax
+from typing import Literal
 
 from mjx_tecrl.agent import Agent
-from mjx_tecrl.critics import gaussian_critic
-from mjx_tecrl.entropy import trajectory_entropy
+from mjx_tecrl.agents.families import TemperatureConfig
+from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
+from mjx_tecrl.entropy import (
+    EntropyRule,
+    entropy_in_value,
+    fixed_temperature,
+    separated_entropy,
+    step_target,
+    trajectory_budget,
+)
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.off_policy import Learned, Schedule, compose
-from mjx_tecrl.policies import tanh_gaussian
+from mjx_tecrl.off_policy import compose
+from mjx_tecrl.policies import Policy, era_gaussian, tanh_gaussian
 from mjx_tecrl.types import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class DSACEConfig:
+class DSACEConfig(TemperatureConfig):
     """The paper's constants."""
 
-    hidden: tuple[int, ...] = (256, 256, 256)
-    """widths of the hidden layers of every network"""
-    critics: int = 2
-    """number of reward critics"""
-    critic_lr: float = 1e-4
-    """Adam step size of the reward critics"""
-    entropy_critic_lr: float = 1e-4
-    """Adam step size of the entropy critic"""
-    policy_lr: float = 1e-4
-    """Adam step size of the policy"""
-    alpha_lr: float = 3e-4
-    """Adam step size of the log temperature"""
-    init_log_alpha: float = 1.0
-    """initial log temperature"""
     rho: float = 1.0
     """entropy budget in units of -action_size / (1 - discount); the paper has 20 on humanoid and walker2d"""
-    discount: float = 0.99
-    """discount factor gamma"""
-    tau: float = 0.005
-    """step of the Polyak averages, and of the critics' average spread"""
-    delay: int = 2
-    """updates per update of policy, temperature and averages"""
-    reward_scale: float = 0.1
-    """factor on the rewards that the critics see"""
+    entropy: Literal["trajectory", "unguided", "separated", "in_value", "fixed"] = "trajectory"
+    """trajectory: TECRL's constraint. Its ablations: unguided (no entropy critic in the policy's loss), separated (the
+    temperature follows the current step's entropy), in_value (that, and entropy inside the action value: DSAC-T with this
+    rho), fixed (entropy inside the action value at the initial temperature)"""
+    entropy_critic_lr: float = 1e-4
+    """Adam step size of the entropy critic"""
+    entropy_critics: int = 1
+    """number of entropy critics, of which the smallest counts"""
+    normalized_entropy_critic: bool = False
+    """learn (1 - discount) Q_e instead of Q_e"""
+    terminal_entropy: bool = False
+    """count the entropy of a terminal state's own action"""
+    target_policy: bool = True
+    """take the next action from an averaged policy"""
+    policy: Literal["tanh_gaussian", "era_gaussian"] = "tanh_gaussian"
+    """policy head"""
+    entropy_per_dim: float = 0.25
+    """era_gaussian: entropy floor of the underlying Gaussian, nats per action dimension"""
+    critic: Literal["gaussian", "categorical", "scalar"] = "gaussian"
+    """kind of the reward critics"""
+    critics: int = 2
+    """number of reward critics"""
     zeta: float = 3.0
-    """clip bound of the sampled target, in average spreads"""
+    """gaussian: clip bound of the sampled target, in average spreads"""
+    num_atoms: int = 101
+    """categorical: atoms of the value distribution"""
+    value_range: tuple[float, float] = (-250.0, 250.0)
+    """categorical: smallest and largest value (of scaled rewards)"""
 
 
 def dsac_e(config: DSACEConfig, spec: Spec) -> Agent:
     """Tanh-Gaussian policy x Gaussian critics x trajectory constraint."""
     return compose(
-        policy=tanh_gaussian(spec, config.hidden),
-        critic=gaussian_critic(spec, config.hidden, members=config.critics, tau_b=config.tau, zeta=config.zeta),
-        entropy=trajectory_entropy(
-            spec,
-            config.hidden,
-            rho=config.rho,
-            discount=config.discount,
-            init_log_alpha=config.init_log_alpha,
-        ),
+        policy=_policy(config, spec),
+        critic=_critic(config, spec),
+        entropy=_entropy(config, spec),
         exploration=no_exploration(),
-        schedule=Schedule(
-            tau=config.tau,
-            delay=config.delay,
-            target_policy=True,
-            discount=config.discount,
-            n_step=1,  # the entropy critic would miss the entropies of the steps in between
-            reward_scale=config.reward_scale,
-        ),
-        optimizers=Learned(
-            policy=optax.adam(config.policy_lr),
-            critic=optax.adam(config.critic_lr),
-            entropy_critic=optax.adam(config.entropy_critic_lr),
-            log_alpha=optax.adam(config.alpha_lr),
-        ),
+        schedule=config.schedule(target_policy=config.target_policy),
+        optimizers=config.optimizers(config.alpha_lr, config.entropy_critic_lr),
+    )
+
+
+def _policy(config: DSACEConfig, spec: Spec) -> Policy:
+    if config.policy == "era_gaussian":
+        return era_gaussian(spec, config.hidden, "gelu", entropy_per_dim=config.entropy_per_dim)
+    return tanh_gaussian(spec, config.hidden)
+
+
+def _critic(config: DSACEConfig, spec: Spec) -> Critic:
+    if config.critic == "categorical":
+        return categorical_critic(spec, config.hidden, "gelu", config.critics, config.num_atoms, config.value_range)
+    if config.critic == "scalar":
+        return scalar_critic(spec, config.hidden, members=config.critics)
+    return gaussian_critic(spec, config.hidden, members=config.critics, tau_b=config.tau, zeta=config.zeta)
+
+
+def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
+    if config.entropy == "fixed":
+        if config.rho != DSACEConfig.rho:
+            raise ValueError(f"rho has no effect on a fixed temperature: leave it at {DSACEConfig.rho}, not {config.rho}")
+        return entropy_in_value(fixed_temperature(config.init_log_alpha))
+    local = step_target(spec, config.rho, config.init_log_alpha)
+    if config.entropy == "in_value":
+        return entropy_in_value(local)
+    return separated_entropy(
+        spec,
+        config.hidden,
+        local
+        if config.entropy == "separated"
+        else trajectory_budget(spec, config.rho, config.discount, config.init_log_alpha),
+        discount=config.discount,
+        members=config.entropy_critics,
+        normalized=config.normalized_entropy_critic,
+        terminal_entropy=config.terminal_entropy,
+        guides_policy=config.entropy != "unguided",
     )

@@ -43,11 +43,22 @@ def categorical_critic(
     members: int = 2,
     num_atoms: int = 101,
     value_range: tuple[float, float] = (-250.0, 250.0),
+    layer_norm: bool = False,
+    pessimistic: bool = True,
 ) -> Critic:
     """Independent critics over fixed atoms.
 
-    All members learn towards the whole projected distribution of the member with the lowest mean; the policy maximises the
-    lowest mean.
+    Args:
+      spec: sizes.
+      hidden: widths of the hidden layers.
+      activation: hidden activation.
+      members: number of critics.
+      num_atoms: atoms of each value distribution.
+      value_range: the lowest and the highest atom.
+      layer_norm: normalise each hidden layer.
+      pessimistic: all members learn towards the whole projected distribution of the member with the lowest mean, and the
+        policy maximises the lowest mean (FastTD3). Without it each member learns towards its own, and the policy maximises
+        the mean of the members (FastSAC).
 
     Raises:
       ValueError: no members, an empty value range or fewer than two atoms.
@@ -59,7 +70,7 @@ def categorical_critic(
         raise ValueError(f"value_range must be an increasing pair, not {value_range}")
     if num_atoms < 2:
         raise ValueError(f"num_atoms must be at least 2, not {num_atoms}")
-    network = MLP(hidden, num_atoms, activation)
+    network = MLP(hidden, num_atoms, activation, layer_norm)
     atoms = jnp.linspace(low, high, num_atoms)
 
     def logits(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
@@ -78,10 +89,11 @@ def categorical_critic(
         key: jax.Array,
     ) -> tuple[jax.Array, tuple[Any, Metrics]]:
         next_probs = jax.nn.softmax(logits(target_params, batch.next_obs, next_action))
-        lowest = jnp.argmin(next_probs @ atoms, axis=0)[None, :, None]
-        next_probs = jnp.take_along_axis(next_probs, lowest, axis=0)[0]
+        if pessimistic:
+            lowest = jnp.argmin(next_probs @ atoms, axis=0)[None, :, None]
+            next_probs = jnp.take_along_axis(next_probs, lowest, axis=0)
         positions = batch.reward[:, None] + batch.discount[:, None] * (atoms + next_bonus[:, None])
-        target = jax.lax.stop_gradient(project(next_probs, positions, atoms))
+        target = jax.lax.stop_gradient(jax.vmap(lambda probs: project(probs, positions, atoms))(next_probs))
 
         log_probs = jnp.maximum(jax.nn.log_softmax(logits(params, batch.obs, batch.action)), MIN_LOG_PROB)
         cross_entropy = -(target * log_probs).sum(-1)
@@ -94,6 +106,7 @@ def categorical_critic(
         return batch.mean(cross_entropy).sum(), (aux, metrics)
 
     def value(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        return (jax.nn.softmax(logits(params, obs, action)) @ atoms).min(0)
+        means = jax.nn.softmax(logits(params, obs, action)) @ atoms
+        return means.min(0) if pessimistic else means.mean(0)
 
     return Critic(init, tuple, loss, value)

@@ -1,4 +1,4 @@
-"""The Gaussian distributional critic of DSAC-T (ALGORITHMS: section 1, steps 2 to 6)."""
+"""The Gaussian distributional critic of DSAC-T (arXiv 2310.05858), and of DSAC before it (arXiv 2001.02811)."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ def gaussian_critic_loss(
     batch: Batch,
     zeta: float = 3.0,
     eps: float = 0.1,
+    weighted: bool = True,
 ) -> jax.Array:
     """The DSAC-T critic loss; only its gradient means something.
 
@@ -35,6 +36,7 @@ def gaussian_critic_loss(
       batch: supplies the weights.
       zeta: clip bound in averages of the standard deviation.
       eps: added to the weight and to the denominators.
+      weighted: multiply by ``std_average**2 + eps``; DSAC does not.
 
     Returns:
       ``[]`` sum over the members.
@@ -46,7 +48,8 @@ def gaussian_critic_loss(
     slope_mean = (mean_target - fixed_mean) / (fixed_std**2 + eps)
     slope_std = ((fixed_mean - clipped_target) ** 2 - fixed_std**2) / (fixed_std**3 + eps)
     slope_mean, slope_std = jax.lax.stop_gradient((slope_mean, slope_std))
-    return -((std_average**2 + eps) * batch.mean(slope_mean * mean + slope_std * std)).sum()
+    weight = std_average**2 + eps if weighted else jnp.ones_like(std_average)
+    return -(weight * batch.mean(slope_mean * mean + slope_std * std)).sum()
 
 
 def gaussian_critic(
@@ -57,10 +60,22 @@ def gaussian_critic(
     tau_b: float = 0.005,
     zeta: float = 3.0,
     eps: float = 0.1,
+    refined: bool = True,
 ) -> Critic:
     """Independent critics, each one trunk with two outputs: mean, and std = softplus(raw) without a floor.
 
     The target is that of the member with the smallest mean, for the mean and for the sample alike.
+
+    Args:
+      spec: sizes.
+      hidden: widths of the hidden layers.
+      activation: hidden activation.
+      members: number of critics.
+      tau_b: step of the running average of the standard deviation; 1 for that of the batch alone.
+      zeta: clip bound of the sampled target, in averages of the standard deviation.
+      eps: see `gaussian_critic_loss`.
+      refined: DSAC-T's loss, whose mean follows the expected target and whose step is scaled; DSAC's follows the sampled
+        target with both, unscaled.
 
     Raises:
       ValueError: no members.
@@ -94,13 +109,13 @@ def gaussian_critic(
         z = jnp.clip(jax.random.normal(key, next_mean.shape), -3, 3)
         lowest = jnp.argmin(next_mean, axis=0, keepdims=True)
         next_mean, next_sample = (jnp.take_along_axis(x, lowest, axis=0)[0] for x in (next_mean, next_mean + next_std * z))
-        mean_target = batch.reward + batch.discount * (next_mean + next_bonus)
+        mean_target = batch.reward + batch.discount * ((next_mean if refined else next_sample) + next_bonus)
         sample_target = batch.reward + batch.discount * (next_sample + next_bonus)
 
         mean, std = predict(params, batch.obs, batch.action)
         batch_std = jax.lax.stop_gradient(batch.mean(std))
         average = jnp.where(jnp.isnan(aux), batch_std, (1 - tau_b) * aux + tau_b * batch_std)
-        value = gaussian_critic_loss(mean, std, mean_target, sample_target, average, batch, zeta, eps)
+        value = gaussian_critic_loss(mean, std, mean_target, sample_target, average, batch, zeta, eps, refined)
         metrics = {
             "q_mean": batch.mean(mean).mean(),
             "q_std": batch_std.mean(),

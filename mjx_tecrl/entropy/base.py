@@ -19,9 +19,11 @@ class EntropyRule(NamedTuple):
       init_log_alpha: ``() -> []`` initial log temperature.
       next_bonus: ``(log_alpha, sample of the next action) -> [batch]``, what the rule adds to the value of the next state
         in the critic's target.
-      critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], metrics)``.
+      critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], metrics)``; one step of each
+        transition, however many the reward critic walks.
       policy_cost: ``(critic params, log_alpha, obs, sample) -> [batch]``, what the rule adds to the policy's loss.
       temperature_loss: ``(log_alpha, critic params, batch, sample) -> ([], metrics)``.
+      needs_density: whether it reads log-probabilities, which a deterministic policy does not have.
     """
 
     init_critic: Callable[[jax.Array], Params]
@@ -30,3 +32,4 @@ class EntropyRule(NamedTuple):
     critic_loss: Callable[[Params, Params, Batch, Sample], tuple[jax.Array, Metrics]]
     policy_cost: Callable[[Params, Any, jax.Array, Sample], jax.Array]
     temperature_loss: Callable[[Any, Params, Batch, Sample], tuple[jax.Array, Metrics]]
+    needs_density: bool = True

@@ -15,4 +15,5 @@ def no_entropy() -> EntropyRule:
         critic_loss=lambda params, target_params, batch, sample: (zero, {}),
         policy_cost=lambda params, log_alpha, obs, sample: jnp.zeros_like(sample.log_prob),
         temperature_loss=lambda log_alpha, params, batch, sample: (zero, {}),
+        needs_density=False,
     )

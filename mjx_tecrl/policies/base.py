@@ -22,15 +22,37 @@ class Sample(NamedTuple):
     std: jax.Array
 
 
+class Evaluation(NamedTuple):
+    """Given actions under a policy, differentiable with respect to its parameters.
+
+    Attributes:
+      log_prob: ``[batch]`` log-density of the action.
+      entropy: ``[batch]`` differential entropy of the policy there, in closed form, nats.
+      std: ``[batch, action_size]`` standard deviation of the underlying Gaussian.
+    """
+
+    log_prob: jax.Array
+    entropy: jax.Array
+    std: jax.Array
+
+
 class Policy(NamedTuple):
     """A policy head: a distribution over actions computed by a network.
+
+    On-policy agents need the last two, which a head without closed forms lacks.
 
     Attributes:
       init: ``key -> params``.
       sample: ``(params, obs [batch, obs_size or more], key) -> Sample``; what comes after ``obs_size`` is not for it.
       mode: ``(params, obs) -> action [batch, action_size]``, the deterministic action.
+      has_density: whether its samples have log-probabilities.
+      evaluate: ``(params, obs, action [batch, action_size]) -> Evaluation``.
+      kl: ``(old params, params, obs) -> [batch]``, the divergence KL(old || new) between two policies of this head, nats.
     """
 
     init: Callable[[jax.Array], Params]
     sample: Callable[[Params, jax.Array, jax.Array], Sample]
     mode: Callable[[Params, jax.Array], jax.Array]
+    has_density: bool = True
+    evaluate: Callable[[Params, jax.Array, jax.Array], Evaluation] | None = None
+    kl: Callable[[Params, Params, jax.Array], jax.Array] | None = None

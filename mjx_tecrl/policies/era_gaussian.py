@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from mjx_tecrl import truncated_gaussian
 from mjx_tecrl.era import check_era, era_log_std
 from mjx_tecrl.networks import MLP, apply
-from mjx_tecrl.policies.base import Policy, Sample
+from mjx_tecrl.policies.base import Evaluation, Policy, Sample
 from mjx_tecrl.truncated_gaussian import EDGE
 from mjx_tecrl.types import Params, Spec
 
@@ -51,4 +51,12 @@ def era_gaussian(
     def mode(params: Params, obs: jax.Array) -> jax.Array:
         return parameters(params, obs)[0]
 
-    return Policy(init, sample, mode)
+    def evaluate(params: Params, obs: jax.Array, action: jax.Array) -> Evaluation:
+        loc, std = parameters(params, obs)
+        log_prob = truncated_gaussian.log_prob(action, loc, std)
+        return Evaluation(log_prob.sum(-1), truncated_gaussian.entropy(loc, std).sum(-1), std)
+
+    def kl(old: Params, params: Params, obs: jax.Array) -> jax.Array:
+        return truncated_gaussian.kl(*parameters(old, obs), *parameters(params, obs)).sum(-1)
+
+    return Policy(init, sample, mode, evaluate=evaluate, kl=kl)

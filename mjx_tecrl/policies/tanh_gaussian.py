@@ -27,9 +27,20 @@ def tanh_gaussian(
     hidden: tuple[int, ...],
     activation: str = "gelu",
     log_std_range: tuple[float, float] = (-20.0, 0.5),
+    layer_norm: bool = False,
+    output_std: float | None = None,
 ) -> Policy:
-    """One trunk with two outputs, mean and hard-clipped log_std; the deterministic action is ``tanh(mean)``."""
-    network = MLP(hidden, 2 * spec.action_size, activation)
+    """One trunk with two outputs, mean and hard-clipped log_std; the deterministic action is ``tanh(mean)``.
+
+    Args:
+      spec: sizes.
+      hidden: widths of the hidden layers.
+      activation: hidden activation.
+      log_std_range: limits of the log standard deviation.
+      layer_norm: normalise each hidden layer.
+      output_std: standard deviation of the output layer's initial weights.
+    """
+    network = MLP(hidden, 2 * spec.action_size, activation, layer_norm, output_std)
 
     def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
         mean, log_std = jnp.split(apply(network, params, obs[..., : spec.obs_size]), 2, axis=-1)

@@ -1,7 +1,7 @@
-"""Probe tasks, whose action values are known exactly, as generators of replay rows.
+"""Probe tasks, whose values are known exactly, as generators of replay rows and of rollouts.
 
-All have two observations and one action, and are meant for a discount of 0.5. Actions are drawn uniformly: an off-policy
-agent must value its own policy all the same.
+All have two observations and one action, and are meant for a discount of 0.5. Replay rows have actions drawn uniformly: an
+off-policy agent must value its own policy all the same.
 """
 
 import dataclasses
@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from mjx_tecrl import Spec
+from mjx_tecrl import Rollout, Spec
 from mjx_tecrl.replay import Replay, init_replay, insert
 
 SPEC = Spec(obs_size=2, action_size=1)
@@ -99,3 +100,33 @@ def collect(name: str) -> Replay:
 
 
 _insert = jax.jit(insert)
+
+
+Act = Callable[[jax.Array, jax.Array], jax.Array]
+"""``(obs [worlds, 2], key) -> action [worlds, 1]``."""
+
+
+def roll_out(name: str, act: Act, key: jax.Array, steps: int) -> Rollout:
+    """A policy in all worlds of a probe, from the start of an episode, with next-step autoreset (jit-able).
+
+    Actions are clipped to [-1, 1] for the reward, and kept as they are.
+    """
+    probe, rng = PROBES[name], np.random.default_rng(0)
+    starts = jnp.float32(np.array([[probe.reset(rng) for _ in range(WORLDS)] for _ in range(steps + 1)]))
+    over = jnp.float32([0.0, 1.0])
+
+    def step(carry: tuple[jax.Array, ...], x: tuple[jax.Array, jax.Array]) -> tuple[tuple[jax.Array, ...], Row]:
+        (obs, time, starting), (key, start) = carry, x
+        action = act(obs, key)
+        time = jnp.where(starting, 0, time + 1)
+        terminated = ~starting & (time == (probe.length or 0))
+        done = terminated | (time == probe.time_limit)
+        reward = jax.vmap(lambda o, a: jnp.float32(probe.reward(o, a)))(obs, jnp.clip(action[:, 0], -1, 1))
+        # A reward that must not be looked at.
+        row = Row(obs, action, jnp.where(starting, jnp.nan, reward), terminated, done, ~starting)
+        after = jnp.where(starting[:, None], start, over if probe.length == 2 else obs)
+        return (after, time, done), row
+
+    carry = (starts[0], jnp.zeros(WORLDS, int), jnp.zeros(WORLDS, bool))
+    (last_obs, *_), rows = jax.lax.scan(step, carry, (jax.random.split(key, steps), starts[1:]))
+    return Rollout(*rows, last_obs=last_obs)

@@ -12,6 +12,7 @@ import optax
 import pytest
 
 from mjx_tecrl import AGENTS, Agent, Batch, Spec
+from mjx_tecrl.agents.families import OnPolicyConfig
 from mjx_tecrl.critics import Critic
 from mjx_tecrl.entropy import EntropyRule
 from mjx_tecrl.exploration import no_exploration
@@ -167,20 +168,67 @@ def test_bad_constants_are_refused(constants: dict[str, Any], message: str) -> N
         schedule(**constants)
 
 
+def test_a_temperature_over_a_deterministic_policy_is_refused() -> None:
+    sgd = optax.sgd(LEARNING_RATE)
+    pieces = (linear_critic(), linear_entropy(), no_exploration(), schedule(), Learned(sgd, sgd, sgd, sgd))
+    with pytest.raises(ValueError, match="a deterministic policy has no entropy"):
+        compose(linear_policy()._replace(has_density=False), *pieces)
+
+
+def test_smoothing_is_clipped_noise_on_the_next_action_of_the_critics_target_alone() -> None:
+    batch = dataclasses.replace(linear_batch(0), discount=np.full(4, GAMMA, np.float32))
+    keys = jax.random.split(jax.random.key(0), 200)
+
+    def first_updates(smoothing: Any) -> Any:
+        agent = linear_agent(delay=1, smoothing=smoothing)
+        state = agent.init(jax.random.key(0))
+        return jax.jit(jax.vmap(lambda key: agent.update(state, batch, key)[0].params))(keys)
+
+    plain, without, noisy = first_updates(None), first_updates((0.0, 0.5)), first_updates((100.0, 0.05))
+    np.testing.assert_allclose(without.critic, plain.critic, rtol=1e-5)
+    np.testing.assert_allclose(noisy.policy, plain.policy, rtol=1e-5)
+    np.testing.assert_allclose(noisy.entropy_critic, plain.entropy_critic, rtol=1e-5)
+    # Noise of 100 is always clipped, to 0.05: the target moves by 0.7 s' times that. No action here comes near 1.
+    s, a, s2, w = (np.float64(x) for x in (batch.obs[:, 0], batch.action[:, 0], batch.next_obs[:, 0], batch.weight))
+    assert np.abs(0.3 * s2).max() < 0.95
+    shares = LEARNING_RATE * 2 * w / w.sum() * s * a * GAMMA * 0.7 * s2 * 0.05
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1).T
+    possible = np.unique(signs @ shares)
+    moved = np.float64(noisy.critic) - float(plain.critic[0])
+    assert np.abs(moved[:, None] - possible).min(1).max() < 1e-6
+    assert moved.std() > 0
+
+
+def test_the_entropy_critic_learns_from_one_step_where_the_others_walk_several() -> None:
+    batch, other = linear_batch(0), linear_batch(1)
+    agent = linear_agent(delay=1, n_step=3)
+    state = agent.init(jax.random.key(0))
+    update = jax.jit(agent.update)
+    walked = dataclasses.replace(batch, one_step=(other.discount, other.next_obs))
+    new = update(state, walked, jax.random.key(0))[0].params
+    near = dataclasses.replace(batch, discount=other.discount, next_obs=other.next_obs)
+    assert float(new.entropy_critic) == pytest.approx(
+        float(update(state, near, jax.random.key(0))[0].params.entropy_critic), rel=1e-5
+    )
+    far = update(state, batch, jax.random.key(0))[0].params
+    assert float(new.critic) == pytest.approx(float(far.critic), rel=1e-5)
+    assert float(new.entropy_critic) != pytest.approx(float(far.entropy_critic), rel=1e-3)
+
+
 # --- The named agents, small. ---
 
 SPEC = Spec(obs_size=3, action_size=2)
-SMALL = {
-    "dsac_e": {"hidden": (8,)},
-    "fast_sac_era": {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11, "delay": 2},
-}
-names = pytest.mark.parametrize("name", sorted(AGENTS))
+CATEGORICAL = ("fast_td3", "fast_sac", "fast_sac_era")
+DETERMINISTIC = ("td3", "ddpg", "fast_td3")
+OFF_POLICY = [name for name, kind in AGENTS.items() if not issubclass(kind.Config, OnPolicyConfig)]
+names = pytest.mark.parametrize("name", OFF_POLICY)
 
 
 @functools.cache
 def small(name: str) -> tuple[Agent, Any, Any]:
     """An agent, its jitted `init` and its jitted `update`."""
-    agent = AGENTS[name].make(AGENTS[name].Config(**SMALL[name]), SPEC)
+    widths = {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11} if name in CATEGORICAL else {"hidden": (8,)}
+    agent = AGENTS[name].make(AGENTS[name].Config(**widths, delay=2), SPEC)
     return agent, jax.jit(agent.init), jax.jit(agent.update)
 
 
@@ -246,7 +294,8 @@ def test_a_poisoned_batch_changes_nothing(name: str, poison: float) -> None:
             assert all(np.isnan(x).all() for key, x in metrics.items() if key != "skipped")
         else:
             # A finite outlier, which a categorical critic clips to its last atom.
-            assert (name, poison) == ("fast_sac_era", 1e30)
+            assert name in CATEGORICAL
+            assert poison == 1e30
             changes = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, start.params)
             assert max(jax.tree.leaves(changes)) < 0.01
         state, metrics = update(state, make_batch(3), jax.random.key(3))
@@ -306,11 +355,25 @@ def test_updates_run_under_vmap_and_scan_in_place_as_one_program(name: str) -> N
     assert second.updates.tolist() == [8, 8]
 
 
-def test_the_critic_of_rewards_does_not_feel_the_temperature_of_dsac_e() -> None:
-    _, init, update = small("dsac_e")
+def cold_and_hot(name: str) -> list[Any]:
+    """An agent after its first update, and what it would be at another temperature."""
+    _, init, update = small(name)
     state = init(jax.random.key(0))
     hot = dataclasses.replace(state, params=dataclasses.replace(state.params, log_alpha=jnp.float32(5.0)))
-    (one, metrics), (other, hot_metrics) = (update(s, make_batch(0), jax.random.key(1)) for s in (state, hot))
+    return [update(s, make_batch(0), jax.random.key(1)) for s in (state, hot)]
+
+
+def test_the_critic_of_rewards_feels_the_temperature_of_dsac_t() -> None:
+    """TECRL's first claim: entropy inside the action value makes its target move with the temperature."""
+    (one, metrics), (other, hot_metrics) = cold_and_hot("dsac_t")
+    assert abs(float(metrics["td_error"]) - float(hot_metrics["td_error"])) > 1
+    pairs = zip(jax.tree.leaves(one.params.critic), jax.tree.leaves(other.params.critic), strict=True)
+    assert any(np.any(a != b) for a, b in pairs)
+
+
+def test_the_critic_of_rewards_does_not_feel_the_temperature_of_dsac_e() -> None:
+    _, _, update = small("dsac_e")
+    (one, metrics), (other, hot_metrics) = cold_and_hot("dsac_e")
     assert_same(one.params.critic, other.params.critic)
     assert_same(one.params.entropy_critic, other.params.entropy_critic)
     for key in ("critic_loss", "td_error", "entropy_critic_error"):
@@ -346,6 +409,6 @@ def test_actions(name: str) -> None:
     one, same, other = (act(state, obs, jax.random.key(seed), "sample") for seed in (1, 1, 2))
     assert mode.shape == one.shape == (16, 2)
     assert_same(one, same)
-    assert np.any(one != other)
+    assert np.any(one != other) == (name not in DETERMINISTIC)
     assert_same(mode, act(state, obs, jax.random.key(1), "deterministic"))
     assert max(np.abs(mode).max(), np.abs(one).max()) <= 1

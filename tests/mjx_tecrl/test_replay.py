@@ -85,6 +85,13 @@ def check_against_list(batch: Batch, rows: list[str], capacity: int, n_step: int
         assert float(batch.discount[i]) == pytest.approx(discount)
         assert batch.next_obs[i].tolist() == [world, t_next]
         assert batch.action[i].tolist() == [-t]
+        if n_step == 1:
+            assert batch.one_step is None
+            continue
+        _, discount, t_next, _ = expected(rows, t, world, 1)
+        assert batch.one_step is not None
+        assert batch.one_step[1][i].tolist() == [world, t_next]
+        assert not weight or float(batch.one_step[0][i]) == pytest.approx(discount)
 
 
 histories = st.lists(st.text("....TCx", min_size=WORLDS, max_size=WORLDS), min_size=2, max_size=14)

@@ -103,3 +103,14 @@ def test_extremes_stay_finite_and_inside() -> None:
     assert np.abs(values[..., 0]).max() <= 1
     assert np.isfinite(values).all()
     assert all(np.isfinite(g).all() for g in gradients)
+
+
+@pytest.mark.parametrize(("loc", "std"), [(0.0, 1.0), (0.9, 0.5), (-0.3, 0.05)])
+@pytest.mark.parametrize(("other_loc", "other_std"), [(0.1, 0.8), (-0.95, 0.6)])
+def test_divergence_equals_quadrature(loc: float, std: float, other_loc: float, other_std: float) -> None:
+    p = scipy.stats.truncnorm((-1 - loc) / std, (1 - loc) / std, loc=loc, scale=std)
+    q = scipy.stats.truncnorm((-1 - other_loc) / other_std, (1 - other_loc) / other_std, loc=other_loc, scale=other_std)
+    x = np.linspace(-1, 1, 20_001)
+    expected = np.trapezoid(p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), x)
+    args = (jnp.float32(v) for v in (loc, std, other_loc, other_std))
+    assert float(tg.kl(*args)) == pytest.approx(expected, rel=2e-3, abs=1e-4)

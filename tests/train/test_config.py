@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mjx_tecrl import AGENTS
 from tests.runs import tiny_config
 from train.config import load_config
 from train.errors import UserError
@@ -21,6 +22,11 @@ from train.presets import preset
         ({"batch_size": 41}, "--batch-size 41 is larger than the first fill"),
         ({"learning_starts": 400}, "must be smaller than --replay-size"),
         ({"num_envs": 300}, "must hold at least 2 steps of each of the 300 worlds"),
+        (
+            {"batch_size": 0},
+            "--replay-size, --learning-starts must all be at least 1, or all 0 for an on-policy agent, not 1, 0",
+        ),
+        ({"agent": "ppo", "replay_size": 0}, "must all be at least 1, or all 0"),
         ({"physics": "bullet"}, "unknown physics engine 'bullet'"),
     ],
 )
@@ -34,7 +40,7 @@ def test_auto_physics_is_resolved() -> None:
 
 
 @pytest.mark.parametrize("env", ["hopper", "humanoid"])  # their ranges hold infinities, which JSON lacks
-@pytest.mark.parametrize("agent", ["dsac_e", "fast_sac_era"])
+@pytest.mark.parametrize("agent", sorted(AGENTS))
 def test_file_gives_back_the_same_config(tmp_path: pathlib.Path, env: str, agent: str) -> None:
     config = preset("paper", env, agent)
     config.save(tmp_path)

@@ -13,10 +13,10 @@ import envs
 from tests.runs import tiny_config
 from train.errors import UserError
 from train.learner import Learner
-from train.loop import _updates_until
 from train.state import TrainState
 
 AGENTS = ("dsac_e", "fast_sac_era")
+ROOT = jax.random.key(0)
 
 
 @functools.cache
@@ -26,11 +26,11 @@ def shared_learner(agent: str) -> Learner:
 
 
 def start(learner: Learner) -> TrainState:
-    return learner.init(learner.draw_pool(jnp.asarray(0, jnp.int32)))
+    return learner.init(ROOT, learner.draw_pool(ROOT, jnp.asarray(0, jnp.int32)))
 
 
 def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
-    state, metrics = learner.train_chunk(state, learner.draw_pool(jnp.asarray(number, jnp.int32)))
+    state, metrics = learner.train_chunk(state, learner.draw_pool(ROOT, jnp.asarray(number, jnp.int32)))
     return state, jax.device_get(metrics)
 
 
@@ -63,7 +63,7 @@ def test_critics_see_what_the_policy_does_not() -> None:
     action = policy(seen)
     np.testing.assert_array_equal(policy(seen | {"privileged": jnp.ones((2, privileged))}), action)
     np.testing.assert_array_equal(policy(jnp.ones((2, own))), action)  # as in another simulator, where nobody knows more
-    assert learner.evaluate(state.actor, jnp.asarray(0)).returns.shape == (3,)
+    assert learner.evaluate(ROOT, state.actor, jnp.asarray(0)).returns.shape == (3,)
 
 
 def test_state_is_donated() -> None:
@@ -78,7 +78,7 @@ def test_updates_begin_with_the_first_fill(agent: str) -> None:
     learner = shared_learner(agent)
     state, _ = chunk(learner, start(learner), 1)
     # 42 transitions of 4 worlds are there after 11 of 20 iterations.
-    assert int(state.actor.agent.updates) == 3 * 10 == _updates_until(learner.config, 20)
+    assert int(state.actor.agent.updates) == 3 * 10 == learner.loop.updates_until(20)
 
 
 def test_replay_holds_what_happened() -> None:
@@ -112,8 +112,8 @@ def test_evaluation_leaves_training_alone() -> None:
     for number in (1, 2):
         plain, _ = chunk(learner, plain, number)
         evaluated, _ = chunk(learner, evaluated, number)
-        first = learner.evaluate(evaluated.actor, jnp.asarray(number, jnp.int32))
-        again = learner.evaluate(evaluated.actor, jnp.asarray(number, jnp.int32))
+        first = learner.evaluate(ROOT, evaluated.actor, jnp.asarray(number, jnp.int32))
+        again = learner.evaluate(ROOT, evaluated.actor, jnp.asarray(number, jnp.int32))
         np.testing.assert_array_equal(first.returns, again.returns)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), plain.actor.agent.params, evaluated.actor.agent.params)
     assert all(jax.tree.leaves(same))

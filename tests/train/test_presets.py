@@ -40,6 +40,14 @@ def test_paper_holds_the_constants_of_fast_td3_and_era() -> None:
     assert config.normalize_obs
 
 
+def test_paper_rollouts_of_on_policy_agents_hold_2000_transitions() -> None:
+    for agent in ("ppo", "ppo_era", "trpo", "eapo"):
+        config = preset("paper", "humanoid", agent)
+        assert config.num_envs * config.agent_args.rollout_steps == 2000
+        assert config.agent_args == type(config.agent_args)()
+        assert (config.replay_size, config.batch_size, config.learning_starts, config.updates_per_step) == (0, 0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [

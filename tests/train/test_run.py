@@ -57,6 +57,8 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         (["--replay-size", "1000000000000"], "lower it to"),
         (["--env.reset-noise-scale", "-1"], "env.reset_noise_scale must not be negative"),
         (["--agent.tau", "2"], "tau must be in"),
+        (["--agent", "ppo", "--agent.minibatches", "7"], "--agent.minibatches 7 must divide the"),
+        (["--agent", "ppo", "--batch-size", "64"], "or all 0 for an on-policy agent, not 0, 64, 0, 0"),
         (["--physics.iterations", "0"], "physics.iterations must be at least 1"),
         (["--resume"], "--resume needs --run-dir"),
         (["--resume", "--run-dir", "{tmp}/empty"], "is not a run directory"),

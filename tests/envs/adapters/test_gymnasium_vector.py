@@ -1,8 +1,11 @@
 """Our tasks as Gymnasium's vector environment, checked against Gymnasium's own and against `envs.VectorEnv`."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import envs
@@ -24,6 +27,29 @@ def test_spaces(vector: GymnasiumVectorEnv) -> None:
     other, _ = vector.reset(seed=2)
     np.testing.assert_array_equal(obs, again)
     assert (obs != other).all()
+
+
+class OneWorld(gymnasium.Env):
+    """A vector environment of one world, as the environment that Gymnasium's own checker knows."""
+
+    def __init__(self, vector: GymnasiumVectorEnv):
+        self.vector = vector
+        self.observation_space, self.action_space = vector.single_observation_space, vector.single_action_space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        obs, infos = self.vector.reset(seed=seed, options=options)
+        return obs[0], infos
+
+    def step(self, action: np.ndarray) -> Any:
+        obs, reward, terminated, truncated, _ = self.vector.step(action[None])
+        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
+
+
+@pytest.mark.parametrize("name", ["inverted_pendulum", "hopper", "reacher"])
+@pytest.mark.filterwarnings("ignore:.*A Box observation space (min|max)imum value is .*infinity.*:UserWarning")
+def test_gymnasiums_checker_passes(name: str) -> None:
+    check_env(OneWorld(GymnasiumVectorEnv(envs.make(name, physics="native"), 1)), skip_render_check=True)
 
 
 def test_episodes_end_in_their_final_observation_and_start_anew_on_the_next_step(vector: GymnasiumVectorEnv) -> None:

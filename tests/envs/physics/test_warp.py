@@ -90,5 +90,5 @@ def test_overflows_are_counted_in_steps_and_in_episodes() -> None:
 
 
 def test_contact_forces_are_refused() -> None:
-    with pytest.raises(ValueError, match="warp engine does not compute cfrc_ext; use --physics mjx or native"):
+    with pytest.raises(ValueError, match="humanoid-v5 runs on mjx and native: the warp engine does not compute"):
         envs.make("humanoid-v5", physics="warp")

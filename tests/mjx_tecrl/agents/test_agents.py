@@ -1,4 +1,4 @@
-"""Every named agent on the probe tasks, and the registry."""
+"""Every named agent with a replay on the probe tasks, and the registry."""
 
 import functools
 from typing import Any
@@ -9,53 +9,89 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import AGENTS, Agent, Batch, named_agent
-from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic
+from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
 from mjx_tecrl.replay import sample
 from tests.mjx_tecrl.probes import BEST_ACTION, DISCOUNT, PROBES, SPEC, collect
 
 # Small networks and fast learning; the reward scale is not 1, so that a forgotten one shows.
-CONSTANTS: dict[str, dict[str, Any]] = {
-    "dsac_e": {
-        "hidden": (32,),
-        "critic_lr": 5e-3,
-        "entropy_critic_lr": 5e-3,
-        "policy_lr": 3e-3,
-        "alpha_lr": 1e-2,
-        "init_log_alpha": -2.0,
-        "rho": 0.3,
-        "discount": DISCOUNT,
-        "tau": 0.05,
-        "reward_scale": 0.5,
-    },
-    "fast_sac_era": {
-        "policy_hidden": (32,),
-        "critic_hidden": (32,),
-        "num_atoms": 41,
-        "value_range": (-3.0, 3.0),
-        "critic_lr": 5e-3,
-        "policy_lr": 3e-3,
-        "weight_decay": 1e-3,
-        "discount": DISCOUNT,
-        "reward_scale": 0.5,
-    },
+BASELINE = {
+    "hidden": (32,),
+    "critic_lr": 5e-3,
+    "policy_lr": 3e-3,
+    "discount": DISCOUNT,
+    "tau": 0.05,
+    "reward_scale": 0.5,
 }
+# The temperature is small and falls: entropy inside the action value would not be the reward's.
+TEMPERATURE = BASELINE | {"alpha_lr": 1e-2, "init_log_alpha": -5.0, "rho": 3.0}
+PARALLEL = {
+    "policy_hidden": (32,),
+    "critic_hidden": (32,),
+    "num_atoms": 41,
+    "value_range": (-3.0, 3.0),
+    "critic_lr": 5e-3,
+    "policy_lr": 3e-3,
+    "weight_decay": 1e-3,
+    "discount": DISCOUNT,
+    "reward_scale": 0.5,
+}
+CONSTANTS: dict[str, dict[str, Any]] = {
+    "dsac_e": TEMPERATURE | {"init_log_alpha": -2.0, "rho": 0.3, "entropy_critic_lr": 5e-3},
+    "dsac_t": TEMPERATURE,
+    "dsac": TEMPERATURE,
+    "sac": TEMPERATURE,
+    "sac_era": BASELINE,
+    "td3": BASELINE,
+    "ddpg": BASELINE,
+    "fast_td3": PARALLEL,
+    "fast_sac": PARALLEL | {"alpha_lr": 1e-2, "rho": 3.0},
+    "fast_sac_era": PARALLEL,
+}
+OFF_POLICY = tuple(CONSTANTS)
 UPDATES = 1000
 
+# Compositions of one's own, as flags of the command line make them.
+COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "dsac_e, ERA head": ("dsac_e", {"policy": "era_gaussian", "entropy_per_dim": -1.0, "rho": 1.0}),
+    "dsac_e, categorical": ("dsac_e", {"critic": "categorical", "num_atoms": 41, "value_range": (-3.0, 3.0)}),
+    "dsac_e, scalar": ("dsac_e", {"critic": "scalar"}),
+    "dsac_e, five critics": ("dsac_e", {"critics": 5}),
+    "dsac_e, one critic": ("dsac_e", {"critics": 1}),
+    "dsac_e, n-step": ("dsac_e", {"n_step": 3}),
+    "dsac_e, twin normalized entropy critics": ("dsac_e", {"entropy_critics": 2, "normalized_entropy_critic": True}),
+    "dsac_e, online policy": ("dsac_e", {"target_policy": False, "terminal_entropy": True}),
+    "dsac_e, unguided": ("dsac_e", {"entropy": "unguided"}),
+    "dsac_e, separated": ("dsac_e", {"entropy": "separated"}),
+    "dsac_e, in value": ("dsac_e", {"entropy": "in_value", "init_log_alpha": -5.0, "rho": 3.0}),
+    "dsac_e, fixed": ("dsac_e", {"entropy": "fixed", "init_log_alpha": -7.0, "rho": 1.0}),
+    "fast_sac_era, n-step": ("fast_sac_era", {"n_step": 3}),
+    "sac, n-step, five critics": ("sac", {"n_step": 2, "critics": 5}),
+}
+EVERYTHING = COMPOSITIONS | {name: (name, {}) for name in OFF_POLICY}
 
-def critic_of(name: str) -> Critic:
+
+def critic_of(name: str, config: Any) -> Critic:
     """The agent's critic, to read its values from the agent's state."""
-    constants = CONSTANTS[name]
-    if name == "dsac_e":
-        return gaussian_critic(SPEC, constants["hidden"])
-    return categorical_critic(
-        SPEC, constants["critic_hidden"], num_atoms=constants["num_atoms"], value_range=constants["value_range"]
-    )
+    if name.startswith("fast"):
+        sac = {"activation": "silu", "layer_norm": True, "pessimistic": False} if name == "fast_sac" else {}
+        return categorical_critic(
+            SPEC, config.critic_hidden, num_atoms=config.num_atoms, value_range=config.value_range, **sac
+        )
+    kind = getattr(config, "critic", "gaussian" if name.startswith("dsac") else "scalar")
+    if kind == "categorical":
+        return categorical_critic(SPEC, config.hidden, "gelu", num_atoms=config.num_atoms, value_range=config.value_range)
+    if kind == "gaussian":
+        return gaussian_critic(SPEC, config.hidden)
+    era = {"activation": "relu", "layer_norm": True} if name == "sac_era" else {}
+    return scalar_critic(SPEC, config.hidden, **era)
 
 
 @functools.cache
-def programs(name: str) -> tuple[Agent, Any, Any, Any]:
+def programs(composition: str) -> tuple[Agent, Any, Any, Any]:
     """An agent; ``init``; ``train: (state, replay, key) -> (state, metrics)``; ``value: (state, obs, action) -> values``."""
-    agent = named_agent(name).make(named_agent(name).Config(**CONSTANTS[name]), SPEC)
+    name, choices = EVERYTHING[composition]
+    config = named_agent(name).Config(**CONSTANTS[name] | choices)
+    agent = named_agent(name).make(config, SPEC)
 
     @jax.jit
     def train(state: Any, replay: Any, key: jax.Array) -> Any:
@@ -66,14 +102,14 @@ def programs(name: str) -> tuple[Agent, Any, Any, Any]:
 
         return jax.lax.scan(step, state, jax.random.split(key, UPDATES))
 
-    critic = critic_of(name)
+    critic = critic_of(name, config)
     value = jax.jit(lambda state, obs, action: critic.value(state.params.critic, obs, action))
     return agent, jax.jit(agent.init), train, value
 
 
-def trained(name: str, probe: str, rounds: int = 1) -> tuple[Any, Any]:
+def trained(composition: str, probe: str, rounds: int = 1) -> tuple[Any, Any]:
     """The state after learning from uniform actions, and the last metrics."""
-    _, init, train, _ = programs(name)
+    _, init, train, _ = programs(composition)
     state = init(jax.random.key(1))
     for i in range(rounds):
         state, metrics = train(state, collect(probe), jax.random.key(2 + i))
@@ -81,11 +117,17 @@ def trained(name: str, probe: str, rounds: int = 1) -> tuple[Any, Any]:
     return state, jax.device_get(metrics)
 
 
-@pytest.mark.parametrize("probe", [name for name, probe in PROBES.items() if probe.value])
-@pytest.mark.parametrize("name", sorted(AGENTS))
-def test_values_are_the_exact_ones(name: str, probe: str) -> None:
-    state, _ = trained(name, probe)
-    agent, _, _, value = programs(name)
+@pytest.mark.parametrize(
+    ("composition", "probe"),
+    [
+        *[(name, probe) for name in OFF_POLICY for probe in PROBES if PROBES[probe].value],
+        *[(composition, "action") for composition in COMPOSITIONS],
+        *[(composition, "two_steps") for composition in COMPOSITIONS if "n-step" in composition],
+    ],
+)
+def test_values_are_the_exact_ones(composition: str, probe: str) -> None:
+    state, _ = trained(composition, probe)
+    agent, _, _, value = programs(composition)
     rows = jax.device_get(collect(probe).rows)
     obs, action = rows.obs.reshape(-1, 2), rows.action.reshape(-1, 1)
     exact = 0.5 * np.array([PROBES[probe].value(o, a) for o, a in zip(obs, action[:, 0], strict=True)])
@@ -110,7 +152,7 @@ def test_dsac_e_keeps_the_trajectory_entropy_at_its_budget() -> None:
     assert float(state.params.log_alpha) == pytest.approx(expected, abs=0.4)
 
 
-@pytest.mark.parametrize(("typo", "meant"), [("dsace", "dsac_e"), ("fast_sac", "fast_sac_era"), ("DSAC-E", "dsac_e")])
+@pytest.mark.parametrize(("typo", "meant"), [("dsace", "dsac_e"), ("fastsac", "fast_sac"), ("DSAC-E", "dsac_e")])
 def test_an_unknown_name_is_answered_with_the_nearest(typo: str, meant: str) -> None:
     with pytest.raises(ValueError, match=f"unknown agent '{typo}'; did you mean .*{meant}"):
         named_agent(typo)
@@ -124,14 +166,16 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
 @pytest.mark.parametrize(
     ("name", "constants", "message"),
     [
-        ("dsac_e", {"tau": 0.0}, "tau must be in"),
-        ("dsac_e", {"discount": 1.0}, "discount must be in"),
-        ("dsac_e", {"delay": 0}, "delay must be at least 1"),
-        ("dsac_e", {"critics": 0}, "there must be at least 1 critic, not 0"),
-        ("fast_sac_era", {"tau": 0.0}, "tau must be in"),
-        ("fast_sac_era", {"discount": 1.0}, "discount must be in"),
-        ("fast_sac_era", {"delay": 0}, "delay must be at least 1"),
-        ("fast_sac_era", {"critics": 0}, "there must be at least 1 critic, not 0"),
+        *[(name, {"tau": 0.0}, "tau must be in") for name in OFF_POLICY],
+        *[(name, {"discount": 1.0}, "discount must be in") for name in OFF_POLICY],
+        *[(name, {"delay": 0}, "delay must be at least 1") for name in OFF_POLICY],
+        *[(name, {"n_step": 0}, "n_step must be at least 1") for name in OFF_POLICY],
+        *[(name, {"critics": 0}, "at least 1 critic, not 0") for name in OFF_POLICY if name not in ("dsac", "ddpg")],
+        *[(name, {"rho": -1.0}, "actions in .* have at most 0.693") for name in ("dsac_e", "dsac_t", "dsac", "sac")],
+        ("dsac_e", {"entropy": "fixed", "rho": 3.0}, "rho has no effect on a fixed temperature"),
+        ("dsac_e", {"entropy_critics": 0}, "at least 1 entropy critic, not 0"),
+        ("td3", {"noise": -0.1}, "exploration noise needs"),
+        ("td3", {"smoothing": (-0.1, 0.5)}, "smoothing noise and its bound must not be negative"),
         ("fast_sac_era", {"value_range": (1.0, -1.0)}, "value_range must be an increasing pair"),
         ("fast_sac_era", {"num_atoms": 1}, "num_atoms must be at least 2"),
         ("fast_sac_era", {"entropy_per_dim": 1.5}, "cannot be reached"),
@@ -144,11 +188,35 @@ def test_bad_constants_are_refused(name: str, constants: dict[str, Any], message
 
 
 def test_the_defaults_are_the_papers() -> None:
-    dsac_e, fast = AGENTS["dsac_e"].Config(), AGENTS["fast_sac_era"].Config()
-    assert (dsac_e.hidden, dsac_e.critics, dsac_e.discount, dsac_e.tau) == ((256, 256, 256), 2, 0.99, 0.005)
-    assert (dsac_e.critic_lr, dsac_e.entropy_critic_lr, dsac_e.policy_lr, dsac_e.alpha_lr) == (1e-4, 1e-4, 1e-4, 3e-4)
-    assert (dsac_e.init_log_alpha, dsac_e.rho, dsac_e.delay, dsac_e.reward_scale, dsac_e.zeta) == (1, 1, 2, 0.1, 3)
-    assert (fast.policy_hidden, fast.critic_hidden, fast.critics) == ((512, 256, 128), (1024, 512, 256), 2)
-    assert (fast.num_atoms, fast.value_range, fast.noise_range) == (101, (-250, 250), (0.001, 0.4))
-    assert (fast.critic_lr, fast.policy_lr, fast.weight_decay, fast.tau, fast.delay) == (3e-4, 3e-4, 0.1, 0.1, 1)
-    assert (fast.entropy_per_dim, fast.log_std_range, fast.n_step, fast.reward_scale) == (0.25, (-8, 0), 1, 1)
+    config = {name: agent.Config() for name, agent in AGENTS.items()}
+    for name in ("dsac_e", "dsac_t", "dsac", "sac", "td3", "ddpg"):
+        c = config[name]
+        assert (c.hidden, c.discount, c.tau, c.reward_scale, c.n_step) == ((256, 256, 256), 0.99, 0.005, 0.1, 1)
+        assert (c.critic_lr, c.policy_lr) == (1e-4, 1e-4)
+        assert c.delay == (1 if name in ("sac", "ddpg") else 2)
+    for name in ("dsac_e", "dsac_t", "dsac", "sac"):
+        assert (config[name].alpha_lr, config[name].init_log_alpha, config[name].rho) == (3e-4, 1, 1)
+    dsac_e = config["dsac_e"]
+    assert (dsac_e.critics, dsac_e.entropy_critics, dsac_e.entropy_critic_lr, dsac_e.zeta) == (2, 1, 1e-4, 3)
+    assert (dsac_e.policy, dsac_e.critic, dsac_e.entropy, dsac_e.target_policy) == (
+        "tanh_gaussian",
+        "gaussian",
+        "trajectory",
+        True,
+    )
+    assert (config["td3"].noise, config["td3"].smoothing, config["ddpg"].noise) == (0.1, (0.2, 0.5), 0.1)
+    era = config["sac_era"]
+    assert (era.hidden, era.critic_lr, era.policy_lr, era.tau, era.delay) == ((512, 512), 3e-4, 3e-4, 0.005, 1)
+    assert (era.entropy_per_dim, era.log_std_range, era.reward_scale) == (0.25, (-8, 0), 1)
+    for name in ("fast_td3", "fast_sac_era"):
+        c = config[name]
+        assert (c.policy_hidden, c.critic_hidden, c.critics) == ((512, 256, 128), (1024, 512, 256), 2)
+        assert (c.num_atoms, c.value_range, c.noise_range) == (101, (-250, 250), (0.001, 0.4))
+        assert (c.critic_lr, c.policy_lr, c.weight_decay, c.tau, c.discount) == (3e-4, 3e-4, 0.1, 0.1, 0.99)
+    assert (config["fast_td3"].delay, config["fast_td3"].smoothing) == (2, (0.001, 0.5))
+    fast = config["fast_sac_era"]
+    assert (fast.delay, fast.entropy_per_dim, fast.log_std_range, fast.n_step) == (1, 0.25, (-8, 0), 1)
+    fast = config["fast_sac"]
+    assert (fast.policy_hidden, fast.critic_hidden, fast.value_range) == ((512, 256, 128), (768, 384, 192), (-20, 20))
+    assert (fast.discount, fast.tau, fast.weight_decay, fast.delay, fast.rho) == (0.97, 0.125, 0.001, 4, 0)
+    assert np.exp(fast.init_log_alpha) == pytest.approx(0.001)

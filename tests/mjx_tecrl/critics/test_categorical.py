@@ -186,6 +186,23 @@ def test_value_is_the_smallest_mean() -> None:
     np.testing.assert_allclose(value, (softmax(logits) * ATOMS).sum(-1).min(0), rtol=1e-4, atol=1e-4)
 
 
+def test_without_pessimism_each_member_has_its_own_target_and_the_value_is_their_mean() -> None:
+    critic, batch = categorical_critic(SPEC, (8,), num_atoms=21, value_range=(-10, 10), pessimistic=False), make_batch()
+    _, next_logits = ensemble(params(1), np.concatenate([batch.next_obs, NEXT_ACTION], -1), relu)
+    _, logits = ensemble(params(0), np.concatenate([batch.obs, batch.action], -1), relu)
+    positions = batch.reward[:, None] + GAMMA * (1 - TERMINATED[:, None]) * (ATOMS + NEXT_BONUS[:, None])
+    share, loss = f64(WEIGHT) / WEIGHT.sum(), 0.0
+    for i in range(2):
+        target = brute_force(softmax(next_logits[i]), positions, ATOMS)
+        loss -= (share * (target * np.log(softmax(logits[i]))).sum(-1)).sum()
+    value, _ = jax.jit(critic.loss)(params(0), params(1), (), batch, NEXT_ACTION, NEXT_BONUS, KEY)
+    assert float(value) == pytest.approx(loss, rel=1e-4)
+    means = (softmax(logits) * ATOMS).sum(-1)
+    np.testing.assert_allclose(
+        jax.jit(critic.value)(params(0), batch.obs, batch.action), means.mean(0), rtol=1e-4, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("constants", "message"),
     [

@@ -174,3 +174,24 @@ def test_value_is_the_smallest_mean() -> None:
     _, out = ensemble(params(0), np.concatenate([batch.obs, batch.action], -1), gelu)
     value = jax.jit(CRITIC.value)(params(0), batch.obs, batch.action)
     np.testing.assert_allclose(value, out[..., 0].min(0), rtol=1e-4, atol=1e-5)
+
+
+def test_dsacs_unrefined_loss_follows_the_sampled_target_unscaled() -> None:
+    """DSAC: one critic, the sample as target of the mean too, its clip bound from the batch, no weight."""
+    critic = gaussian_critic(SPEC, (8,), members=1, tau_b=1.0, refined=False)
+    one, other = (jax.tree.map(lambda x: x[:1], params(seed)) for seed in (0, 1))
+    batch, key = make_batch(), jax.random.key(3)
+    z = np.clip(f64(jax.random.normal(key, (1, BATCH))), -3, 3)[0]
+    _, next_out = ensemble(other, np.concatenate([batch.next_obs, NEXT_ACTION], -1), gelu)
+    _, out = ensemble(one, np.concatenate([batch.obs, batch.action], -1), gelu)
+    mu, sigma, share = out[0, :, 0], softplus(out[0, :, 1]), f64(WEIGHT) / WEIGHT.sum()
+    y = batch.reward + GAMMA * (1 - TERMINATED) * (next_out[0, :, 0] + softplus(next_out[0, :, 1]) * z + NEXT_BONUS)
+    bound = 3 * (share * sigma).sum()
+    clipped = mu + np.clip(y - mu, -bound, bound)
+    slope_mu = -share * (y - mu) / (sigma**2 + EPS)
+    slope_sigma = -share * ((mu - clipped) ** 2 - sigma**2) / (sigma**3 + EPS) * sigmoid(out[0, :, 1])
+    # Averages of earlier batches do not count.
+    gradient, _ = jax.jit(jax.grad(critic.loss, has_aux=True))(
+        one, other, jnp.float32([50.0]), batch, NEXT_ACTION, NEXT_BONUS, key
+    )
+    np.testing.assert_allclose(last_layer(gradient)["bias"][0], [slope_mu.sum(), slope_sigma.sum()], rtol=1e-3, atol=1e-4)

@@ -60,3 +60,22 @@ def test_output_std_sets_the_initial_output_layer() -> None:
 def test_a_floor_out_of_reach_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be reached with log_std"):
         era_gaussian(SPEC, (8,), entropy_per_dim=1.5)
+
+
+def test_given_actions_are_judged_by_the_same_distribution() -> None:
+    policy = era_gaussian(SPEC, (8,), "tanh", entropy_per_dim=0.25)
+    assert policy.evaluate is not None
+    assert policy.kl is not None
+    params, other = (jax.jit(policy.init)(jax.random.key(seed)) for seed in (0, 3))
+    obs = jax.random.normal(jax.random.key(1), (64, 3))
+    sample = jax.jit(policy.sample)(params, obs, jax.random.key(2))
+    now = jax.jit(policy.evaluate)(params, obs, sample.action)
+    np.testing.assert_allclose(now.log_prob, sample.log_prob, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(now.std, sample.std, rtol=1e-5)
+    raw_loc, raw_std = np.split(mlp(params, obs, np.tanh)[1], 2, axis=-1)
+    loc, std = np.tanh(raw_loc), np.exp(-4 * (0 - 0.25 + ENTROPY) * softmax(raw_std))
+    law = scipy.stats.truncnorm((-1 - loc) / std, (1 - loc) / std, loc=loc, scale=std)
+    np.testing.assert_allclose(now.entropy, law.entropy().sum(-1), rtol=1e-3, atol=2e-3)
+    kl = policy.kl(params, other, obs)
+    assert (np.asarray(kl) > 0).all()
+    np.testing.assert_allclose(policy.kl(params, params, obs), 0, atol=1e-5)

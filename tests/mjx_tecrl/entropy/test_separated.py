@@ -1,4 +1,4 @@
-"""The trajectory constraint, against its equations in plain numpy (ALGORITHMS: section 2), and its sign."""
+"""The entropy critic and TECRL's constraint on it, against the equations in plain numpy, and the constraint's sign."""
 
 import functools
 from typing import Any
@@ -10,21 +10,29 @@ import optax
 import pytest
 
 from mjx_tecrl import Batch, Spec
-from mjx_tecrl.entropy import trajectory_entropy
+from mjx_tecrl.entropy import EntropyRule, separated_entropy, step_target, trajectory_budget
 from mjx_tecrl.policies import Sample
-from tests.mjx_tecrl.reference import f64, gelu, last_layer, mlp
+from tests.mjx_tecrl.reference import ensemble, f64, gelu, last_layer
 
 SPEC = Spec(obs_size=3, action_size=2)
 GAMMA, RHO, BATCH = 0.9, 1.5, 5
 BUDGET = RHO * -2 / (1 - GAMMA)  # -30
-RULE = trajectory_entropy(SPEC, (8,), rho=RHO, discount=GAMMA, init_log_alpha=0.7)
+TEMPERATURE = trajectory_budget(SPEC, RHO, GAMMA, init_log_alpha=0.7)
+
+
+def make_rule(**choices: Any) -> EntropyRule:
+    return separated_entropy(SPEC, (8,), TEMPERATURE, **({"discount": GAMMA} | choices))
+
+
+RULE = make_rule()
 WEIGHT = np.array([1, 1, 0, 1, 1], np.float32)
 TERMINATED = np.array([0, 1, 0, 0, 0], np.float32)
 
 
 @functools.cache
-def params(seed: int) -> Any:
-    return jax.jit(RULE.init_critic)(jax.random.key(seed))
+def params(seed: int, members: int = 1) -> Any:
+    """Parameters large enough that members disagree."""
+    return jax.tree.map(lambda x: 2 * x, jax.jit(make_rule(members=members).init_critic)(jax.random.key(seed)))
 
 
 def make_batch() -> Batch:
@@ -50,7 +58,7 @@ def make_sample(log_prob: float = 0.0) -> Sample:
 
 
 def q_e(seed: int, obs: Any, action: Any) -> np.ndarray:
-    return mlp(params(seed), np.concatenate([f64(obs), f64(action)], -1), gelu)[1][:, 0]
+    return ensemble(params(seed), np.concatenate([f64(obs), f64(action)], -1), gelu)[1][0, :, 0]
 
 
 def mean(values: np.ndarray) -> float:
@@ -66,7 +74,7 @@ def test_critic_loss_equals_the_equations() -> None:
         params(0), params(1), batch, sample
     )
     assert float(loss) == pytest.approx(mean(error**2), rel=1e-4)
-    np.testing.assert_allclose(last_layer(gradients[0])["bias"], [mean(2 * error)], rtol=1e-4)
+    np.testing.assert_allclose(last_layer(gradients[0])["bias"], [[mean(2 * error)]], rtol=1e-4)
     assert float(metrics["entropy_critic_error"]) == pytest.approx(mean(np.abs(error)), rel=1e-4)
     for gradient in jax.tree.leaves(gradients[1:]):
         assert not np.any(gradient)
@@ -130,12 +138,63 @@ def test_the_critic_of_rewards_never_sees_the_temperature() -> None:
     assert not np.any(RULE.next_bonus(jnp.float32(3.0), make_sample()))
 
 
-def test_initial_temperature() -> None:
-    assert float(RULE.init_log_alpha()) == pytest.approx(0.7)
-    # A weak type would change after the first update, and with it recompile the program.
-    assert not RULE.init_log_alpha().weak_type
+def test_of_several_entropy_critics_the_smallest_counts() -> None:
+    rule, batch, sample = make_rule(members=2), make_batch(), make_sample()
+    both = lambda seed, obs, action: ensemble(  # noqa: E731
+        params(seed, 2), np.concatenate([f64(obs), f64(action)], -1), gelu
+    )[1][..., 0]
+    future = both(1, batch.next_obs, sample.action)
+    assert set(future.argmin(0)) == {0, 1}
+    target = GAMMA * (1 - TERMINATED) * (-f64(sample.log_prob) + future.min(0))
+    error = both(0, batch.obs, batch.action) - target
+    loss, _ = jax.jit(rule.critic_loss)(params(0, 2), params(1, 2), batch, sample)
+    assert float(loss) == pytest.approx(mean(error[0] ** 2) + mean(error[1] ** 2), rel=1e-4)
+    cost = jax.jit(rule.policy_cost)(params(0, 2), jnp.float32(0.0), batch.obs, sample)
+    expected = f64(sample.log_prob) - both(0, batch.obs, sample.action).min(0)
+    np.testing.assert_allclose(cost, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_discount_of_one_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"discount must be in \[0, 1\), not 1.0"):
-        trajectory_entropy(SPEC, (8,), discount=1.0)
+def test_a_normalized_entropy_critic_learns_the_same_quantity_in_smaller_units() -> None:
+    rule, batch, sample = make_rule(normalized=True), make_batch(), make_sample()
+    unit = 1 - GAMMA
+    target = GAMMA * (1 - TERMINATED) * (-unit * f64(sample.log_prob) + q_e(1, batch.next_obs, sample.action))
+    error = q_e(0, batch.obs, batch.action) - target
+    loss, _ = jax.jit(rule.critic_loss)(params(0), params(1), batch, sample)
+    assert float(loss) == pytest.approx(mean(error**2), rel=1e-4)
+    cost = jax.jit(rule.policy_cost)(params(0), jnp.float32(0.0), batch.obs, sample)
+    expected = f64(sample.log_prob) - q_e(0, batch.obs, sample.action) / unit
+    np.testing.assert_allclose(cost, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_terminal_entropy_counts_the_action_in_a_terminal_state() -> None:
+    rule, batch, sample = make_rule(terminal_entropy=True), make_batch(), make_sample()
+    future = (1 - TERMINATED) * q_e(1, batch.next_obs, sample.action)
+    error = q_e(0, batch.obs, batch.action) - GAMMA * (-f64(sample.log_prob) + future)
+    loss, _ = jax.jit(rule.critic_loss)(params(0), params(1), batch, sample)
+    assert float(loss) == pytest.approx(mean(error**2), rel=1e-4)
+
+
+def test_an_unguided_policy_pays_for_its_own_entropy_only() -> None:
+    batch, sample = make_batch(), make_sample()
+    cost = jax.jit(make_rule(guides_policy=False).policy_cost)(params(0), jnp.float32(-0.4), batch.obs, sample)
+    np.testing.assert_allclose(cost, np.exp(-0.4) * f64(sample.log_prob), rtol=1e-5)
+
+
+def test_a_separated_entropy_may_follow_the_current_step() -> None:
+    rule = separated_entropy(SPEC, (8,), step_target(SPEC, RHO, 0.7), discount=GAMMA)
+    batch, sample = make_batch(), make_sample()
+    gap = mean(-f64(sample.log_prob)) + RHO * 2
+    (_, metrics), gradient = jax.jit(jax.value_and_grad(rule.temperature_loss, has_aux=True))(
+        jnp.float32(-0.4), params(0), batch, sample
+    )
+    assert float(gradient) == pytest.approx(gap, rel=1e-4)
+    assert float(metrics["entropy_to_go"]) == pytest.approx(mean(q_e(0, batch.obs, sample.action)), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [({"discount": 1.0}, r"discount must be in \[0, 1\), not 1.0"), ({"members": 0}, "at least 1 entropy critic, not 0")],
+)
+def test_bad_constants_are_refused(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_rule(**choices)

@@ -1,0 +1,185 @@
+"""How the agents learn: all of them on the same tasks, with the same budget, several seeds in one ``vmap``.
+
+``python -m benchmarks.learning --task hopper --agent sac --agent td3``
+
+Every pair of a task and an agent becomes one file of logs, a JSON object per interval whose values are lists over seeds;
+pairs that have a file already are left out, so that the command can be stopped and given again. From all the files together
+come the page of tables (``--markdown``) and a figure per agent (``--figures``).
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import scipy.stats
+import tyro
+
+from benchmarks.report import environment
+from mjx_tecrl import AGENTS
+from train.learner import Learner
+from train.presets import preset
+
+STEPS = {"inverted_double_pendulum": 96_000, "hopper": 128_000, "half_cheetah": 128_000}
+"""environment steps of one seed, by task"""
+INTERVALS = 20
+"""log lines, of which every second has an evaluation"""
+LOGS = pathlib.Path(__file__).parent / "results" / "learning"
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Train agents on tasks and tabulate what they reach."""
+
+    task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """task to learn; may be repeated; default: inverted_double_pendulum, hopper, half_cheetah"""
+    agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """agent that learns; may be repeated; default: all"""
+    steps: int | None = None
+    """environment steps of one seed; default: the task's"""
+    seeds: int = 3
+    """seeds, trained side by side"""
+    logs: pathlib.Path = LOGS
+    """folder of the logs"""
+    markdown: pathlib.Path | None = None
+    """file to write the tables to, made from all that is in the folder"""
+    figures: pathlib.Path | None = None
+    """folder to write a figure per agent to, made from all that is in the folder"""
+
+
+def main(args: Args) -> None:
+    """Trains what is missing; then writes what was asked for."""
+    args.logs.mkdir(parents=True, exist_ok=True)
+    for task in args.task or tuple(STEPS):
+        for agent in args.agent or tuple(AGENTS):
+            path = args.logs / f"{task}-{agent}.jsonl"
+            if not path.exists():
+                lines = learn(task, agent, args.steps or STEPS[task], args.seeds)
+                path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            print(task, agent, *(f"{x:.1f}" for x in read(path)[-1]["eval/return_mean"]), flush=True)
+    results = {path.stem: read(path) for path in sorted(args.logs.glob("*.jsonl"))}
+    if args.markdown:
+        args.markdown.write_text(page(results))
+    if args.figures:
+        draw(results, args.figures)
+
+
+def read(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of one file of logs; the first says what was run, and where."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]:
+    """Trains one agent on one task: what was run, and then a line per interval."""
+    config = dataclasses.replace(
+        preset("quick", task, agent), total_steps=steps, log_steps=steps // INTERVALS, eval_episodes=10
+    ).validate()
+    learner = Learner(config)
+    roots = jax.vmap(jax.random.key)(jnp.arange(seeds))
+    pools = jax.jit(jax.vmap(learner.draw_pool, (0, None)))
+    chunk = jax.jit(jax.vmap(learner.train_chunk), donate_argnums=0)
+    evaluate = jax.jit(jax.vmap(learner.evaluate, (0, 0, None)))
+    state = jax.jit(jax.vmap(learner.init))(roots, pools(roots, 0))
+    chunk_steps = learner.chunk_iterations * config.num_envs
+    agent_args = dataclasses.asdict(config.agent_args)
+    lines = [{"task": task, "agent": agent, "seeds": seeds, "agent_args": agent_args, "environment": environment()}]
+    train_s = 0.0
+    for number in range(1, -(-steps // chunk_steps) + 1):
+        pool = pools(roots, number)
+        started = time.perf_counter()
+        state, metrics = jax.block_until_ready(chunk(state, pool))
+        train_s += time.perf_counter() - started
+        env_steps = number * chunk_steps
+        updates = learner.loop.updates_until(number * learner.chunk_iterations)
+        line: dict[str, Any] = {"env_steps": env_steps, "updates": updates, "train_s": round(train_s, 2)}
+        if number % 2 == 0 or env_steps >= steps:
+            episodes = evaluate(roots, state.actor, number)
+            metrics["eval/return_mean"] = jnp.nanmean(jnp.where(episodes.diverged, jnp.nan, episodes.returns), -1)
+            metrics["eval/length_mean"] = episodes.lengths.mean(-1)
+        lines.append(line | {name: _plain(value) for name, value in metrics.items()})
+    return lines
+
+
+def _plain(value: jax.Array) -> Any:
+    """Numbers that JSON knows, to six digits."""
+    array = np.asarray(value, np.float64)
+    if array.ndim:
+        return [_plain(x) for x in array]
+    return float(f"{array:.6g}") if np.isfinite(array) else None
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean over seeds, and half the width of its 95 % interval (Student's t)."""
+    x = np.asarray(values)
+    return float(x.mean()), float(scipy.stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+
+
+def page(results: dict[str, list[dict[str, Any]]]) -> str:
+    """The tables as a page of the documentation."""
+    blocks = [_HEAD]
+    for task in STEPS:
+        ours = {lines[0]["agent"]: lines for lines in results.values() if lines[0]["task"] == task}
+        rows = [_row(agent, ours[agent]) for agent in AGENTS if agent in ours]
+        if rows:
+            blocks.append(f"## {task}\n\n{_COLUMNS}" + "\n".join(rows))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _row(agent: str, lines: list[dict[str, Any]]) -> str:
+    last = lines[-1]
+    mean, half = interval(last["eval/return_mean"])
+    best = max(interval(line["eval/return_mean"])[0] for line in lines if "eval/return_mean" in line)
+    seeds = ", ".join(f"{x:.0f}" for x in last["eval/return_mean"])
+    figures = f"{mean:.0f} ± {half:.0f} | {seeds} | {best:.0f} | {last['env_steps']:,} | {last['updates']:,}"
+    return f"| [`{agent}`](agents/{agent}.md) | {figures} | {last['train_s']:.0f} |"
+
+
+_COLUMNS = """\
+| agent | return: mean, 95 % interval | its seeds | best mean on the way | steps per seed | updates per seed | training (s) |
+|---|---|---|---|---|---|---|
+"""
+
+_HEAD = """\
+# How the agents learn
+
+Written by `python -m benchmarks.learning --markdown docs/learning.md --figures docs/results/learning`; the raw logs lie in
+[`benchmarks/results/learning/`](../benchmarks/results/learning/).
+
+Preset `quick`, native physics, three seeds in one program; the return is that of the last evaluation (10 episodes of the
+deterministic policy for each seed). The interval is Student's over seeds: three seeds make it wide. Seconds are those of
+all three seeds together on one core, shared with other work, with compilation and without evaluation. The budget is a small
+fraction of what the papers train for: the table says which agent gets going, not which is best in the end."""
+
+
+def draw(results: dict[str, list[dict[str, Any]]], folder: pathlib.Path) -> None:
+    """A figure per agent: its seeds, and their mean, before the means of the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = [lines for lines in results.values() if lines[0]["task"] in STEPS]
+    for agent in dict.fromkeys(lines[0]["agent"] for lines in runs):
+        figure, axes = plt.subplots(1, len(STEPS), figsize=(11, 2.8), layout="constrained")
+        for axis, task in zip(axes, STEPS, strict=True):
+            axis.set(title=task, xlabel="environment steps")
+            for lines in runs:
+                if lines[0]["task"] != task:
+                    continue
+                evaluated = [line for line in lines[1:] if "eval/return_mean" in line]
+                steps = [line["env_steps"] for line in evaluated]
+                returns = np.array([line["eval/return_mean"] for line in evaluated], float)
+                own = lines[0]["agent"] == agent
+                if own:
+                    axis.plot(steps, returns, color="C0", alpha=0.35, linewidth=0.8)
+                style = {"color": "C0", "zorder": 3, "label": agent} if own else {"color": "0.8", "linewidth": 0.8}
+                axis.plot(steps, returns.mean(1), **style)
+        axes[0].set_ylabel("return of the policy's mean")
+        axes[0].legend(loc="upper left", frameon=False)
+        figure.savefig(folder / f"{agent}.png", dpi=90)
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, prog="python -m benchmarks.learning", description=__doc__))

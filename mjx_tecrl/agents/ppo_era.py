@@ -1,0 +1,41 @@
+"""PPO-ERA: PPO whose policy head is ERA's truncated Gaussian, and no entropy bonus (arXiv 2510.08549).
+
+The floor on the entropy is held by the head, whatever the objective does. That it is 0.25 nats per dimension, as SAC-ERA's,
+is this project's choice.
+"""
+
+import dataclasses
+
+from mjx_tecrl.agent import OnPolicyAgent
+from mjx_tecrl.agents.families import ClippedConfig
+from mjx_tecrl.on_policy import compose
+from mjx_tecrl.policies import era_gaussian
+from mjx_tecrl.types import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOERAConfig(ClippedConfig):
+    """PPO's constants, and ERA's."""
+
+    entropy_per_dim: float = 0.25
+    """entropy floor of the underlying Gaussian, nats per action dimension"""
+    log_std_range: tuple[float, float] = (-8.0, 0.0)
+    """limits of the log standard deviation"""
+
+
+def ppo_era(config: PPOERAConfig, spec: Spec) -> OnPolicyAgent:
+    """ERA truncated Gaussian x clipped surrogate x rewards."""
+    policy = era_gaussian(
+        spec,
+        config.hidden,
+        "tanh",
+        output_std=0.01,
+        entropy_per_dim=config.entropy_per_dim,
+        log_std_range=config.log_std_range,
+    )
+    return compose(
+        policy=policy,
+        objective=config.objective(policy),
+        streams=(config.rewards(spec),),
+        schedule=config.schedule(),
+    )

@@ -1,0 +1,40 @@
+"""Entropy inside the action value, as in SAC and DSAC-T: the critic learns reward and priced entropy as one sum."""
+
+import jax
+import jax.numpy as jnp
+
+from mjx_tecrl.entropy.base import EntropyRule
+from mjx_tecrl.entropy.temperature import Temperature
+from mjx_tecrl.policies import Sample
+from mjx_tecrl.types import Batch, Metrics, Params
+
+
+def entropy_in_value(temperature: Temperature) -> EntropyRule:
+    """The value of the next state is that of its action minus alpha log pi; so is what the policy maximises.
+
+    With rewards of several steps in a transition, only the entropy after the last of them counts.
+
+    Args:
+      temperature: what alpha follows.
+
+    Raises:
+      ValueError: a temperature that follows the entropy to go, which only a critic of its own knows.
+    """
+    if temperature.needs_entropy_to_go:
+        raise ValueError("a trajectory's entropy budget needs an entropy critic: the entropy cannot be inside the value")
+
+    def cost(log_alpha: jax.Array, sample: Sample) -> jax.Array:
+        return jnp.exp(log_alpha) * sample.log_prob
+
+    def temperature_loss(log_alpha: jax.Array, params: Params, batch: Batch, sample: Sample) -> tuple[jax.Array, Metrics]:
+        loss, metrics = temperature.loss(log_alpha, jax.lax.stop_gradient(batch.mean(-sample.log_prob)), None)
+        return loss, {"log_alpha": log_alpha} | metrics
+
+    return EntropyRule(
+        init_critic=lambda key: (),
+        init_log_alpha=temperature.init,
+        next_bonus=lambda log_alpha, sample: -cost(log_alpha, sample),
+        critic_loss=lambda params, target_params, batch, sample: (jnp.zeros(()), {}),
+        policy_cost=lambda params, log_alpha, obs, sample: cost(log_alpha, sample),
+        temperature_loss=temperature_loss,
+    )

@@ -1,0 +1,97 @@
+"""What the temperature follows: the entropy of the whole trajectory, that of the current step, or nothing."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mjx_tecrl.types import Metrics, Spec
+
+MOST_ENTROPY = math.log(2)
+"""Entropy of the uniform distribution over [-1, 1], nats: no action dimension can have more."""
+
+
+class Temperature(NamedTuple):
+    """A rule for the temperature alpha, the price of entropy.
+
+    Attributes:
+      init: ``() -> []`` initial log temperature.
+      loss: ``(log_alpha, entropy [], entropy_to_go []) -> ([], metrics)`` to descend, from the mean entropy of the current
+        step and of those to come; ``entropy_to_go`` is None where there is no critic of it.
+      needs_entropy_to_go: whether it reads the latter.
+    """
+
+    init: Callable[[], jax.Array]
+    loss: Callable[[jax.Array, jax.Array, jax.Array | None], tuple[jax.Array, Metrics]]
+    needs_entropy_to_go: bool
+
+
+def trajectory_budget(spec: Spec, rho: float, discount: float, init_log_alpha: float) -> Temperature:
+    """TECRL's constraint: the discounted sum of entropies is to equal ``-rho action_size / (1 - discount)``.
+
+    The temperature rises while there is less (Eq. 15 as a loss to descend: the printed objective is the dual's, to be
+    maximised).
+
+    Args:
+      spec: sizes.
+      rho: the budget in units of the usual target entropy -action_size.
+      discount: the discount factor gamma of the sum.
+      init_log_alpha: initial log temperature.
+
+    Raises:
+      ValueError: a discount for which there is no finite budget, or a budget that no policy can reach.
+    """
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount must be in [0, 1), not {discount}")
+    _check_reachable(rho)
+    budget = -rho * spec.action_size / (1 - discount)
+
+    def loss(log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None) -> tuple[jax.Array, Metrics]:
+        assert entropy_to_go is not None
+        gap = entropy + entropy_to_go - budget
+        return log_alpha * gap, {"budget_gap": gap}
+
+    return Temperature(_constant(init_log_alpha), loss, needs_entropy_to_go=True)
+
+
+def step_target(spec: Spec, rho: float, init_log_alpha: float) -> Temperature:
+    """SAC's constraint: the mean entropy of the current step is to equal ``-rho action_size`` (arXiv 1812.05905).
+
+    Args:
+      spec: sizes.
+      rho: the target in units of the usual one, -action_size.
+      init_log_alpha: initial log temperature.
+
+    Raises:
+      ValueError: a target that no policy can reach.
+    """
+    _check_reachable(rho)
+    target = -rho * spec.action_size
+
+    def loss(log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None) -> tuple[jax.Array, Metrics]:
+        return log_alpha * (entropy - target), {"budget_gap": entropy - target}
+
+    return Temperature(_constant(init_log_alpha), loss, needs_entropy_to_go=False)
+
+
+def fixed_temperature(log_alpha: float) -> Temperature:
+    """No constraint: the price of entropy stays what it is."""
+
+    def loss(log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None) -> tuple[jax.Array, Metrics]:
+        return jnp.zeros(()), {}
+
+    return Temperature(_constant(log_alpha), loss, needs_entropy_to_go=False)
+
+
+def _constant(value: float) -> Callable[[], jax.Array]:
+    # A dtype, or the weak type would change with the first update and compile every program a second time.
+    return lambda: jnp.asarray(value, jnp.float32)
+
+
+def _check_reachable(rho: float) -> None:
+    if -rho > MOST_ENTROPY:
+        raise ValueError(
+            f"rho {rho} asks for {-rho} nats per action dimension, and actions in [-1, 1] have at most {MOST_ENTROPY:.3f}"
+        )

@@ -1,0 +1,268 @@
+"""On-policy agents: policy head x policy objective x advantage streams, composed into one `OnPolicyAgent`."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mjx_tecrl.advantages import gae
+from mjx_tecrl.agent import OnPolicyAgent
+from mjx_tecrl.objectives import Objective
+from mjx_tecrl.off_policy import all_finite
+from mjx_tecrl.policies import Policy
+from mjx_tecrl.types import Metrics, Params, Rollout, Samples, masked_mean
+from mjx_tecrl.values import TargetStats, ValueHead
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """Something that is summed over the future, its value network, and its share of the advantage.
+
+    Attributes:
+      name: of its metrics.
+      signal: ``(rollout, log_prob [steps, worlds]) -> [steps, worlds]`` what is summed.
+      head: its value network.
+      optimizer: of the value network.
+      discount: discount factor of the sum.
+      gae_lambda: of its advantage estimate.
+      weight: factor on its advantage.
+    """
+
+    name: str
+    signal: Callable[[Rollout, jax.Array], jax.Array]
+    head: ValueHead
+    optimizer: optax.GradientTransformation
+    discount: float
+    gae_lambda: float
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount < 1:
+            raise ValueError(f"discount must be in [0, 1), not {self.discount}")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"gae_lambda must be in [0, 1], not {self.gae_lambda}")
+
+
+def reward_stream(
+    head: ValueHead,
+    optimizer: optax.GradientTransformation,
+    discount: float,
+    gae_lambda: float,
+    reward_scale: float = 1.0,
+) -> Stream:
+    """The rewards, scaled."""
+    return Stream(
+        "value", lambda rollout, log_prob: reward_scale * rollout.reward, head, optimizer, discount, gae_lambda, 1.0
+    )
+
+
+def entropy_stream(
+    head: ValueHead, optimizer: optax.GradientTransformation, discount: float, gae_lambda: float, temperature: float
+) -> Stream:
+    """The sampled entropy -log pi(a|s), starting with the present action's: EAPO's V_H and A_H (arXiv 2407.18143)."""
+    return Stream("entropy_value", lambda rollout, log_prob: -log_prob, head, optimizer, discount, gae_lambda, temperature)
+
+
+@dataclasses.dataclass(frozen=True)
+class RolloutSchedule:
+    """How much experience per rollout, and how often it is used.
+
+    Attributes:
+      rollout_steps: steps of every world per rollout.
+      epochs: passes over a rollout.
+      minibatches: gradient steps per pass.
+    """
+
+    rollout_steps: int
+    epochs: int
+    minibatches: int
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ValueError(f"{field.name} must be at least 1, not {getattr(self, field.name)}")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OnPolicyState:
+    """All that an on-policy agent is.
+
+    Attributes:
+      policy: policy parameters.
+      values: parameters of each stream's value network.
+      objective: state of the policy objective (its optimiser's).
+      value_optimizers: optimiser states of the value networks.
+      target_stats: running statistics of each stream's targets.
+      updates: [] int32 gradient steps so far, including skipped ones.
+    """
+
+    policy: Params
+    values: tuple[Params, ...]
+    objective: Any
+    value_optimizers: tuple[Any, ...]
+    target_stats: tuple[TargetStats, ...]
+    updates: jax.Array
+
+
+def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], schedule: RolloutSchedule) -> OnPolicyAgent:
+    """Composes the pieces into an agent.
+
+    One update: log-probabilities, values and advantages of the whole rollout under the parameters that collected it; the
+    advantages of all streams are added up and normalised over the rollout; the objective's step on the rollout; then
+    ``epochs`` passes in ``minibatches`` shuffled parts, on each of which the value networks and the objective take a step.
+
+    Args:
+      policy: policy head.
+      objective: how the policy learns.
+      streams: what the advantage is made of.
+      schedule: how much experience, and how often it is used.
+
+    Raises:
+      ValueError: a policy head that cannot evaluate given actions.
+    """
+    evaluate, kl = policy.evaluate, policy.kl
+    if evaluate is None or kl is None:
+        raise ValueError("on-policy agents need a policy head with a log-density and a divergence in closed form")
+
+    def init(key: jax.Array) -> OnPolicyState:
+        key_policy, *keys = jax.random.split(key, 1 + len(streams))
+        params = policy.init(key_policy)
+        values = tuple(stream.head.init(k) for stream, k in zip(streams, keys, strict=True))
+        return OnPolicyState(
+            policy=params,
+            values=values,
+            objective=objective.init(params),
+            value_optimizers=tuple(stream.optimizer.init(v) for stream, v in zip(streams, values, strict=True)),
+            target_stats=tuple(stream.head.init_stats() for stream in streams),
+            updates=jnp.zeros((), jnp.int32),
+        )
+
+    def act(state: OnPolicyState, obs: jax.Array, key: jax.Array | None, mode: str) -> jax.Array:
+        if mode == "deterministic":
+            return policy.mode(state.policy, obs)
+        if mode == "sample" and key is not None:
+            return policy.sample(state.policy, obs, key).action
+        raise ValueError(f'mode is "deterministic", or "sample" with a key, not {mode!r} with key {key}')
+
+    def judge(state: OnPolicyState, rollout: Rollout) -> tuple[OnPolicyState, Samples, Metrics]:
+        """The rollout's samples, and the state with the statistics of its returns."""
+        steps, worlds = rollout.valid.shape
+
+        def everywhere(function: Callable[..., jax.Array], *inputs: jax.Array) -> jax.Array:
+            """A function of batches on time-major inputs."""
+            return function(*(x.reshape(steps * worlds, -1) for x in inputs)).reshape(steps, worlds)
+
+        log_prob = everywhere(lambda obs, action: evaluate(state.policy, obs, action).log_prob, rollout.obs, rollout.action)
+        valid = rollout.valid.ravel()
+        total = jnp.zeros((steps, worlds))
+        returns, values, stats = [], [], []
+        metrics: Metrics = {}
+        for stream, params, stat in zip(streams, state.values, state.target_stats, strict=True):
+            head = stream.head
+            value = everywhere(lambda obs, h=head, p=params, s=stat: h.value(p, s, obs), rollout.obs)
+            last = head.value(params, stat, rollout.last_obs)
+            signal = stream.signal(rollout, log_prob)
+            advantage = gae(signal, value, last, rollout, stream.discount, stream.gae_lambda)
+            total += stream.weight * advantage
+            target = (advantage + value).ravel()
+            params, stat = head.renormalize(params, stat, target, valid)
+            returns.append(target)
+            values.append(params)
+            stats.append(stat)
+            error = _variance(advantage.ravel(), valid)
+            metrics[f"{stream.name}_mean"] = masked_mean(value.ravel(), valid)
+            metrics[f"{stream.name}_explained_variance"] = 1 - error / _variance(target, valid)
+        flat = total.ravel()
+        spread = jnp.sqrt(_variance(flat, valid))
+        samples = Samples(
+            obs=rollout.obs.reshape(steps * worlds, -1),
+            action=rollout.action.reshape(steps * worlds, -1),
+            log_prob=log_prob.ravel(),
+            advantage=(flat - masked_mean(flat, valid)) / (spread + 1e-8),
+            returns=jnp.stack(returns, -1),
+            valid=valid,
+        )
+        metrics["advantage_std"] = spread
+        return dataclasses.replace(state, values=tuple(values), target_stats=tuple(stats)), samples, metrics
+
+    def minibatch_step(state: OnPolicyState, samples: Samples) -> tuple[OnPolicyState, Metrics]:
+        params, objective_state, metrics = objective.minibatch_step(state.policy, state.objective, samples)
+        values, optimizers = [], []
+        for i, stream in enumerate(streams):
+            loss, gradient = jax.value_and_grad(stream.head.loss)(
+                state.values[i], state.target_stats[i], samples.obs, samples.returns[:, i], samples.valid
+            )
+            updates, optimizer = stream.optimizer.update(gradient, state.value_optimizers[i], state.values[i])
+            values.append(optax.apply_updates(state.values[i], updates))
+            optimizers.append(optimizer)
+            metrics |= {f"{stream.name}_loss": loss}
+        state = dataclasses.replace(
+            state,
+            policy=params,
+            objective=objective_state,
+            values=tuple(values),
+            value_optimizers=tuple(optimizers),
+        )
+        return state, metrics
+
+    def update(state: OnPolicyState, rollout: Rollout, key: jax.Array) -> tuple[OnPolicyState, Metrics]:
+        batch = rollout.valid.size
+        if batch % schedule.minibatches:
+            raise ValueError(f"minibatches must divide the {batch} samples of a rollout, not {schedule.minibatches}")
+        # What stands in a row that is no transition may be NaN, and a gradient through a select would still meet it.
+        rollout = dataclasses.replace(
+            rollout,
+            action=jnp.where(rollout.valid[..., None], rollout.action, 0.0),
+            reward=jnp.where(rollout.valid, rollout.reward, 0.0),
+        )
+        new, samples, metrics = judge(state, rollout)
+        params, objective_state, rollout_metrics = objective.rollout_step(new.policy, new.objective, samples)
+        new = dataclasses.replace(new, policy=params, objective=objective_state)
+
+        def epoch(state: OnPolicyState, key: jax.Array) -> tuple[OnPolicyState, Metrics]:
+            order = jax.random.permutation(key, batch).reshape(schedule.minibatches, -1)
+            return jax.lax.scan(
+                lambda state, rows: minibatch_step(state, jax.tree.map(lambda x: x[rows], samples)), state, order
+            )
+
+        new, minibatch_metrics = jax.lax.scan(epoch, new, jax.random.split(key, schedule.epochs))
+        now = evaluate(new.policy, samples.obs, samples.action)
+        metrics |= rollout_metrics | jax.tree.map(jnp.mean, minibatch_metrics)
+        metrics |= {
+            "entropy": samples.mean(now.entropy),
+            "kl": samples.mean(kl(state.policy, new.policy, samples.obs)),
+            "std": samples.mean(now.std.T),
+        }
+        usable = all_finite((rollout, new)) & samples.valid.any()
+        new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, state)
+        new = dataclasses.replace(new, updates=state.updates + schedule.epochs * schedule.minibatches)
+        metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in metrics.items()}
+        return new, metrics | {"skipped": 1.0 - usable}
+
+    return OnPolicyAgent(
+        init=init,
+        act=act,
+        update=update,
+        rollout_steps=schedule.rollout_steps,
+        minibatches=schedule.minibatches,
+        updates_per_rollout=schedule.epochs * schedule.minibatches,
+    )
+
+
+def clipped_adam(learning_rate: float, max_grad_norm: float) -> optax.GradientTransformation:
+    """Adam on gradients of at most ``max_grad_norm`` (eps 1e-5, as is customary with PPO).
+
+    Raises:
+      ValueError: no room to move.
+    """
+    if not max_grad_norm > 0:
+        raise ValueError(f"max_grad_norm must be greater than 0, not {max_grad_norm}")
+    return optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=1e-5))
+
+
+def _variance(values: jax.Array, valid: jax.Array) -> jax.Array:
+    return masked_mean((values - masked_mean(values, valid)) ** 2, valid)

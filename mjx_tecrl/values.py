@@ -1,0 +1,106 @@
+"""State values: networks for on-policy agents, with PopArt's running normalisation of their targets (arXiv 1602.07714)."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mjx_tecrl.networks import MLP, apply
+from mjx_tecrl.types import Params, Spec, masked_mean
+
+MIN_SCALE = 1e-2
+"""PopArt's scale is at least this: targets that are all alike have no spread to divide by."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TargetStats:
+    """Running averages of the targets, all started at 0.
+
+    Attributes:
+      mean: [] average of the targets' means.
+      square: [] average of the targets' mean squares.
+      weight: [] average of ones: by it the others are too small.
+    """
+
+    mean: jax.Array
+    square: jax.Array
+    weight: jax.Array
+
+    def shift_and_scale(self) -> tuple[jax.Array, jax.Array]:
+        """Mean and standard deviation of the targets; 0 and 1 before the first are seen."""
+        seen = self.weight > 0
+        mean = self.mean / jnp.where(seen, self.weight, 1.0)
+        variance = self.square / jnp.where(seen, self.weight, 1.0) - mean**2
+        return mean, jnp.where(seen, jnp.sqrt(jnp.maximum(variance, MIN_SCALE**2)), 1.0)
+
+
+class ValueHead(NamedTuple):
+    """A state value.
+
+    Attributes:
+      init: ``key -> params``.
+      init_stats: ``() -> TargetStats``.
+      value: ``(params, stats, obs [batch, critic_obs_size]) -> [batch]``.
+      renormalize: ``(params, stats, targets [batch], valid [batch]) -> (params, stats)``: moves the statistics towards the
+        targets and the last layer against them, so that no value changes.
+      loss: ``(params, stats, obs, targets, valid) -> []`` half the mean squared error in units of the targets' spread.
+    """
+
+    init: Callable[[jax.Array], Params]
+    init_stats: Callable[[], TargetStats]
+    value: Callable[[Params, TargetStats, jax.Array], jax.Array]
+    renormalize: Callable[[Params, TargetStats, jax.Array, jax.Array], tuple[Params, TargetStats]]
+    loss: Callable[[Params, TargetStats, jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def value_head(spec: Spec, hidden: tuple[int, ...], activation: str = "tanh", popart: float = 0.0) -> ValueHead:
+    """One network with one output n; the value is ``mean + scale n`` with the targets' running mean and spread.
+
+    Args:
+      spec: sizes.
+      hidden: widths of the hidden layers.
+      activation: hidden activation.
+      popart: step of the running averages, once per rollout; 0 for a plain network (mean 0 and scale 1 for ever).
+
+    Raises:
+      ValueError: a step outside [0, 1].
+    """
+    if not 0 <= popart <= 1:
+        raise ValueError(f"popart must be in [0, 1], not {popart}")
+    network = MLP(hidden, 1, activation)
+    last = f"Dense_{len(hidden)}"
+
+    def init(key: jax.Array) -> Params:
+        return network.init(key, jnp.zeros((1, spec.critic_obs_size)))
+
+    def init_stats() -> TargetStats:
+        # Three buffers, not one thrice: the state is donated.
+        return TargetStats(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+
+    def normalized(params: Params, obs: jax.Array) -> jax.Array:
+        return apply(network, params, obs)[..., 0]
+
+    def value(params: Params, stats: TargetStats, obs: jax.Array) -> jax.Array:
+        shift, scale = stats.shift_and_scale()
+        return shift + scale * normalized(params, obs)
+
+    def renormalize(params: Params, stats: TargetStats, targets: jax.Array, valid: jax.Array) -> tuple[Params, TargetStats]:
+        now = TargetStats(masked_mean(targets, valid), masked_mean(targets**2, valid), jnp.ones(()))
+        step = jnp.where(valid.any(), popart, 0.0)
+        new = jax.tree.map(lambda old, seen: (1 - step) * old + step * seen, stats, now)
+        (shift, scale), (new_shift, new_scale) = stats.shift_and_scale(), new.shift_and_scale()
+        layer = params["params"][last]
+        layer = {
+            "kernel": layer["kernel"] * (scale / new_scale),
+            "bias": (scale * layer["bias"] + shift - new_shift) / new_scale,
+        }
+        return {"params": params["params"] | {last: layer}}, new
+
+    def loss(params: Params, stats: TargetStats, obs: jax.Array, targets: jax.Array, valid: jax.Array) -> jax.Array:
+        shift, scale = stats.shift_and_scale()
+        return 0.5 * masked_mean((normalized(params, obs) - (targets - shift) / scale) ** 2, valid)
+
+    return ValueHead(init, init_stats, value, renormalize, loss)

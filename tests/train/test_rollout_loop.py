@@ -1,0 +1,173 @@
+"""On-policy agents in the training program: rollouts, exact resume, refusals."""
+
+import dataclasses
+import functools
+import io
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+import envs
+from eval.restore import restore
+from eval.score import play
+from mjx_tecrl import Rollout
+from tests.runs import CHUNK_STEPS, tiny_config
+from train.checkpoint import Checkpoints
+from train.errors import UserError
+from train.learner import Learner
+from train.logs import read_lines
+from train.loop import train
+from train.memory import check_memory
+from train.state import TrainState
+
+ROOT = jax.random.key(0)
+TIMES = ("wall_s", "speed/", "time/")
+
+
+@functools.cache
+def shared_learner(agent: str = "ppo") -> Learner:
+    return Learner(tiny_config(agent=agent))
+
+
+def start(learner: Learner) -> TrainState:
+    return learner.init(ROOT, learner.draw_pool(ROOT, jnp.asarray(0, jnp.int32)))
+
+
+def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
+    state, metrics = learner.train_chunk(state, learner.draw_pool(ROOT, jnp.asarray(number, jnp.int32)))
+    return state, jax.device_get(metrics)
+
+
+def test_a_chunk_is_whole_rollouts_and_compiled_once() -> None:
+    learner = shared_learner()
+    # 80 steps are two rollouts of 10 steps of 4 worlds, with 8 gradient steps each.
+    assert (learner.chunk_iterations, learner.loop.updates_until(20)) == (20, 16)
+    state = start(learner)
+    assert state.replay == ()
+    assert state.exploration == ()
+    for number in (1, 2, 3):
+        state, metrics = chunk(learner, state, number)
+    assert learner.train_chunk._cache_size() == 1
+    assert int(state.iterations) == 60
+    assert int(state.actor.agent.updates) == 48
+    assert {"agent/policy_loss", "agent/value_loss", "agent/entropy", "agent/kl", "agent/std"} <= set(metrics)
+    assert metrics["safety/skipped_updates"] == 0
+    few = Learner(tiny_config(agent="ppo", log_steps=4))
+    assert few.chunk_iterations == 10
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> tuple[TrainState, TrainState, Rollout]:
+    """The states around one turn, and the rollout the agent was given."""
+    rollouts: list[Rollout] = []
+    before = start(learner)
+    agent = learner.agent
+
+    def update(state: Any, rollout: Rollout, key: jax.Array) -> Any:
+        rollouts.append(rollout)
+        return state, {"skipped": jnp.zeros(())}
+
+    monkeypatch.setattr(learner.loop, "agent", agent._replace(update=update))  # type: ignore[union-attr,call-arg]
+
+    def turn(state: TrainState) -> tuple[TrainState, Rollout]:
+        after, _ = learner.loop.turn(state, learner._collect, learner._see)
+        return after, rollouts[-1]
+
+    after, rollout = jax.jit(turn)(before)
+    return before, after, rollout
+
+
+def test_a_rollout_holds_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = Learner(tiny_config(agent="ppo", normalize_obs=False))
+    before, after, rollout = recorded(monkeypatch, learner)
+    assert rollout.obs.shape == (10, 4, 4)
+    np.testing.assert_array_equal(rollout.obs[0], before.envs.worlds.obs)
+    np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
+    np.testing.assert_array_equal(rollout.valid[1:], ~rollout.done[:-1])
+    assert rollout.done.any()
+    # Samples of a Gaussian with standard deviation 1: kept beyond the limits that the worlds see.
+    assert np.abs(rollout.action).max() > 1
+    # The first step, again, by hand: the world sees the clipped action.
+    stepped = jax.vmap(learner.env.step)(before.envs.worlds, jnp.clip(rollout.action[0], -1, 1))
+    np.testing.assert_allclose(rollout.obs[1], stepped.obs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_rollout_is_seen_through_one_normaliser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statistics grow with every step, but the old log-probabilities are those of the policy that acted."""
+    learner = Learner(tiny_config(agent="ppo", normalize_obs=True))
+    before, after, rollout = recorded(monkeypatch, learner)
+    assert int(after.actor.normalizer.count) == 40
+    np.testing.assert_array_equal(rollout.obs[0], before.envs.worlds.obs)  # nothing was seen before: unchanged
+    np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
+    mean = np.asarray(rollout.obs).reshape(-1, 4).mean(0)
+    np.testing.assert_allclose(after.actor.normalizer.mean, mean, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("agent", ["ppo", "eapo"])
+def test_resumed_run_equals_the_whole_one(tmp_path: pathlib.Path, agent: str) -> None:
+    """train(2N) == train(N), save, restore, train(N), bit for bit; and the run can be scored."""
+    quiet = lambda: Console(file=io.StringIO(), width=200)  # noqa: E731
+    whole = train(tiny_config(tmp_path / "whole", agent), console=quiet())
+    config = tiny_config(tmp_path / "halves", agent)
+    train(dataclasses.replace(config, total_steps=config.total_steps // 2), console=quiet())
+    halves = train(config, resume=True, console=quiet())
+    lines = [
+        [{k: v for k, v in line.items() if not k.startswith(TIMES)} for line in read_lines(run / "metrics.jsonl")]
+        for run in (whole, halves)
+    ]
+    assert lines[0] == lines[1]
+    assert [line["env_steps"] for line in lines[0]] == [CHUNK_STEPS * n for n in (1, 2, 3, 4)]
+    assert lines[0][-1]["updates"] == 4 * 16
+    assert "eval/return_mean" in lines[0][-1]
+    learner = Learner(config)
+    a, b = (jax.tree.leaves(Checkpoints(run).restore(learner.state_shapes())) for run in (whole, halves))
+    for x, y in zip(a, b, strict=True):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_array_equal(x, y)
+    assert play(restore(whole), 2).returns.shape == (2,)
+
+
+def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = Learner(tiny_config(agent="eapo"))
+    healthy = learner.env.step
+
+    def step(state: envs.State, action: jax.Array) -> envs.State:
+        new = healthy(state, action)
+        # The fourth digit of the action, which is noise, decides when.
+        digit = jnp.floor(jnp.abs(action[0]) * 1e4) % 10
+        return dataclasses.replace(new, reward=jnp.where(digit < 2, jnp.nan, new.reward))
+
+    monkeypatch.setattr(learner.env, "step", step)
+    state, diverged = start(learner), 0
+    for number in (1, 2):
+        state, metrics = chunk(learner, state, number)
+        diverged += int(metrics["safety/diverged"])
+        assert metrics["safety/skipped_updates"] == 0
+        assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/", "agent/")))
+    assert diverged > 5
+    for leaf in jax.tree.leaves(jax.device_get((state.actor, state.envs))):
+        if np.issubdtype(leaf.dtype, np.floating):
+            assert np.isfinite(leaf).all()
+
+
+def test_wrong_settings_are_refused() -> None:
+    config = tiny_config(agent="ppo")
+    with pytest.raises(
+        UserError, match=r"ppo learns from rollouts and has no replay: --updates-per-step must stay 0, not 1"
+    ):
+        Learner(dataclasses.replace(config, updates_per_step=1, batch_size=8, replay_size=400, learning_starts=40))
+    none = dict.fromkeys(("updates_per_step", "batch_size", "replay_size", "learning_starts"), 0)
+    with pytest.raises(UserError, match=r"dsac_e learns from a replay: --replay-size must be at least 1, not 0"):
+        Learner(dataclasses.replace(tiny_config(), **none))
+    args = dataclasses.replace(config.agent_args, minibatches=7)
+    sentence = r"--agent.minibatches 7 must divide the 40 samples of a rollout \(10 steps of 4 worlds\)"
+    with pytest.raises(UserError, match=sentence):
+        Learner(dataclasses.replace(config, agent_args=args))
+    args = dataclasses.replace(config.agent_args, rollout_steps=10**12)
+    with pytest.raises(UserError, match=r"--agent.rollout-steps 1000000000000 needs .* GiB .*: lower it to \d+ or less"):
+        check_memory(Learner(dataclasses.replace(config, agent_args=args)))

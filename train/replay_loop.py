@@ -1,0 +1,97 @@
+"""How agents with a replay learn: one row per world into the ring, then gradient steps on batches drawn from it."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envs.vector import Row, StepStats
+from mjx_tecrl import Agent
+from mjx_tecrl.normalizer import Normalizer
+from mjx_tecrl.replay import Replay, init_replay, insert, sample
+from train.config import Config
+from train.errors import UserError
+from train.state import Actor, TrainState
+
+Collect = Callable[[TrainState, Normalizer], tuple[TrainState, Row, StepStats, jax.Array]]
+"""One step of all worlds by the present policy, which sees through a normaliser:
+``(state, normalizer) -> (state, row, what to count, a key to learn with)``."""
+See = Callable[[Normalizer, jax.Array], jax.Array]
+"""Observations as networks see them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """What a run remembers of its experience.
+
+    Attributes:
+      rows: per world.
+      flag: of the setting that decides it, and its ``value``.
+    """
+
+    rows: int
+    flag: str
+    value: int
+
+
+class ReplayLoop:
+    """A turn is one step of all worlds, and gradient steps once the replay has had its first fill.
+
+    Args:
+      config: a validated config.
+      agent: one with a replay.
+
+    Raises:
+      UserError: a config without a replay; one sentence.
+    """
+
+    turn_iterations = 1
+
+    def __init__(self, config: Config, agent: Agent):
+        if not config.replay_size:
+            raise UserError(f"{config.agent} learns from a replay: --replay-size must be at least 1, not 0.")
+        self.config = config
+        self.agent = agent
+        self.turns_per_chunk = max(1, config.log_steps // config.num_envs)
+        self.storage = Storage(config.replay_size // config.num_envs, "--replay-size", config.replay_size)
+        self.explore = agent.explore
+
+    def init_exploration(self, key: jax.Array) -> Any:
+        """The state of the exploration noise."""
+        return self.agent.init_exploration(key, self.config.num_envs)
+
+    def init_replay(self, row_shapes: Row) -> Replay:
+        """An empty ring."""
+        return init_replay(row_shapes, self.storage.rows)
+
+    def updates_until(self, iterations: int) -> int:
+        """Gradient steps made in the first ``iterations`` of a run: none before the first fill."""
+        waiting = -(-self.config.learning_starts // self.config.num_envs) - 1
+        return max(0, iterations - waiting) * self.config.updates_per_step
+
+    def turn(self, state: TrainState, collect: Collect, see: See) -> tuple[TrainState, Any]:
+        """One step of all worlds, one row into the replay, and the gradient steps."""
+        state, row, stats, key_learn = collect(state, state.actor.normalizer)
+        assert isinstance(state.replay, Replay)
+        replay = insert(state.replay, row)
+
+        def learn(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
+            def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+                key_sample, key_update = jax.random.split(key)
+                batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
+                batch = batch.map_obs(lambda obs: see(actor.normalizer, obs))
+                return self.agent.update(agent, batch, key_update)
+
+            keys = jax.random.split(key_learn, self.config.updates_per_step)
+            agent, metrics = jax.lax.scan(update, actor.agent, keys)
+            return dataclasses.replace(actor, agent=agent), metrics
+
+        def wait(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
+            shapes = jax.eval_shape(learn, actor)[1]
+            return actor, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+
+        filled = replay.size * self.config.num_envs >= self.config.learning_starts
+        actor, learned = jax.lax.cond(filled, learn, wait, state.actor)
+        return dataclasses.replace(state, actor=actor, replay=replay), (stats, learned)
