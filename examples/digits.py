@@ -20,14 +20,14 @@ from mjx_tecrl.era import check_softmax_era, softmax_era, token_entropy
 from train.errors import UserError
 
 CLASSES = 10
-FIGURES = (
+METRICS = (
     "accuracy (%)",
-    "calibration error (%)",
+    "expected calibration error (%)",
     "cross-entropy (nats)",
     "mean entropy (nats)",
-    "least entropy (nats)",
+    "minimum entropy (nats)",
 )
-"""what is measured on the test images"""
+"""of the test images"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Args:
     """Compare a small classifier of scikit-learn's digits with and without softmax-ERA."""
 
     floors: tuple[float, ...] = (0.0, 0.6)
-    """least entropies of a prediction to compare with the plain softmax (nats)"""
+    """entropy floors to compare with the plain softmax (nats)"""
     train_images: int = 200
     """images to learn from; a third of the 1797 is kept for the test"""
     steps: int = 2000
@@ -96,12 +96,12 @@ def learn(args: Args, images: jax.Array, labels: jax.Array, floor: jax.Array | N
       key: makes the split, the network and the batches.
 
     Returns:
-      `FIGURES` of the test images.
+      `METRICS` of the test images.
     """
     classifier, optimizer = Classifier(args.hidden), optax.adam(args.lr)
     keys = jax.random.split(key, 3)
-    order, tested = jax.random.permutation(keys[0], len(images)), len(images) // 3
-    test, train = order[:tested], order[tested : tested + args.train_images]
+    order, test_size = jax.random.permutation(keys[0], len(images)), len(images) // 3
+    test, train = order[:test_size], order[test_size : test_size + args.train_images]
     params = classifier.init(keys[1], images[:1], floor)
 
     def loss(params: dict, batch: jax.Array) -> jax.Array:
@@ -124,11 +124,11 @@ def learn(args: Args, images: jax.Array, labels: jax.Array, floor: jax.Array | N
         entropy.mean(),
         entropy.min(),
     )
-    return dict(zip(FIGURES, values, strict=True))
+    return dict(zip(METRICS, values, strict=True))
 
 
 def compare(args: Args, images: np.ndarray, labels: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """`FIGURES` of the plain softmax and of each floor, ``[seeds]`` each."""
+    """`METRICS` of the plain softmax and of each floor, ``[seeds]`` each."""
     keys = jax.random.split(jax.random.key(0), args.seeds)
     run = jax.jit(jax.vmap(functools.partial(learn, args), (None, None, None, 0)))
     return [jax.device_get(run(images, labels, floor, keys)) for floor in (None, *args.floors)]
@@ -137,16 +137,16 @@ def compare(args: Args, images: np.ndarray, labels: np.ndarray) -> list[dict[str
 def report(args: Args, results: list[dict[str, np.ndarray]]) -> rich.table.Table:
     """What `compare` returned, as a table."""
     title = f"digits, {args.train_images} training images, {args.seeds} seeds: mean ± std"
-    table = rich.table.Table("figure", title=title)
+    table = rich.table.Table("metric", title=title)
     for name in ("softmax", *(f"ERA {floor:g}" for floor in args.floors)):
         table.add_column(name, justify="right")
-    for figure in FIGURES:
-        table.add_row(figure, *(f"{result[figure].mean():.3f} ± {result[figure].std():.3f}" for result in results))
+    for metric in METRICS:
+        table.add_row(metric, *(f"{result[metric].mean():.3f} ± {result[metric].std():.3f}" for result in results))
     table.add_section()
     one_hot = jnp.where(jnp.arange(CLASSES) == 0, 1e6, 0.0)
-    certain = [float(token_entropy(softmax_era(one_hot, floor))) for floor in args.floors]
+    one_hot_entropies = [float(token_entropy(softmax_era(one_hot, floor))) for floor in args.floors]
     table.add_row("floor (nats)", "none", *(f"{floor:.3f}" for floor in args.floors))
-    table.add_row("a certain one's entropy", "0.000", *(f"{entropy:.3f}" for entropy in certain))
+    table.add_row("entropy of a one-hot input (nats)", "0.000", *(f"{entropy:.3f}" for entropy in one_hot_entropies))
     return table
 
 
