@@ -44,7 +44,7 @@ def dsac_e_era(config: DSACEERAConfig, spec: Spec) -> Agent:
         entropy=separated_entropy(spec, config.hidden, budget, discount=config.discount),
         exploration=no_exploration(),
         schedule=Schedule(tau=0.02, delay=1, target_policy=True, discount=config.discount, n_step=1, reward_scale=0.1),
-        optimizers=Learned(policy=adam, critic=adam, entropy_critic=adam, log_alpha=adam),
+        optimizers=Learned(policy=adam, critic=adam, entropy_critic=adam, temperature=adam),
     )
 
 

@@ -11,6 +11,8 @@ from mjx_tecrl.agents.families import TemperatureConfig
 from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
 from mjx_tecrl.entropy import (
     EntropyRule,
+    Temperature,
+    adaptive_budget,
     entropy_in_value,
     fixed_temperature,
     separated_entropy,
@@ -33,6 +35,9 @@ class DSACEConfig(TemperatureConfig):
     """trajectory: TECRL's constraint. Its ablations: unguided (no entropy critic in the policy's loss), separated (the
     temperature follows the current step's entropy), in_value (that, and entropy inside the action value: DSAC-T with this
     rho), fixed (entropy inside the action value at the initial temperature)"""
+    rho_price: float = 0.0
+    """adapt the budget: rho rises while its worth, alpha action_size / (1 - discount), is more than this share of the action
+    value, and falls while it is less; 0 keeps rho"""
     entropy_critic_lr: float = 1e-4
     """Adam step size of the entropy critic"""
     entropy_critics: int = 1
@@ -86,6 +91,9 @@ def _critic(config: DSACEConfig, spec: Spec) -> Critic:
 
 
 def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
+    budgeted = config.entropy in ("trajectory", "unguided")
+    if config.rho_price and not budgeted:
+        raise ValueError(f"rho_price adapts the trajectory's budget, which entropy {config.entropy!r} does not have")
     if config.entropy == "fixed":
         if config.rho != DSACEConfig.rho:
             raise ValueError(f"rho has no effect on a fixed temperature: leave it at {DSACEConfig.rho}, not {config.rho}")
@@ -96,12 +104,16 @@ def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
     return separated_entropy(
         spec,
         config.hidden,
-        local
-        if config.entropy == "separated"
-        else trajectory_budget(spec, config.rho, config.discount, config.init_log_alpha),
+        _budget(config, spec) if budgeted else local,
         discount=config.discount,
         members=config.entropy_critics,
         normalized=config.normalized_entropy_critic,
         terminal_entropy=config.terminal_entropy,
         guides_policy=config.entropy != "unguided",
     )
+
+
+def _budget(config: DSACEConfig, spec: Spec) -> Temperature:
+    if config.rho_price:
+        return adaptive_budget(spec, config.rho, config.rho_price, config.discount, config.init_log_alpha)
+    return trajectory_budget(spec, config.rho, config.discount, config.init_log_alpha)

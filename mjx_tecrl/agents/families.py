@@ -44,7 +44,7 @@ class BaselineConfig:
             "policy": self.policy_lr,
             "critic": self.critic_lr,
             "entropy_critic": entropy_critic_lr,
-            "log_alpha": alpha_lr,
+            "temperature": alpha_lr,
         }
         return Learned(**{slot: optax.identity() if lr is None else optax.adam(lr) for slot, lr in rates.items()})
 
@@ -106,7 +106,7 @@ class ParallelConfig:
             policy=adamw(self.policy_lr),
             critic=adamw(self.critic_lr),
             entropy_critic=optax.identity(),
-            log_alpha=optax.identity() if alpha_lr is None else optax.adam(alpha_lr, b2=beta2),
+            temperature=optax.identity() if alpha_lr is None else optax.adam(alpha_lr, b2=beta2),
         )
 
 

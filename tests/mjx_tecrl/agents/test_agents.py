@@ -61,6 +61,7 @@ COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "dsac_e, twin normalized entropy critics": ("dsac_e", {"entropy_critics": 2, "normalized_entropy_critic": True}),
     "dsac_e, online policy": ("dsac_e", {"target_policy": False, "terminal_entropy": True}),
     "dsac_e, unguided": ("dsac_e", {"entropy": "unguided"}),
+    "dsac_e, adaptive budget": ("dsac_e", {"rho_price": 0.01}),
     "dsac_e, separated": ("dsac_e", {"entropy": "separated"}),
     "dsac_e, in value": ("dsac_e", {"entropy": "in_value", "init_log_alpha": -5.0, "rho": 3.0}),
     "dsac_e, fixed": ("dsac_e", {"entropy": "fixed", "init_log_alpha": -7.0, "rho": 1.0}),
@@ -149,7 +150,7 @@ def test_dsac_e_keeps_the_trajectory_entropy_at_its_budget() -> None:
     assert late["entropy_to_go"] == pytest.approx(-0.3, abs=0.1)
     # The policy exp(Q / alpha) is nearly normal with variance alpha / (4 reward_scale): its entropy names alpha.
     expected = np.log(4 * 0.5 * np.exp(2 * -0.3) / (2 * np.pi * np.e))
-    assert float(state.params.log_alpha) == pytest.approx(expected, abs=0.4)
+    assert float(state.params.temperature) == pytest.approx(expected, abs=0.4)
 
 
 @pytest.mark.parametrize(("typo", "meant"), [("dsace", "dsac_e"), ("fastsac", "fast_sac"), ("DSAC-E", "dsac_e")])
@@ -173,6 +174,7 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
         *[(name, {"critics": 0}, "at least 1 critic, not 0") for name in OFF_POLICY if name not in ("dsac", "ddpg")],
         *[(name, {"rho": -1.0}, "actions in .* have at most 0.693") for name in ("dsac_e", "dsac_t", "dsac", "sac")],
         ("dsac_e", {"entropy": "fixed", "rho": 3.0}, "rho has no effect on a fixed temperature"),
+        ("dsac_e", {"entropy": "separated", "rho_price": 0.01}, "rho_price adapts the trajectory's budget"),
         ("dsac_e", {"entropy_critics": 0}, "at least 1 entropy critic, not 0"),
         ("td3", {"noise": -0.1}, "exploration noise needs"),
         ("td3", {"smoothing": (-0.1, 0.5)}, "smoothing noise and its bound must not be negative"),
