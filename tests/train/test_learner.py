@@ -120,17 +120,25 @@ def test_evaluation_leaves_training_alone() -> None:
 
 
 def test_seed_decides_everything() -> None:
-    params = []
-    other = Learner(dataclasses.replace(shared_learner("dsac_e").config, seed=1))
-    for learner in (shared_learner("dsac_e"), shared_learner("dsac_e"), other):
-        state, _ = chunk(learner, start(learner), 1)
+    learner, params = shared_learner("dsac_e"), []
+    other = Learner(dataclasses.replace(learner.config, seed=1))
+    for seeded in (learner, learner, other):  # the seed is in the states and pools; one program trains on all of them
+        state, _ = learner.train_chunk(start(seeded), seeded.draw_pool(jnp.asarray(1, jnp.int32)))
         params.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.actor.agent.params)]))
     np.testing.assert_array_equal(params[0], params[1])
     assert not np.array_equal(params[0], params[2])
 
 
-@pytest.mark.parametrize(("where", "agent"), [("qpos", "dsac_e"), ("obs", "fast_sac_era"), ("reward", "dsac_e")])
-def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: str, agent: str) -> None:
+PLACES = ("qpos", "obs", "reward")
+
+
+def fate(action: Any) -> Any:
+    """How a world goes bad, by the fourth digits of its action, which are noise: 4 ways for each of `PLACES`, else none."""
+    return abs(action) * np.float32(1e4) // 1 % 60
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
     learner = Learner(tiny_config(agent=agent))
     healthy = learner.env.step
@@ -138,16 +146,13 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: s
     def step(state: envs.State, action: jax.Array) -> envs.State:
         new = healthy(state, action)
 
-        def poison(x: jax.Array) -> jax.Array:
-            # The fourth digit of the action, which is noise, decides when it happens and how.
-            digit = jnp.floor(jnp.abs(action[0]) * 1e4) % 20
+        def poison(x: jax.Array, where: str) -> jax.Array:
             for kind, value in enumerate((jnp.nan, jnp.inf, -jnp.inf, 1e30 if where == "qpos" else jnp.nan)):
-                x = jnp.where(digit == kind, value, x)
+                x = jnp.where(fate(action[0]) == 4 * PLACES.index(where) + kind, value, x)
             return x
 
-        if where == "qpos":
-            return dataclasses.replace(new, physics=dataclasses.replace(new.physics, qpos=poison(new.physics.qpos)))
-        return dataclasses.replace(new, **{where: poison(getattr(new, where))})
+        physics = dataclasses.replace(new.physics, qpos=poison(new.physics.qpos, "qpos"))
+        return dataclasses.replace(new, physics=physics, obs=poison(new.obs, "obs"), reward=poison(new.reward, "reward"))
 
     monkeypatch.setattr(learner.env, "step", step)
     state = start(learner)
@@ -156,7 +161,12 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: s
         state, metrics = chunk(learner, state, number)
         diverged += int(metrics["safety/diverged"])
         assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/", "agent/")))
-    assert diverged > 5
+    rows = jax.device_get(state.replay.rows)
+    fates = fate(rows.action[: int(state.replay.size), :, 0])
+    for place in range(len(PLACES)):
+        assert (fates // 4 == place).sum() > 5
+    assert not rows.valid[: len(fates)][fates < 4 * len(PLACES)].any()
+    assert diverged > 15
     assert 0 < int(state.envs.blow_ups.count) <= diverged
     assert int(state.actor.agent.updates) > 20
     for tree in (state.replay.rows, state.actor, state.envs):
