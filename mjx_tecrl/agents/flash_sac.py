@@ -63,6 +63,8 @@ def flash_sac(config: FlashSACConfig, spec: Spec) -> Agent:
     """Residual tanh-Gaussian policy x cross-batch critics x entropy inside the value x repeated noise."""
     if config.decay_updates < 1:
         raise ValueError(f"decay_updates must be at least 1, not {config.decay_updates}")
+    if config.lr <= 0:
+        raise ValueError(f"lr must be positive, not {config.lr}")
     adam = optax.adam(optax.cosine_decay_schedule(config.lr, config.decay_updates, config.final_lr / config.lr))
     return compose(
         policy=residual_tanh_gaussian(spec, config.policy_blocks, config.policy_width, config.log_std_range),
