@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import AGENTS, Agent, Batch, named_agent
-from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
+from mjx_tecrl.critics import Critic, categorical_critic, cross_batch_critic, gaussian_critic, scalar_critic
 from mjx_tecrl.replay import sample
 from tests.mjx_tecrl.probes import BEST_ACTION, DISCOUNT, PROBES, SPEC, collect
 
@@ -46,6 +46,21 @@ CONSTANTS: dict[str, dict[str, Any]] = {
     "fast_td3": PARALLEL,
     "fast_sac": PARALLEL | {"alpha_lr": 1e-2, "rho": 3.0},
     "fast_sac_era": PARALLEL,
+    "flash_sac": {
+        "policy_blocks": 1,
+        "policy_width": 16,
+        "critic_blocks": 1,
+        "critic_width": 16,
+        "num_atoms": 41,
+        "value_range": (-3.0, 3.0),
+        "lr": 5e-3,
+        "final_lr": 1e-3,
+        "decay_updates": 1000,
+        "discount": DISCOUNT,
+        "tau": 0.05,
+        "reward_scale": 0.5,
+        "rho": 3.0,
+    },
 }
 OFF_POLICY = tuple(CONSTANTS)
 UPDATES = 1000
@@ -72,6 +87,10 @@ EVERYTHING = COMPOSITIONS | {name: (name, {}) for name in OFF_POLICY}
 
 def critic_of(name: str, config: Any) -> Critic:
     """The agent's critic, to read its values from the agent's state."""
+    if name == "flash_sac":
+        return cross_batch_critic(
+            SPEC, config.critic_blocks, config.critic_width, num_atoms=config.num_atoms, value_range=config.value_range
+        )
     if name.startswith("fast"):
         sac = {"activation": "silu", "layer_norm": True, "pessimistic": False} if name == "fast_sac" else {}
         return categorical_critic(
@@ -171,7 +190,10 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
         *[(name, {"delay": 0}, "delay must be at least 1") for name in OFF_POLICY],
         *[(name, {"n_step": 0}, "n_step must be at least 1") for name in OFF_POLICY],
         *[(name, {"critics": 0}, "at least 1 critic, not 0") for name in OFF_POLICY if name not in ("dsac", "ddpg")],
-        *[(name, {"rho": -1.0}, "actions in .* have at most 0.693") for name in ("dsac_e", "dsac_t", "dsac", "sac")],
+        *[
+            (name, {"rho": -1.0}, "actions in .* have at most 0.693")
+            for name in ("dsac_e", "dsac_t", "dsac", "sac", "flash_sac")
+        ],
         ("dsac_e", {"entropy": "fixed", "rho": 3.0}, "rho has no effect on a fixed temperature"),
         ("dsac_e", {"entropy_critics": 0}, "at least 1 entropy critic, not 0"),
         ("td3", {"noise": -0.1}, "exploration noise needs"),
@@ -180,6 +202,13 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
         ("fast_sac_era", {"num_atoms": 1}, "num_atoms must be at least 2"),
         ("fast_sac_era", {"entropy_per_dim": 1.5}, "cannot be reached"),
         ("fast_sac_era", {"noise_range": (0.4, 0.1)}, "exploration noise needs"),
+        ("flash_sac", {"value_range": (1.0, -1.0)}, "value_range must be an increasing pair"),
+        ("flash_sac", {"log_std_range": (2.0, -10.0)}, "log_std_range must be an increasing pair"),
+        ("flash_sac", {"policy_blocks": 0}, "at least 1 block"),
+        ("flash_sac", {"critic_width": 0}, "a width of at least 1"),
+        ("flash_sac", {"decay_updates": 0}, "decay_updates must be at least 1"),
+        ("flash_sac", {"lr": 0.0}, "lr must be positive"),
+        ("flash_sac", {"repeat_most": 0}, "repeated noise needs"),
     ],
 )
 def test_bad_constants_are_refused(name: str, constants: dict[str, Any], message: str) -> None:
@@ -220,3 +249,11 @@ def test_the_defaults_are_the_papers() -> None:
     assert (fast.policy_hidden, fast.critic_hidden, fast.value_range) == ((512, 256, 128), (768, 384, 192), (-20, 20))
     assert (fast.discount, fast.tau, fast.weight_decay, fast.delay, fast.rho) == (0.97, 0.125, 0.001, 4, 0)
     assert np.exp(fast.init_log_alpha) == pytest.approx(0.001)
+    flash = config["flash_sac"]
+    assert (flash.policy_blocks, flash.policy_width, flash.critic_blocks, flash.critic_width) == (2, 128, 2, 256)
+    assert (flash.critics, flash.num_atoms, flash.value_range, flash.log_std_range) == (2, 101, (-5, 5), (-10, 2))
+    assert (flash.lr, flash.final_lr, flash.discount, flash.tau, flash.delay) == (3e-4, 1.5e-4, 0.99, 0.01, 2)
+    assert (flash.n_step, flash.repeat_exponent, flash.repeat_most) == (1, 2, 16)
+    assert np.exp(flash.init_log_alpha) == pytest.approx(0.01)
+    # The entropy of a Gaussian whose standard deviation is 0.15.
+    assert -flash.rho == pytest.approx(np.log(0.15 * np.sqrt(2 * np.pi * np.e)), abs=1e-4)
