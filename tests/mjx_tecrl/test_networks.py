@@ -52,7 +52,7 @@ def filled(tree: Any, seed: int) -> Any:
 
 def test_batch_normalisation_equals_plain_numpy() -> None:
     network, x = BatchNorm(), 3 * OBS + 1
-    params = filled(network.init(jax.random.key(0), OBS), 0)
+    params = filled(jax.eval_shape(network.init, jax.random.key(0), OBS), 0)
     own, stats = params["params"], params["batch_stats"]
     affine = lambda x, mean, var: (x - mean) / np.sqrt(var + 1e-5) * own["scale"] + own["bias"]  # noqa: E731
     np.testing.assert_allclose(apply(network, params, x), affine(x, stats["mean"], stats["var"]), rtol=1e-5, atol=1e-5)
@@ -73,7 +73,7 @@ def test_a_batch_without_any_row_gives_finite_numbers() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_residual_network_equals_plain_numpy(training: bool) -> None:
     network = residual_network(2, 4, 3)
-    params = filled(jax.jit(network.init)(jax.random.key(0), OBS), 1)
+    params = filled(jax.eval_shape(network.init, jax.random.key(0), OBS), 1)
     run = jax.jit(
         lambda params: apply_training(network, params, WEIGHT, OBS)[0] if training else apply(network, params, OBS)
     )
@@ -96,7 +96,7 @@ def test_running_statistics_have_no_gradient() -> None:
 
 def test_settled_weights_lie_on_their_spheres() -> None:
     network = residual_network(1, 4, 3)
-    params = filled(init_ensemble(network, 2, jax.random.key(0), OBS), 2)
+    params = filled(jax.eval_shape(lambda: init_ensemble(network, 2, jax.random.key(0), OBS)), 2)
     settled = jax.jit(settle)(params, params["batch_stats"])
     for name, module in settled["params"].items():
         before = params["params"][name]
