@@ -299,7 +299,7 @@ def test_a_poisoned_batch_changes_nothing(name: str, poison: float) -> None:
             assert name in CATEGORICAL
             assert poison == 1e30
             changes = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, start.params)
-            assert max(jax.tree.leaves(changes)) < 0.01
+            assert max(jax.tree.leaves(changes)) < 0.05
         state, metrics = update(state, make_batch(3), jax.random.key(3))
         assert float(metrics["skipped"]) == 0
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
