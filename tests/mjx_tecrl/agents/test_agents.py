@@ -50,7 +50,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {
         "policy_blocks": 1,
         "policy_width": 16,
         "critic_blocks": 1,
-        "critic_width": 16,
+        "critic_width": 64,  # logits lie within its root: a narrower critic cannot be certain
         "num_atoms": 41,
         "value_range": (-3.0, 3.0),
         "lr": 5e-3,
@@ -153,9 +153,18 @@ def test_values_are_the_exact_ones(composition: str, probe: str) -> None:
     # Final observations have no value, and at the edges of the actions' range the networks have seen little.
     known = rows.valid.ravel() & (np.abs(action[:, 0]) < 0.9)
     np.testing.assert_allclose(np.asarray(value(state, obs, action))[known], exact[known], atol=0.1)
-    if probe == "action":
+    # Where all observations are the same, batch normalisation divides what is left of them by a standard deviation of 0.
+    if probe == "action" and composition != "flash_sac":
         best = agent.act(state, jnp.array([[1.0, 0.0]]), None, "deterministic")
         assert float(best[0, 0]) == pytest.approx(BEST_ACTION, abs=0.15)
+
+
+def test_flash_sac_finds_the_best_action_where_observations_differ() -> None:
+    state, _ = trained("flash_sac", "varied")
+    agent, _, _, value = programs("flash_sac")
+    obs = jnp.stack([jnp.ones(9), jnp.linspace(-0.8, 0.8, 9)], -1)
+    np.testing.assert_allclose(agent.act(state, obs, None, "deterministic"), BEST_ACTION, atol=0.15)
+    np.testing.assert_allclose(value(state, obs, jnp.full((9, 1), BEST_ACTION)), 0.5, atol=0.1)
 
 
 def test_dsac_e_keeps_the_trajectory_entropy_at_its_budget() -> None:
