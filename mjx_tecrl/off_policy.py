@@ -162,7 +162,10 @@ def compose(
 
     def policy_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
         fixed = state.params
-        sample = policy.sample(params.policy, batch.obs, key)
+        if policy.sample_in_training is None:
+            sample, statistics = policy.sample(params.policy, batch.obs, key), ()
+        else:
+            sample, statistics = policy.sample_in_training(params.policy, batch, key)
         value = critic.value(fixed.critic, batch.obs, sample.action)
         cost = entropy.policy_cost(fixed.entropy_critic, fixed.temperature, batch.obs, sample)
         loss = batch.mean(cost - value)
@@ -172,7 +175,7 @@ def compose(
         metrics |= {"policy_loss": loss}
         if policy.has_density:
             metrics |= {"entropy": batch.mean(-sample.log_prob), "std": batch.mean(sample.std.T)}
-        return loss + temperature_loss, metrics
+        return loss + temperature_loss, (statistics, metrics)
 
     def descend(state: OffPolicyState, grads: Learned, names: tuple[str, ...]) -> OffPolicyState:
         new_params, new_optimizers = {}, {}
@@ -192,11 +195,15 @@ def compose(
         key_critic, key_policy = jax.random.split(key)
         batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
         grads, (aux, metrics) = jax.grad(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
-        new = descend(dataclasses.replace(state, critic_aux=aux), grads, ("critic", "entropy_critic"))
+        new = descend(state, grads, ("critic", "entropy_critic"))
+        settled, aux = critic.settle(new.params.critic, aux)
+        new = dataclasses.replace(new, params=dataclasses.replace(new.params, critic=settled), critic_aux=aux)
 
         def move_policy(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
-            grads, metrics = jax.grad(policy_loss, has_aux=True)(state.params, state, batch, key_policy)
+            grads, (statistics, metrics) = jax.grad(policy_loss, has_aux=True)(state.params, state, batch, key_policy)
             new = descend(new, grads, ("policy", "temperature"))
+            settled = policy.settle(new.params.policy, statistics)
+            new = dataclasses.replace(new, params=dataclasses.replace(new.params, policy=settled))
             averages = {
                 name: optax.incremental_update(getattr(new.params, name), getattr(new.targets, name), schedule.tau)
                 for name in _SLOTS

@@ -6,6 +6,8 @@ Its paper's ablations, and other heads and critics, are choices of `DSACEConfig`
 import dataclasses
 from typing import Literal
 
+import optax
+
 from mjx_tecrl.agent import Agent
 from mjx_tecrl.agents.families import TemperatureConfig
 from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
@@ -20,7 +22,7 @@ from mjx_tecrl.entropy import (
     trajectory_budget,
 )
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.off_policy import compose
+from mjx_tecrl.off_policy import Learned, compose
 from mjx_tecrl.policies import Policy, era_gaussian, tanh_gaussian
 from mjx_tecrl.types import Spec
 
@@ -38,6 +40,8 @@ class DSACEConfig(TemperatureConfig):
     rho_price: float = 0.0
     """adapt the budget: rho rises while its worth, alpha action_size / (1 - discount), is more than this share of the action
     value, and falls while it is less; 0 keeps rho"""
+    rho_lr: float = 1e-4
+    """Adam step size of an adapted rho; slower than the temperature's, or the two swing around each other"""
     entropy_critic_lr: float = 1e-4
     """Adam step size of the entropy critic"""
     entropy_critics: int = 1
@@ -72,8 +76,16 @@ def dsac_e(config: DSACEConfig, spec: Spec) -> Agent:
         entropy=_entropy(config, spec),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=config.target_policy),
-        optimizers=config.optimizers(config.alpha_lr, config.entropy_critic_lr),
+        optimizers=_optimizers(config),
     )
+
+
+def _optimizers(config: DSACEConfig) -> Learned:
+    optimizers = config.optimizers(config.alpha_lr, config.entropy_critic_lr)
+    if not config.rho_price:
+        return optimizers
+    each = {"log_alpha": optax.adam(config.alpha_lr), "rho": optax.adam(config.rho_lr)}
+    return dataclasses.replace(optimizers, temperature=optax.multi_transform(each, {name: name for name in each}))
 
 
 def _policy(config: DSACEConfig, spec: Spec) -> Policy:

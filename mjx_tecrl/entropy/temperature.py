@@ -66,8 +66,9 @@ def adaptive_budget(spec: Spec, rho: float, price: float, discount: float, init_
     ``action_size / (1 - discount)`` nats, so ``alpha action_size / (1 - discount)`` is its worth, and that over the action
     value a number without units. Rho rises while this share is above ``price`` (entropy is dear: demand less) and falls
     while it is below (entropy is cheap: explore). A budget out of reach drives alpha, and with it the share, to 0 or to
-    infinity, and so comes back within reach by itself. This rule is the project's own: the paper leaves the budget's choice
-    open.
+    infinity, and so comes back within reach by itself. Rho should move more slowly than
+    alpha: the two are an oscillator whose damping is alpha's. The rule is the project's own: the paper leaves the choice of
+    the budget open.
 
     Args:
       spec: sizes.

@@ -218,7 +218,10 @@ def test_the_entropy_critic_learns_from_one_step_where_the_others_walk_several()
 # --- The named agents, small. ---
 
 SPEC = Spec(obs_size=3, action_size=2)
-CATEGORICAL = ("fast_td3", "fast_sac", "fast_sac_era")
+MLPS = {"hidden": (8,)}
+PARALLEL = {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11}
+RESIDUAL = {"policy_blocks": 1, "policy_width": 8, "critic_blocks": 1, "critic_width": 8, "num_atoms": 11}
+CATEGORICAL = {"fast_td3": PARALLEL, "fast_sac": PARALLEL, "fast_sac_era": PARALLEL, "flash_sac": RESIDUAL}
 DETERMINISTIC = ("td3", "ddpg", "fast_td3")
 OFF_POLICY = [name for name, kind in AGENTS.items() if not issubclass(kind.Config, OnPolicyConfig)]
 names = pytest.mark.parametrize("name", OFF_POLICY)
@@ -227,8 +230,7 @@ names = pytest.mark.parametrize("name", OFF_POLICY)
 @functools.cache
 def small(name: str) -> tuple[Agent, Any, Any]:
     """An agent, its jitted `init` and its jitted `update`."""
-    widths = {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11} if name in CATEGORICAL else {"hidden": (8,)}
-    agent = AGENTS[name].make(AGENTS[name].Config(**widths, delay=2), SPEC)
+    agent = AGENTS[name].make(AGENTS[name].Config(**CATEGORICAL.get(name, MLPS), delay=2), SPEC)
     return agent, jax.jit(agent.init), jax.jit(agent.update)
 
 
@@ -297,7 +299,7 @@ def test_a_poisoned_batch_changes_nothing(name: str, poison: float) -> None:
             assert name in CATEGORICAL
             assert poison == 1e30
             changes = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, start.params)
-            assert max(jax.tree.leaves(changes)) < 0.01
+            assert max(jax.tree.leaves(changes)) < 0.05
         state, metrics = update(state, make_batch(3), jax.random.key(3))
         assert float(metrics["skipped"]) == 0
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
@@ -353,6 +355,23 @@ def test_updates_run_under_vmap_and_scan_in_place_as_one_program(name: str) -> N
     second, _ = run(first)
     assert traces == 1
     assert second.updates.tolist() == [8, 8]
+
+
+def test_flash_sac_keeps_its_weights_on_spheres_and_its_statistics_out_of_the_optimiser() -> None:
+    _, init, update = small("flash_sac")
+    start = state = init(jax.random.key(0))
+    for i in range(4):
+        state, _ = update(state, make_batch(i), jax.random.key(i))
+    for name in ("policy", "critic"):
+        params = getattr(state.params, name)
+        for layer, weights in params["params"].items():
+            if layer.startswith("Dense"):
+                np.testing.assert_allclose(np.linalg.norm(weights["kernel"], axis=-2), 1, rtol=1e-5)
+        moments = jax.tree.leaves(getattr(state.optimizers, name)[0].mu["batch_stats"])
+        assert not any(np.any(x) for x in moments)
+        # Two steps of the policy's statistics, four of the critics', towards a batch mean of another sign.
+        before = getattr(start.params, name)["batch_stats"]["BatchNorm_0"]["mean"]
+        assert np.all(params["batch_stats"]["BatchNorm_0"]["mean"] != before)
 
 
 def cold_and_hot(name: str) -> list[Any]:

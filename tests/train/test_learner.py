@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from mjx_tecrl import Agent
 from tests.runs import tiny_config
 from train.errors import UserError
 from train.learner import Learner
@@ -105,6 +106,33 @@ def test_normalizer_sees_every_observation_once() -> None:
     np.testing.assert_allclose(np.sqrt(normalizer.squares / 80), obs.std(0), rtol=1e-4)
 
 
+def test_normalised_rewards_are_those_of_the_rows_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = Learner(tiny_config(agent="flash_sac", batch_size=32))
+    assert isinstance(learner.agent, Agent)
+    state = start(learner)
+    returns, seen = np.zeros(4), []
+    state, _ = chunk(learner, state, 1)
+    rows = jax.device_get(state.replay.rows)
+    for t in range(20):
+        returns = np.where(rows.valid[t], 0.99 * returns + rows.reward[t], 0)
+        seen += returns[rows.valid[t]].tolist()
+        returns[rows.done[t]] = 0
+    scaler = jax.device_get(state.rewards)
+    np.testing.assert_allclose(scaler.returns, returns, rtol=1e-5)
+    assert float(scaler.largest) == pytest.approx(max(seen), rel=1e-5)
+    assert float(scaler.moments.squares[0] / scaler.moments.count) == pytest.approx(np.var(seen), rel=1e-3)
+
+    # And the agent is given scaled ones: all rewards of an inverted pendulum are 1 or 0.
+    def update(agent: Any, batch: Any, key: jax.Array) -> Any:
+        return agent, {"skipped": jnp.zeros(()), "reward": batch.reward.max()}
+
+    monkeypatch.setattr(learner.loop, "agent", learner.agent._replace(update=update))
+    turn = jax.jit(lambda state: learner.loop.turn(state, learner._collect, learner._see))
+    after, (_, learned) = turn(state)
+    assert float(learned["reward"].max()) == pytest.approx(float(after.rewards.scale(jnp.ones(()))), rel=1e-5)
+    assert float(learned["reward"].max()) < 1
+
+
 def test_evaluation_leaves_training_alone() -> None:
     """Same seed with and without evaluations in between: the same run."""
     learner = shared_learner("dsac_e")
@@ -137,7 +165,7 @@ def fate(action: Any) -> Any:
     return abs(action) * np.float32(1e4) // 1 % 60
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", [*AGENTS, "flash_sac"])
 def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
     learner = Learner(tiny_config(agent=agent))
@@ -169,7 +197,7 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: s
     assert diverged > 15
     assert 0 < int(state.envs.blow_ups.count) <= diverged
     assert int(state.actor.agent.updates) > 20
-    for tree in (state.replay.rows, state.actor, state.envs):
+    for tree in (state.replay.rows, state.actor, state.envs, state.rewards):
         for leaf in jax.tree.leaves(jax.device_get(tree)):
             if np.issubdtype(leaf.dtype, np.floating):
                 assert np.isfinite(leaf).all()
