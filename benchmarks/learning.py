@@ -20,10 +20,10 @@ import numpy as np
 import scipy.stats
 import tyro
 
+from benchmarks.choices import chosen
 from benchmarks.report import environment
 from mjx_tecrl import AGENTS
 from train.learner import Learner
-from train.presets import preset
 
 STEPS = {"inverted_double_pendulum": 96_000, "hopper": 128_000, "half_cheetah": 128_000}
 """environment steps of one seed, by task"""
@@ -76,12 +76,8 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]:
     """Trains one agent on one task: what was run, and then a line per interval."""
-    name, _, choices = agent.partition(":")
-    config = preset("quick", task, name)
-    values = dict(choice.split("=") for choice in choices.split(",") if choice)
-    agent_args = dataclasses.replace(config.agent_args, **{key: _value(text) for key, text in values.items()})
     config = dataclasses.replace(
-        config, agent_args=agent_args, total_steps=steps, log_steps=steps // INTERVALS, eval_episodes=10
+        chosen("quick", task, agent), total_steps=steps, log_steps=steps // INTERVALS, eval_episodes=10
     ).validate()
     learner = Learner(config)
     roots = jax.vmap(jax.random.key)(jnp.arange(seeds))
@@ -90,7 +86,7 @@ def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]
     evaluate = jax.jit(jax.vmap(learner.evaluate, (0, 0, None)))
     state = jax.jit(jax.vmap(learner.init))(roots, pools(roots, 0))
     chunk_steps = learner.chunk_iterations * config.num_envs
-    args = dataclasses.asdict(agent_args)
+    args = dataclasses.asdict(config.agent_args)
     lines = [{"task": task, "agent": agent, "seeds": seeds, "agent_args": args, "environment": environment()}]
     train_s = 0.0
     for number in range(1, -(-steps // chunk_steps) + 1):
@@ -107,14 +103,6 @@ def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]
             metrics["eval/length_mean"] = episodes.lengths.mean(-1)
         lines.append(line | {name: _plain(value) for name, value in metrics.items()})
     return lines
-
-
-def _value(text: str) -> Any:
-    """A number where it is one, else the word."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _plain(value: jax.Array) -> Any:
