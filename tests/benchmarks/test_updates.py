@@ -16,4 +16,4 @@ def test_an_agent_costs_as_much_as_itself(tmp_path: pathlib.Path, capsys: pytest
     low, high = row["ratio_quartiles"]
     assert low <= row["ratio"] <= high
     assert min(row["updates_per_s"]) > 0
-    assert "hidden=[8]" in capsys.readouterr().out
+    assert "ddpg:hidden" in capsys.readouterr().out
