@@ -244,7 +244,7 @@ def _flash(preset: str, env: str) -> Values:
         }
     elif preset == "quick":
         lr = _quick_lr(env)
-        agent = dict.fromkeys(("policy_blocks", "critic_blocks"), 1) | dict.fromkeys(("policy_width", "critic_width"), 64)
+        agent = {"policy_blocks": 1, "policy_width": 64, "critic_blocks": 1, "critic_width": 64}
         agent |= {"lr": lr, "final_lr": lr / 2, "tau": 0.02, "delay": 1}
     whole = _RUNS[preset](env) | run
     updates = whole["total_steps"] // whole["num_envs"] * whole["updates_per_step"]
