@@ -22,8 +22,8 @@
 
 ``flash_sac`` (arXiv 2604.04539): ``paper`` is its authors' recipe for robots (1024 worlds, 2 updates of 2048 transitions per
 step, 5e7 steps, replay 1e7, learning from 1e5 on, rewards of 3 steps). Departures of ``quick``: networks of one block of
-width 64 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02 instead of 0.01,
-step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and replay of the other
+width 64 and 128 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02 instead
+of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and replay of the other
 agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the preset's own length.
 
 The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
@@ -244,7 +244,7 @@ def _flash(preset: str, env: str) -> Values:
         }
     elif preset == "quick":
         lr = _quick_lr(env)
-        agent = {"policy_blocks": 1, "critic_blocks": 1, "policy_width": 64, "critic_width": 64}
+        agent = {"policy_blocks": 1, "policy_width": 64, "critic_blocks": 1, "critic_width": 128}
         agent |= {"lr": lr, "final_lr": lr / 2, "tau": 0.02, "delay": 1}
     whole = _RUNS[preset](env) | run
     updates = whole["total_steps"] // whole["num_envs"] * whole["updates_per_step"]

@@ -26,7 +26,6 @@ from train.presets import preset
             {"batch_size": 0},
             "--replay-size, --learning-starts must all be at least 1, or all 0 for an on-policy agent, not 1, 0",
         ),
-        ({"agent": "ppo", "replay_size": 0}, "must all be at least 1, or all 0"),
         ({"physics": "bullet"}, "unknown physics engine 'bullet'"),
     ],
 )

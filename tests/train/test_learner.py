@@ -149,9 +149,10 @@ def test_evaluation_leaves_training_alone() -> None:
 
 def test_seed_decides_everything() -> None:
     learner, params = shared_learner("dsac_e"), []
-    other = Learner(dataclasses.replace(learner.config, seed=1))
-    for seeded in (learner, learner, other):  # the seed is in the states and pools; one program trains on all of them
-        state, _ = learner.train_chunk(start(seeded), seeded.draw_pool(jnp.asarray(1, jnp.int32)))
+    for seed in (0, 0, 1):
+        root = jax.random.key(seed)
+        state = learner.init(root, learner.draw_pool(root, jnp.asarray(0, jnp.int32)))
+        state, _ = learner.train_chunk(state, learner.draw_pool(root, jnp.asarray(1, jnp.int32)))
         params.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.actor.agent.params)]))
     np.testing.assert_array_equal(params[0], params[1])
     assert not np.array_equal(params[0], params[2])
