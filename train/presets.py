@@ -20,11 +20,12 @@
     log temperature -3. FastTD3's family keeps its constants, but with more worlds, and scaled rewards with a value range
     to match.
 
-``flash_sac`` (arXiv 2604.04539): ``paper`` is its authors' recipe for robots (1024 worlds, 2 updates of 2048 transitions per
-step, 5e7 steps, replay 1e7, learning from 1e5 on, rewards of 3 steps). Departures of ``quick``: networks of one block of
-width 64 and 128 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02 instead
-of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and replay of the other
-agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the preset's own length.
+``flash_sac`` (arXiv 2604.04539): ``paper`` is its authors' recipe for robots (1024 worlds, 2 updates of 2048 transitions
+per step, 5e7 steps, replay 1e7, learning from 1e5 on, rewards of 3 steps). Departures of ``quick``: networks of one block
+of width 64 and 128 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02
+instead of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and
+replay of the other agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the
+preset's own length.
 
 The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
 longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
