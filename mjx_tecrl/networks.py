@@ -81,6 +81,19 @@ class BatchNorm(nn.Module):
         return (x - mean) * jax.lax.rsqrt(var + self.epsilon) * scale + bias
 
 
+def orthogonal(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+    """A random matrix with orthonormal columns, or rows if it is wide, uniform among those (an initialiser of flax's kind).
+
+    The orthogonal part of a Gaussian matrix, by Newton and Schulz' iteration. Not ``nn.initializers.orthogonal``: several
+    batched QR factorisations at once can wait for each other for ever in the CPU runtime (seen with jaxlib 0.10.2).
+    """
+    x = jax.random.normal(key, (max(shape), min(shape)), dtype)
+    x /= jnp.linalg.norm(x)
+    # A small singular value grows by half with each step: these are enough for 1e-8.
+    x = jax.lax.fori_loop(0, 60, lambda _, x: 1.5 * x - 0.5 * x @ (x.T @ x), x)
+    return x if shape[0] >= shape[1] else x.T
+
+
 class ResidualNetwork(nn.Module):
     """FlashSAC's network ``[batch, in] -> [batch, output]`` (arXiv 2604.04539).
 
@@ -101,7 +114,7 @@ class ResidualNetwork(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
         def linear(x: jax.Array, width: int, use_bias: bool = False) -> jax.Array:
-            return nn.Dense(width, use_bias=use_bias, kernel_init=nn.initializers.orthogonal())(x)
+            return nn.Dense(width, use_bias=use_bias, kernel_init=orthogonal)(x)
 
         x = linear(BatchNorm()(x, weight), self.width)
         for _ in range(self.blocks):

@@ -14,6 +14,7 @@ from mjx_tecrl.networks import (
     apply_ensemble,
     apply_training,
     init_ensemble,
+    orthogonal,
     project_weights,
     residual_network,
     settle,
@@ -118,3 +119,14 @@ def test_settled_weights_lie_on_their_spheres() -> None:
 def test_networks_without_blocks_or_width_are_refused(blocks: int, width: int) -> None:
     with pytest.raises(ValueError, match="at least 1 block and a width of at least 1"):
         residual_network(blocks, width, 2)
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (64, 16), (3, 64)])
+def test_an_orthogonal_start_is_one(shape: tuple[int, int]) -> None:
+    x = np.asarray(jax.vmap(lambda key: orthogonal(key, shape))(jax.random.split(jax.random.key(0), 50)))
+    small = x if shape[0] < shape[1] else x.transpose(0, 2, 1)
+    unit = np.broadcast_to(np.eye(min(shape)), (50, min(shape), min(shape)))
+    np.testing.assert_allclose(small @ small.transpose(0, 2, 1), unit, atol=1e-4)
+    # No direction is preferred: an entry's mean is 0 and its variance 1 / rows.
+    assert abs(x.mean()) < 0.05
+    assert x.var() == pytest.approx(1 / max(shape), rel=0.01)
