@@ -5,16 +5,17 @@ import dataclasses
 import optax
 
 from mjx_tecrl.agent import Agent
+from mjx_tecrl.agents.families import OffPolicyConfig
 from mjx_tecrl.critics import cross_batch_critic
 from mjx_tecrl.entropy import entropy_in_value, step_target
 from mjx_tecrl.exploration import repeated_noise
-from mjx_tecrl.off_policy import Learned, Schedule, compose
+from mjx_tecrl.off_policy import Learned, compose
 from mjx_tecrl.policies import residual_tanh_gaussian
 from mjx_tecrl.types import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class FlashSACConfig:
+class FlashSACConfig(OffPolicyConfig):
     """The authors' constants. They are meant for normalised rewards (``--normalize-reward``)."""
 
     policy_blocks: int = 2
@@ -37,16 +38,8 @@ class FlashSACConfig:
     """last step size; a cosine lies between the two"""
     decay_updates: int = 1_000_000
     """updates until the last step size; the presets give those of their length, so give it with another --total-steps"""
-    discount: float = 0.99
-    """discount factor gamma"""
     tau: float = 0.01
     """step of the Polyak averages"""
-    delay: int = 2
-    """updates per update of policy, temperature and averages"""
-    n_step: int = 1
-    """rewards summed per transition"""
-    reward_scale: float = 1.0
-    """factor on the rewards that the critics see"""
     init_log_alpha: float = -4.60517
     """initial log temperature, that of 0.01"""
     rho: float = 0.4782
@@ -73,13 +66,6 @@ def flash_sac(config: FlashSACConfig, spec: Spec) -> Agent:
         ),
         entropy=entropy_in_value(step_target(spec, config.rho, config.init_log_alpha)),
         exploration=repeated_noise(config.repeat_exponent, config.repeat_most),
-        schedule=Schedule(
-            tau=config.tau,
-            delay=config.delay,
-            target_policy=False,
-            discount=config.discount,
-            n_step=config.n_step,
-            reward_scale=config.reward_scale,
-        ),
+        schedule=config.schedule(target_policy=False),
         optimizers=Learned(policy=adam, critic=adam, entropy_critic=optax.identity(), temperature=adam),
     )
