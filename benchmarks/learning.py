@@ -1,6 +1,6 @@
 """How the agents learn: all of them on the same tasks, with the same budget, several seeds in one ``vmap``.
 
-``python -m benchmarks.learning --task hopper --agent sac --agent td3``
+``python -m benchmarks.learning --task hopper --agent sac --agent dsac_e:rho=20,critics=5``
 
 Every pair of a task and an agent becomes one file of logs, a JSON object per interval whose values are lists over seeds;
 pairs that have a file already are left out, so that the command can be stopped and given again. From all the files together
@@ -20,10 +20,10 @@ import numpy as np
 import scipy.stats
 import tyro
 
+from benchmarks.choices import chosen
 from benchmarks.report import environment
 from mjx_tecrl import AGENTS
 from train.learner import Learner
-from train.presets import preset
 
 STEPS = {"inverted_double_pendulum": 96_000, "hopper": 128_000, "half_cheetah": 128_000}
 """environment steps of one seed, by task"""
@@ -39,7 +39,7 @@ class Args:
     task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """task to learn; may be repeated; default: inverted_double_pendulum, hopper, half_cheetah"""
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """agent that learns; may be repeated; default: all"""
+    """agent that learns, or one with choices of its own, such as dsac_e:rho=20,critics=5; may be repeated; default: all"""
     steps: int | None = None
     """environment steps of one seed; default: the task's"""
     seeds: int = 3
@@ -57,7 +57,7 @@ def main(args: Args) -> None:
     args.logs.mkdir(parents=True, exist_ok=True)
     for task in args.task or tuple(STEPS):
         for agent in args.agent or tuple(AGENTS):
-            path = args.logs / f"{task}-{agent}.jsonl"
+            path = args.logs / f"{task}-{agent.replace(':', ',')}.jsonl"
             if not path.exists():
                 lines = learn(task, agent, args.steps or STEPS[task], args.seeds)
                 path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -77,7 +77,7 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]:
     """Trains one agent on one task: what was run, and then a line per interval."""
     config = dataclasses.replace(
-        preset("quick", task, agent), total_steps=steps, log_steps=steps // INTERVALS, eval_episodes=10
+        chosen("quick", task, agent), total_steps=steps, log_steps=steps // INTERVALS, eval_episodes=10
     ).validate()
     learner = Learner(config)
     roots = jax.vmap(jax.random.key)(jnp.arange(seeds))
@@ -86,8 +86,8 @@ def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]
     evaluate = jax.jit(jax.vmap(learner.evaluate, (0, 0, None)))
     state = jax.jit(jax.vmap(learner.init))(roots, pools(roots, 0))
     chunk_steps = learner.chunk_iterations * config.num_envs
-    agent_args = dataclasses.asdict(config.agent_args)
-    lines = [{"task": task, "agent": agent, "seeds": seeds, "agent_args": agent_args, "environment": environment()}]
+    args = dataclasses.asdict(config.agent_args)
+    lines = [{"task": task, "agent": agent, "seeds": seeds, "agent_args": args, "environment": environment()}]
     train_s = 0.0
     for number in range(1, -(-steps // chunk_steps) + 1):
         pool = pools(roots, number)
@@ -124,10 +124,15 @@ def page(results: dict[str, list[dict[str, Any]]]) -> str:
     blocks = [_HEAD]
     for task in STEPS:
         ours = {lines[0]["agent"]: lines for lines in results.values() if lines[0]["task"] == task}
-        rows = [_row(agent, ours[agent]) for agent in AGENTS if agent in ours]
+        rows = [_row(agent, ours[agent]) for agent in sorted(ours, key=_place)]
         if rows:
             blocks.append(f"## {task}\n\n{_COLUMNS}" + "\n".join(rows))
     return "\n\n".join(blocks) + "\n"
+
+
+def _place(agent: str) -> tuple[int, str]:
+    """The registry's order, each agent followed by its choices."""
+    return list(AGENTS).index(agent.partition(":")[0]), agent
 
 
 def _row(agent: str, lines: list[dict[str, Any]]) -> str:
@@ -136,7 +141,9 @@ def _row(agent: str, lines: list[dict[str, Any]]) -> str:
     best = max(interval(line["eval/return_mean"])[0] for line in lines if "eval/return_mean" in line)
     seeds = ", ".join(f"{x:.0f}" for x in last["eval/return_mean"])
     figures = f"{mean:.0f} ± {half:.0f} | {seeds} | {best:.0f} | {last['env_steps']:,} | {last['updates']:,}"
-    return f"| [`{agent}`](agents/{agent}.md) | {figures} | {last['train_s']:.0f} |"
+    name, _, choices = agent.partition(":")
+    shown = f"`{name}` {choices}" if choices else f"[`{name}`](agents/{name}.md)"
+    return f"| {shown} | {figures} | {last['train_s']:.0f} |"
 
 
 _COLUMNS = """\
@@ -157,28 +164,37 @@ fraction of what the papers train for: the table says which agent gets going, no
 
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: pathlib.Path) -> None:
-    """A figure per agent: its seeds, and their mean, before the means of the others."""
+    """A figure per agent: its seeds and their mean before the means of the others; and its choices, where it has some."""
     folder.mkdir(parents=True, exist_ok=True)
-    runs = [lines for lines in results.values() if lines[0]["task"] in STEPS]
-    for agent in dict.fromkeys(lines[0]["agent"] for lines in runs):
-        figure, axes = plt.subplots(1, len(STEPS), figsize=(11, 2.8), layout="constrained")
-        for axis, task in zip(axes, STEPS, strict=True):
-            axis.set(title=task, xlabel="environment steps")
-            for lines in runs:
-                if lines[0]["task"] != task:
-                    continue
-                evaluated = [line for line in lines[1:] if "eval/return_mean" in line]
-                steps = [line["env_steps"] for line in evaluated]
-                returns = np.array([line["eval/return_mean"] for line in evaluated], float)
-                own = lines[0]["agent"] == agent
-                if own:
-                    axis.plot(steps, returns, color="C0", alpha=0.35, linewidth=0.8)
-                style = {"color": "C0", "zorder": 3, "label": agent} if own else {"color": "0.8", "linewidth": 0.8}
-                axis.plot(steps, returns.mean(1), **style)
-        axes[0].set_ylabel("return of the policy's mean")
-        axes[0].legend(loc="upper left", frameon=False)
-        figure.savefig(folder / f"{agent}.png", dpi=90)
-        plt.close(figure)
+    agents = sorted({lines[0]["agent"] for lines in results.values()}, key=_place)
+    named = [agent for agent in agents if ":" not in agent]
+    for agent in named:
+        _figure(folder / f"{agent}.png", results, [agent], [other for other in named if other != agent])
+        choices = [other for other in agents if other.startswith(f"{agent}:")]
+        if choices:
+            _figure(folder / f"{agent}-choices.png", results, [agent, *choices], [])
+
+
+def _figure(path: pathlib.Path, results: dict[str, list[dict[str, Any]]], shown: list[str], others: list[str]) -> None:
+    figure, axes = plt.subplots(1, len(STEPS), figsize=(11, 2.8), layout="constrained")
+    for axis, task in zip(axes, STEPS, strict=True):
+        axis.set(title=task, xlabel="environment steps")
+        runs = {lines[0]["agent"]: lines for lines in results.values() if lines[0]["task"] == task}
+        for agent in (agent for agent in [*others, *shown] if agent in runs):
+            evaluated = [line for line in runs[agent][1:] if "eval/return_mean" in line]
+            steps = [line["env_steps"] for line in evaluated]
+            returns = np.array([line["eval/return_mean"] for line in evaluated], float)
+            if agent in others:
+                axis.plot(steps, returns.mean(1), color="0.8", linewidth=0.8)
+                continue
+            color = f"C{shown.index(agent)}"
+            axis.plot(steps, returns, color=color, alpha=0.35, linewidth=0.8)
+            axis.plot(steps, returns.mean(1), color=color, label=agent)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(loc="upper left", frameon=False, fontsize="small")
+    axes[0].set_ylabel("return of the policy's mean")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

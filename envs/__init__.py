@@ -14,7 +14,8 @@ from envs.base import Env, State
 from envs.dmc import DMC_TASKS
 from envs.names import nearest
 from envs.physics import PhysicsState, SolverConfig
-from envs.randomization import NOT_RANDOMIZED, Randomization, RandomizedEnv
+from envs.randomization import NOT_RANDOMIZED, Randomization
+from envs.randomized_env import RandomizedEnv
 from envs.rollout import Episodes, run_episodes
 from envs.tasks import ALIASES, GYMNASIUM_TASKS, MujocoTask, TaskArgs
 from envs.vector import Row, VectorEnv, VectorState

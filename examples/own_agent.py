@@ -1,4 +1,4 @@
-"""An agent of one's own: DSAC-E whose policy head is ERA's, so that both ideas about entropy act at once.
+"""An agent of one's own: TD3 whose critics learn distributions, and whose noise differs from world to world.
 
 Run it with ``python examples/own_agent.py --env hopper``; every flag of ``train.run`` works.
 """
@@ -11,44 +11,49 @@ import optax
 from mjx_tecrl import AGENTS, Agent, Spec
 from mjx_tecrl.agents import NamedAgent
 from mjx_tecrl.critics import gaussian_critic
-from mjx_tecrl.entropy import separated_entropy, trajectory_budget
-from mjx_tecrl.exploration import no_exploration
+from mjx_tecrl.entropy import no_entropy
+from mjx_tecrl.exploration import per_world_noise
 from mjx_tecrl.off_policy import Learned, Schedule, compose
-from mjx_tecrl.policies import era_gaussian
+from mjx_tecrl.policies import deterministic
 from train.run import main
 
 
 @dataclasses.dataclass(frozen=True)
-class DSACEERAConfig:
-    """Constants: each becomes a flag, such as ``--agent.entropy-per-dim``."""
+class DistributionalTD3Config:
+    """Constants: each becomes a flag, such as ``--agent.noise-range``."""
 
     hidden: tuple[int, ...] = (128, 128)
     """widths of the hidden layers of every network"""
     lr: float = 3e-4
     """Adam step size of everything"""
-    entropy_per_dim: float = -0.5
-    """entropy floor of the underlying Gaussian, nats per action dimension"""
-    rho: float = 1.0
-    """entropy budget in units of -action_size / (1 - discount)"""
     discount: float = 0.99
     """discount factor gamma"""
+    noise_range: tuple[float, float] = (0.01, 0.3)
+    """range of the exploration noise's standard deviation, drawn per world and episode (normalised action units)"""
 
 
-def dsac_e_era(config: DSACEERAConfig, spec: Spec) -> Agent:
-    """ERA truncated Gaussian x Gaussian critics x trajectory constraint."""
+def distributional_td3(config: DistributionalTD3Config, spec: Spec) -> Agent:
+    """Deterministic policy x Gaussian critics x no entropy x noise per world."""
     adam = optax.adam(config.lr)
-    budget = trajectory_budget(spec, config.rho, config.discount, init_log_alpha=-3.0)
     return compose(
-        policy=era_gaussian(spec, config.hidden, "gelu", entropy_per_dim=config.entropy_per_dim),
+        policy=deterministic(spec, config.hidden),
         critic=gaussian_critic(spec, config.hidden, tau_b=0.02),
-        entropy=separated_entropy(spec, config.hidden, budget, discount=config.discount),
-        exploration=no_exploration(),
-        schedule=Schedule(tau=0.02, delay=1, target_policy=True, discount=config.discount, n_step=1, reward_scale=0.1),
-        optimizers=Learned(policy=adam, critic=adam, entropy_critic=adam, log_alpha=adam),
+        entropy=no_entropy(),
+        exploration=per_world_noise(*config.noise_range),
+        schedule=Schedule(
+            tau=0.02,
+            delay=2,
+            target_policy=True,
+            discount=config.discount,
+            n_step=1,
+            reward_scale=0.1,
+            smoothing=(0.2, 0.5),
+        ),
+        optimizers=Learned(policy=adam, critic=adam, entropy_critic=optax.identity(), temperature=optax.identity()),
     )
 
 
-AGENTS["dsac_e_era"] = NamedAgent(DSACEERAConfig, dsac_e_era)
+AGENTS["distributional_td3"] = NamedAgent(DistributionalTD3Config, distributional_td3)
 
 if __name__ == "__main__":
-    sys.exit(main(["--agent", "dsac_e_era", *sys.argv[1:]]))
+    sys.exit(main(["--agent", "distributional_td3", *sys.argv[1:]]))

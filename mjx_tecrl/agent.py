@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from mjx_tecrl.exploration import Draw
 from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
@@ -19,8 +20,8 @@ class Agent(NamedTuple):
       act: ``(state, obs [batch, obs_size], key, mode) -> action [batch, action_size]`` in [-1, 1]; ``mode`` is "sample" or
         "deterministic" (the key is then not used and may be None).
       init_exploration: ``(key, num_envs) -> exploration state``.
-      explore: ``(exploration state, action, starts_episode, key) -> (action, exploration state)``, applied to samples while
-        experience is collected.
+      explore: ``(exploration state, draw, starts_episode, key) -> (action, exploration state)``, how experience is
+        collected; ``draw`` is ``key -> action``, the policy's sample.
       update: ``(state, batch, key) -> (state, metrics)``, one gradient step. A step whose batch or outcome is not finite
         changes nothing and is counted in the metric ``skipped``.
       discount: the discount factor gamma.
@@ -30,7 +31,7 @@ class Agent(NamedTuple):
     init: Callable[[jax.Array], AgentState]
     act: Callable[[AgentState, jax.Array, jax.Array | None, str], jax.Array]
     init_exploration: Callable[[jax.Array, int], Any]
-    explore: Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
+    explore: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]]
     update: Callable[[AgentState, Batch, jax.Array], tuple[AgentState, Metrics]]
     discount: float
     n_step: int

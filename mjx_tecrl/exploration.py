@@ -1,4 +1,4 @@
-"""What is done to a policy's samples while experience is collected."""
+"""How a policy's samples are drawn while experience is collected, and what is done to them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,22 +6,25 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+Draw = Callable[[jax.Array], jax.Array]
+"""``key -> action [num_envs, action_size]``, a sample of the policy in every world; the same key draws the same noise."""
+
 
 class Exploration(NamedTuple):
     """Exploration beside the policy's own.
 
     Attributes:
-      init: ``(key, num_envs) -> state``, leading axis ``[num_envs]`` in every leaf.
-      apply: ``(state, action [num_envs, action_size], starts_episode [num_envs], key) -> (action, state)``.
+      init: ``(key, num_envs) -> state``.
+      apply: ``(state, draw, starts_episode [num_envs], key) -> (action [num_envs, action_size], state)``.
     """
 
     init: Callable[[jax.Array, int], Any]
-    apply: Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
+    apply: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]]
 
 
 def no_exploration() -> Exploration:
     """The policy's own samples."""
-    return Exploration(lambda key, num_envs: (), lambda state, action, starts_episode, key: (action, state))
+    return Exploration(lambda key, num_envs: (), lambda state, draw, starts_episode, key: (draw(key), state))
 
 
 def gaussian_noise(std: float) -> Exploration:
@@ -49,12 +52,42 @@ def per_world_noise(min_std: float, max_std: float) -> Exploration:
     if not 0 <= min_std <= max_std:
         raise ValueError(f"exploration noise needs 0 <= min <= max, not {min_std} and {max_std}")
 
-    def draw(key: jax.Array, num_envs: int) -> jax.Array:
+    def draw_std(key: jax.Array, num_envs: int) -> jax.Array:
         return jax.random.uniform(key, (num_envs,), minval=min_std, maxval=max_std)
 
-    def apply(std: jax.Array, action: jax.Array, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        key_std, key_noise = jax.random.split(key)
+    def apply(std: jax.Array, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        key_action, key_std, key_noise = jax.random.split(key, 3)
+        action = draw(key_action)
         noisy = action + std[:, None] * jax.random.normal(key_noise, action.shape)
-        return jnp.clip(noisy, -1, 1), jnp.where(starts_episode, draw(key_std, len(std)), std)
+        return jnp.clip(noisy, -1, 1), jnp.where(starts_episode, draw_std(key_std, len(std)), std)
 
-    return Exploration(draw, apply)
+    return Exploration(draw_std, apply)
+
+
+def repeated_noise(exponent: float, most: int) -> Exploration:
+    """The policy's own samples, whose noise stays the same for n steps; n is one number for all worlds (FlashSAC).
+
+    The probability of n is proportional to ``n ** -exponent``, for n from 1 to ``most``.
+
+    Args:
+      exponent: of the truncated zeta distribution of n.
+      most: the largest n.
+
+    Raises:
+      ValueError: a negative exponent, or no step.
+    """
+    if exponent < 0 or most < 1:
+        raise ValueError(f"repeated noise needs an exponent of at least 0 and at least 1 step, not {exponent} and {most}")
+    log_probs = -exponent * jnp.log(jnp.arange(1, most + 1))
+
+    def apply(
+        state: tuple[jax.Array, jax.Array], draw: Draw, starts_episode: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        held, left = state
+        key_action, key_count = jax.random.split(key)
+        over = left == 0
+        held = jnp.where(over, key_action, held)
+        left = jnp.where(over, 1 + jax.random.categorical(key_count, log_probs), left) - 1
+        return draw(held), (held, left)
+
+    return Exploration(lambda key, num_envs: (key, jnp.zeros((), jnp.int32)), apply)

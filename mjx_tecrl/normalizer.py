@@ -1,4 +1,4 @@
-"""Running mean and standard deviation of observations."""
+"""Running statistics of observations and of rewards, and what is divided by them."""
 
 import dataclasses
 
@@ -49,4 +49,55 @@ def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -
         count=count,
         mean=normalizer.mean + delta * share,
         squares=normalizer.squares + squares + delta**2 * normalizer.count * share,
+    )
+
+
+LARGEST_RETURN = 5.0
+"""What scaled discounted returns stay within (FlashSAC's G_max)."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RewardScaler:
+    """Statistics of the discounted returns so far, G <- discount G + reward from 0 at an episode's start (arXiv 2604.04539).
+
+    Attributes:
+      returns: ``[worlds]`` G of the present episode.
+      moments: of all G seen, ``obs_size`` 1.
+      largest: [] the largest ``|G|`` seen.
+    """
+
+    returns: jax.Array
+    moments: Normalizer
+    largest: jax.Array
+
+    def scale(self, reward: jax.Array) -> jax.Array:
+        """``reward / max(std of G, max |G| / LARGEST_RETURN)``, unchanged before the first update."""
+        variance = self.moments.squares[0] / self.moments.count.clip(1.0)
+        divisor = jnp.maximum(jnp.sqrt(variance + 1e-8), self.largest / LARGEST_RETURN)
+        return jnp.where(self.moments.count > 0, reward / divisor, reward)
+
+
+def init_reward_scaler(worlds: int) -> RewardScaler:
+    """Nothing seen yet."""
+    return RewardScaler(jnp.zeros(worlds), init_normalizer(1), jnp.zeros(()))
+
+
+def update_reward_scaler(
+    scaler: RewardScaler, reward: jax.Array, done: jax.Array, valid: jax.Array, discount: float
+) -> RewardScaler:
+    """Statistics with one step of all worlds merged in.
+
+    Args:
+      scaler: the statistics so far.
+      reward: ``[worlds]``.
+      done: ``[worlds]`` bool, the episode ended.
+      valid: ``[worlds]`` bool, a transition was made; where not, nothing is counted, and G starts anew.
+      discount: the discount factor gamma.
+    """
+    returns = jnp.where(valid, discount * scaler.returns + reward, 0.0)
+    return RewardScaler(
+        returns=jnp.where(done, 0.0, returns),
+        moments=update_normalizer(scaler.moments, returns[:, None], valid),
+        largest=jnp.maximum(scaler.largest, jnp.abs(returns).max()),
     )

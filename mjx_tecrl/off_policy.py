@@ -57,7 +57,7 @@ class Learned:
     policy: Any
     critic: Any
     entropy_critic: Any
-    log_alpha: Any
+    temperature: Any
 
 
 @jax.tree_util.register_dataclass
@@ -67,7 +67,7 @@ class OffPolicyState:
 
     Attributes:
       params: what is learned.
-      targets: Polyak averages of ``params`` (of ``log_alpha`` there is none).
+      targets: Polyak averages of ``params`` (of ``temperature`` there is none).
       optimizers: optimiser states.
       critic_aux: running statistics of the critic's loss.
       updates: [] int32 updates so far, including skipped ones.
@@ -113,9 +113,9 @@ def compose(
             policy=policy.init(key_policy),
             critic=critic.init(key_critic),
             entropy_critic=entropy.init_critic(key_entropy),
-            log_alpha=entropy.init_log_alpha(),
+            temperature=entropy.init_temperature(),
         )
-        targets = dataclasses.replace(params, log_alpha=())
+        targets = dataclasses.replace(params, temperature=())
         if not schedule.target_policy:
             targets = dataclasses.replace(targets, policy=())
         return OffPolicyState(
@@ -145,7 +145,7 @@ def compose(
         key_action, key_target = jax.random.split(key)
         next_policy = state.targets.policy if schedule.target_policy else state.params.policy
         sample = jax.lax.stop_gradient(policy.sample(next_policy, batch.next_obs, key_action))
-        bonus = jax.lax.stop_gradient(entropy.next_bonus(state.params.log_alpha, sample))
+        bonus = jax.lax.stop_gradient(entropy.next_bonus(state.params.temperature, sample))
         next_action = smooth(sample.action, jax.random.fold_in(key_action, 1))
         loss, (aux, metrics) = critic.loss(
             params.critic, state.targets.critic, state.critic_aux, batch, next_action, bonus, key_target
@@ -162,17 +162,20 @@ def compose(
 
     def policy_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
         fixed = state.params
-        sample = policy.sample(params.policy, batch.obs, key)
+        if policy.sample_in_training is None:
+            sample, statistics = policy.sample(params.policy, batch.obs, key), ()
+        else:
+            sample, statistics = policy.sample_in_training(params.policy, batch, key)
         value = critic.value(fixed.critic, batch.obs, sample.action)
-        cost = entropy.policy_cost(fixed.entropy_critic, fixed.log_alpha, batch.obs, sample)
+        cost = entropy.policy_cost(fixed.entropy_critic, fixed.temperature, batch.obs, sample)
         loss = batch.mean(cost - value)
         temperature_loss, metrics = entropy.temperature_loss(
-            params.log_alpha, fixed.entropy_critic, batch, jax.lax.stop_gradient(sample)
+            params.temperature, fixed.entropy_critic, batch, *jax.lax.stop_gradient((sample, value))
         )
         metrics |= {"policy_loss": loss}
         if policy.has_density:
             metrics |= {"entropy": batch.mean(-sample.log_prob), "std": batch.mean(sample.std.T)}
-        return loss + temperature_loss, metrics
+        return loss + temperature_loss, (statistics, metrics)
 
     def descend(state: OffPolicyState, grads: Learned, names: tuple[str, ...]) -> OffPolicyState:
         new_params, new_optimizers = {}, {}
@@ -192,11 +195,15 @@ def compose(
         key_critic, key_policy = jax.random.split(key)
         batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
         grads, (aux, metrics) = jax.grad(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
-        new = descend(dataclasses.replace(state, critic_aux=aux), grads, ("critic", "entropy_critic"))
+        new = descend(state, grads, ("critic", "entropy_critic"))
+        settled, aux = critic.settle(new.params.critic, aux)
+        new = dataclasses.replace(new, params=dataclasses.replace(new.params, critic=settled), critic_aux=aux)
 
         def move_policy(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
-            grads, metrics = jax.grad(policy_loss, has_aux=True)(state.params, state, batch, key_policy)
-            new = descend(new, grads, ("policy", "log_alpha"))
+            grads, (statistics, metrics) = jax.grad(policy_loss, has_aux=True)(state.params, state, batch, key_policy)
+            new = descend(new, grads, ("policy", "temperature"))
+            settled = policy.settle(new.params.policy, statistics)
+            new = dataclasses.replace(new, params=dataclasses.replace(new.params, policy=settled))
             averages = {
                 name: optax.incremental_update(getattr(new.params, name), getattr(new.targets, name), schedule.tau)
                 for name in _SLOTS

@@ -226,7 +226,9 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
         def epoch(state: OnPolicyState, key: jax.Array) -> tuple[OnPolicyState, Metrics]:
             order = jax.random.permutation(key, batch).reshape(schedule.minibatches, -1)
             return jax.lax.scan(
-                lambda state, rows: minibatch_step(state, jax.tree.map(lambda x: x[rows], samples)), state, order
+                lambda state, rows: minibatch_step(state, jax.tree.map(lambda x: jnp.take(x, rows, 0), samples)),
+                state,
+                order,
             )
 
         new, minibatch_metrics = jax.lax.scan(epoch, new, jax.random.split(key, schedule.epochs))

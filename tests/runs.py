@@ -23,6 +23,7 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
     config = preset("quick", "inverted_pendulum", agent)
     widths = [name for name in ("hidden", "policy_hidden", "critic_hidden") if hasattr(config.agent_args, name)]
     narrow: dict[str, Any] = dict.fromkeys(widths, (16,))
+    narrow |= {name: 8 for name in ("policy_width", "critic_width") if hasattr(config.agent_args, name)}
     if not config.replay_size:
         narrow |= {"rollout_steps": 10, "epochs": 2, "minibatches": 4}
     defaults = {

@@ -109,7 +109,7 @@ def _describe(array: tuple[tuple[int, ...], Any] | None) -> str:
 
 
 def _split(state: TrainState) -> dict[str, Any]:
-    loop = {name: getattr(state, name) for name in ("envs", "exploration", "replay", "key", "iterations")}
+    loop = {name: getattr(state, name) for name in ("envs", "exploration", "rewards", "replay", "key", "iterations")}
     return {"actor": state.actor, "loop": loop}
 
 

@@ -55,6 +55,8 @@ class Config:
     """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
     randomization: Annotated[envs.Randomization, tyro.conf.arg(name="randomize")] = envs.NOT_RANDOMIZED
+    normalize_reward: bool = False
+    """divide rewards by the running spread of discounted returns, which then stay within 5 (agents with a replay)"""
     eval_episodes: int = 16
     """episodes per evaluation"""
     seed: int = 0

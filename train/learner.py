@@ -89,6 +89,7 @@ class Learner:
             actor=self.init_actor(key_agent),
             envs=self.worlds.init(pool),
             exploration=self.loop.init_exploration(key_exploration),
+            rewards=self.loop.init_rewards(),
             replay=self.loop.init_replay(self.row_shapes()),
             key=key,
             iterations=jnp.zeros((), jnp.int32),
@@ -121,17 +122,20 @@ class Learner:
 
     def _collect(self, state: TrainState, normalizer: Normalizer) -> tuple[TrainState, Row, StepStats, jax.Array]:
         """One step of all worlds by the present policy, which sees through ``normalizer``; and a key to learn with."""
-        key, key_act, key_explore, key_learn = jax.random.split(state.key, 4)
+        key, key_explore, key_learn = jax.random.split(state.key, 3)
         actor, worlds = state.actor, state.envs
         obs = self._see(normalizer, join(worlds.worlds.obs))
-        action = self.agent.act(actor.agent, obs, key_act, "sample")
-        action, exploration = self.loop.explore(state.exploration, action, worlds.starts_episode, key_explore)
+        draw = lambda key: self.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
+        action, exploration = self.loop.explore(state.exploration, draw, worlds.starts_episode, key_explore)
         worlds, row, stats = self.worlds.step(worlds, jnp.clip(action, -1, 1))
         row = dataclasses.replace(row, obs=join(row.obs), action=action)
         if self.config.normalize_obs:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))
-        return TrainState(actor, worlds, exploration, state.replay, key, state.iterations + 1), row, stats, key_learn
+        state = dataclasses.replace(
+            state, actor=actor, envs=worlds, exploration=exploration, key=key, iterations=state.iterations + 1
+        )
+        return state, row, stats, key_learn
 
     def _see(self, normalizer: Normalizer, obs: jax.Array) -> jax.Array:
         return normalizer.normalize(obs) if self.config.normalize_obs else obs

@@ -20,6 +20,13 @@
     log temperature -3. FastTD3's family keeps its constants, but with more worlds, and scaled rewards with a value range
     to match.
 
+``flash_sac`` (arXiv 2604.04539): ``paper`` is its authors' recipe for robots (1024 worlds, 2 updates of 2048 transitions
+per step, 5e7 steps, replay 1e7, learning from 1e5 on, rewards of 3 steps). Departures of ``quick``: networks of one block
+of width 64 and 128 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02
+instead of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and
+replay of the other agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the
+preset's own length.
+
 The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
 longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
 """
@@ -34,6 +41,7 @@ import jax
 import envs
 from mjx_tecrl import named_agent
 from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig
+from mjx_tecrl.agents.flash_sac import FlashSACConfig
 from train.config import REPLAY_FIELDS, Config
 
 PRESETS = ("paper", "quick", "parallel")
@@ -220,12 +228,37 @@ def _narrow_era(env: str) -> dict[str, Any]:
     return {"entropy_per_dim": -1.0} if env in PENDULUMS else {}
 
 
+def _flash(preset: str, env: str) -> Values:
+    agent: dict[str, Any] = {"n_step": 3}
+    run: dict[str, Any] = {"normalize_reward": True, "normalize_obs": False}
+    if preset == "paper":
+        run |= {
+            "total_steps": 50_000_000,
+            "num_envs": 1024,
+            "updates_per_step": 2,
+            "batch_size": 2048,
+            "replay_size": 10_000_000,
+            "learning_starts": 100_000,
+            "log_steps": 102_400,
+            "eval_steps": 1_024_000,
+            "checkpoint_steps": 10_240_000,
+        }
+    elif preset == "quick":
+        lr = _quick_lr(env)
+        agent = {"policy_blocks": 1, "policy_width": 64, "critic_blocks": 1, "critic_width": 128}
+        agent |= {"lr": lr, "final_lr": lr / 2, "tau": 0.02, "delay": 1}
+    whole = _RUNS[preset](env) | run
+    updates = whole["total_steps"] // whole["num_envs"] * whole["updates_per_step"]
+    return agent | {"decay_updates": updates}, run
+
+
 _RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}
 
 _FAMILIES: dict[type, Callable[[str, str], Values]] = {
     BaselineConfig: _baseline,
     ParallelConfig: _fast,
     OnPolicyConfig: _on_policy,
+    FlashSACConfig: _flash,
 }
 
 _THOUSANDS = {

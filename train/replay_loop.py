@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from envs.vector import Row, StepStats
 from mjx_tecrl import Agent
-from mjx_tecrl.normalizer import Normalizer
+from mjx_tecrl.normalizer import Normalizer, RewardScaler, init_reward_scaler, update_reward_scaler
 from mjx_tecrl.replay import Replay, init_replay, insert, sample
 from train.config import Config
 from train.errors import UserError
@@ -62,6 +62,10 @@ class ReplayLoop:
         """The state of the exploration noise."""
         return self.agent.init_exploration(key, self.config.num_envs)
 
+    def init_rewards(self) -> RewardScaler | tuple[()]:
+        """The statistics of the rewards, where they are normalised."""
+        return init_reward_scaler(self.config.num_envs) if self.config.normalize_reward else ()
+
     def init_replay(self, row_shapes: Row) -> Replay:
         """An empty ring."""
         return init_replay(row_shapes, self.storage.rows)
@@ -75,13 +79,17 @@ class ReplayLoop:
         """One step of all worlds, one row into the replay, and the gradient steps."""
         state, row, stats, key_learn = collect(state, state.actor.normalizer)
         assert isinstance(state.replay, Replay)
-        replay = insert(state.replay, row)
+        replay, rewards = insert(state.replay, row), state.rewards
+        if isinstance(rewards, RewardScaler):
+            rewards = update_reward_scaler(rewards, row.reward, row.done, row.valid, self.agent.discount)
 
         def learn(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
             def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
                 key_sample, key_update = jax.random.split(key)
                 batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
                 batch = batch.map_obs(lambda obs: see(actor.normalizer, obs))
+                if isinstance(rewards, RewardScaler):
+                    batch = dataclasses.replace(batch, reward=rewards.scale(batch.reward))
                 return self.agent.update(agent, batch, key_update)
 
             keys = jax.random.split(key_learn, self.config.updates_per_step)
@@ -94,4 +102,4 @@ class ReplayLoop:
 
         filled = replay.size * self.config.num_envs >= self.config.learning_starts
         actor, learned = jax.lax.cond(filled, learn, wait, state.actor)
-        return dataclasses.replace(state, actor=actor, replay=replay), (stats, learned)
+        return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay), (stats, learned)

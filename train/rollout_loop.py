@@ -7,6 +7,7 @@ import jax
 
 from envs.vector import Row
 from mjx_tecrl import OnPolicyAgent, Rollout
+from mjx_tecrl.exploration import Draw
 from train.config import REPLAY_FIELDS, Config, flag
 from train.errors import UserError
 from train.replay_loop import Collect, See, Storage
@@ -34,6 +35,10 @@ class RolloutLoop:
                     f"{config.agent} learns from rollouts and has no replay: {flag(name)} must stay 0, "
                     f"not {getattr(config, name)}."
                 )
+        if config.normalize_reward:
+            raise UserError(
+                f"{config.agent} has no replay whose rewards could be normalised: --normalize-reward must stay off."
+            )
         samples = agent.rollout_steps * config.num_envs
         if samples % agent.minibatches:
             raise UserError(
@@ -49,13 +54,17 @@ class RolloutLoop:
         """None beside the policy's own."""
         return ()
 
+    def init_rewards(self) -> tuple[()]:
+        """No statistics of rewards."""
+        return ()
+
     def init_replay(self, row_shapes: Row) -> tuple[()]:
         """No replay."""
         return ()
 
-    def explore(self, state: Any, action: jax.Array, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
+    def explore(self, state: Any, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
         """The policy's own samples."""
-        return action, state
+        return draw(key), state
 
     def updates_until(self, iterations: int) -> int:
         """Gradient steps made in the first ``iterations`` of a run."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from mjx_tecrl import AGENTS
 from train.config import Config, load_config
 from train.errors import UserError
 from train.loop import train
@@ -47,7 +48,7 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     are read first.
 
     Raises:
-      UserError: an unknown task, agent or preset, or no run to resume.
+      UserError: an unknown task, agent or preset, another agent's flag, or no run to resume.
       SystemExit: help was asked for (0), or a flag is wrong (2).
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -67,8 +68,18 @@ def parse(args: list[str]) -> tuple[bool, Config]:
         except ValueError as error:
             raise UserError(str(error)) from error
 
+    _check_agent_flags(args, default.agent)
     command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
     return command.resume, command.config
+
+
+def _check_agent_flags(args: list[str], agent: str) -> None:
+    """A flag that only other agents have is a misunderstanding, not a typing error."""
+    for flag in (arg.split("=")[0] for arg in args if arg.startswith("--agent.")):
+        name = flag.removeprefix("--agent.").removeprefix("no-").replace("-", "_")
+        owners = [other for other, kind in AGENTS.items() if name in kind.Config.__dataclass_fields__]
+        if owners and agent not in owners:
+            raise UserError(f"{agent} has nothing that {flag} could set; agents that have it: {', '.join(owners)}.")
 
 
 if __name__ == "__main__":

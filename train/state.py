@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from envs import VectorState
 from envs.base import Obs
-from mjx_tecrl.normalizer import Normalizer
+from mjx_tecrl.normalizer import Normalizer, RewardScaler
 from mjx_tecrl.replay import Replay
 
 
@@ -35,6 +35,7 @@ class TrainState:
       actor: what it takes to act.
       envs: all worlds.
       exploration: state of the exploration noise (an empty tuple for on-policy agents).
+      rewards: statistics of the rewards (an empty tuple where they are not normalised).
       replay: the ring (an empty tuple for on-policy agents).
       key: PRNG key of the next iteration.
       iterations: [] int32 steps of all worlds so far.
@@ -43,6 +44,7 @@ class TrainState:
     actor: Actor
     envs: VectorState
     exploration: Any
+    rewards: RewardScaler | tuple[()]
     replay: Replay | tuple[()]
     key: jax.Array
     iterations: jax.Array

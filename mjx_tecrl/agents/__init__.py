@@ -14,6 +14,7 @@ from mjx_tecrl.agents.eapo import EAPOConfig, eapo
 from mjx_tecrl.agents.fast_sac import FastSACConfig, fast_sac
 from mjx_tecrl.agents.fast_sac_era import FastSACERAConfig, fast_sac_era
 from mjx_tecrl.agents.fast_td3 import FastTD3Config, fast_td3
+from mjx_tecrl.agents.flash_sac import FlashSACConfig, flash_sac
 from mjx_tecrl.agents.ppo import PPOConfig, ppo
 from mjx_tecrl.agents.ppo_era import PPOERAConfig, ppo_era
 from mjx_tecrl.agents.sac import SACConfig, sac
@@ -44,6 +45,7 @@ AGENTS: dict[str, NamedAgent] = {
     "fast_td3": NamedAgent(FastTD3Config, fast_td3),
     "fast_sac": NamedAgent(FastSACConfig, fast_sac),
     "fast_sac_era": NamedAgent(FastSACERAConfig, fast_sac_era),
+    "flash_sac": NamedAgent(FlashSACConfig, flash_sac),
     "ppo": NamedAgent(PPOConfig, ppo),
     "ppo_era": NamedAgent(PPOERAConfig, ppo_era),
     "trpo": NamedAgent(TRPOConfig, trpo),

@@ -6,11 +6,15 @@ Its paper's ablations, and other heads and critics, are choices of `DSACEConfig`
 import dataclasses
 from typing import Literal
 
+import optax
+
 from mjx_tecrl.agent import Agent
 from mjx_tecrl.agents.families import TemperatureConfig
 from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
 from mjx_tecrl.entropy import (
     EntropyRule,
+    Temperature,
+    adaptive_budget,
     entropy_in_value,
     fixed_temperature,
     separated_entropy,
@@ -18,7 +22,7 @@ from mjx_tecrl.entropy import (
     trajectory_budget,
 )
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.off_policy import compose
+from mjx_tecrl.off_policy import Learned, compose
 from mjx_tecrl.policies import Policy, era_gaussian, tanh_gaussian
 from mjx_tecrl.types import Spec
 
@@ -33,6 +37,11 @@ class DSACEConfig(TemperatureConfig):
     """trajectory: TECRL's constraint. Its ablations: unguided (no entropy critic in the policy's loss), separated (the
     temperature follows the current step's entropy), in_value (that, and entropy inside the action value: DSAC-T with this
     rho), fixed (entropy inside the action value at the initial temperature)"""
+    rho_price: float = 0.0
+    """adapt the budget: rho rises while its worth, alpha action_size / (1 - discount), is more than this share of the action
+    value, and falls while it is less; 0 keeps rho"""
+    rho_lr: float = 1e-4
+    """Adam step size of an adapted rho; slower than the temperature's, or the two swing around each other"""
     entropy_critic_lr: float = 1e-4
     """Adam step size of the entropy critic"""
     entropy_critics: int = 1
@@ -67,8 +76,16 @@ def dsac_e(config: DSACEConfig, spec: Spec) -> Agent:
         entropy=_entropy(config, spec),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=config.target_policy),
-        optimizers=config.optimizers(config.alpha_lr, config.entropy_critic_lr),
+        optimizers=_optimizers(config),
     )
+
+
+def _optimizers(config: DSACEConfig) -> Learned:
+    optimizers = config.optimizers(config.alpha_lr, config.entropy_critic_lr)
+    if not config.rho_price:
+        return optimizers
+    each = {"log_alpha": optax.adam(config.alpha_lr), "rho": optax.adam(config.rho_lr)}
+    return dataclasses.replace(optimizers, temperature=optax.multi_transform(each, {name: name for name in each}))
 
 
 def _policy(config: DSACEConfig, spec: Spec) -> Policy:
@@ -86,6 +103,9 @@ def _critic(config: DSACEConfig, spec: Spec) -> Critic:
 
 
 def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
+    budgeted = config.entropy in ("trajectory", "unguided")
+    if config.rho_price and not budgeted:
+        raise ValueError(f"rho_price adapts the trajectory's budget, which entropy {config.entropy!r} does not have")
     if config.entropy == "fixed":
         if config.rho != DSACEConfig.rho:
             raise ValueError(f"rho has no effect on a fixed temperature: leave it at {DSACEConfig.rho}, not {config.rho}")
@@ -96,12 +116,16 @@ def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
     return separated_entropy(
         spec,
         config.hidden,
-        local
-        if config.entropy == "separated"
-        else trajectory_budget(spec, config.rho, config.discount, config.init_log_alpha),
+        _budget(config, spec) if budgeted else local,
         discount=config.discount,
         members=config.entropy_critics,
         normalized=config.normalized_entropy_critic,
         terminal_entropy=config.terminal_entropy,
         guides_policy=config.entropy != "unguided",
     )
+
+
+def _budget(config: DSACEConfig, spec: Spec) -> Temperature:
+    if config.rho_price:
+        return adaptive_budget(spec, config.rho, config.rho_price, config.discount, config.init_log_alpha)
+    return trajectory_budget(spec, config.rho, config.discount, config.init_log_alpha)

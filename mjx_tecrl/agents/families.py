@@ -14,15 +14,9 @@ from mjx_tecrl.values import value_head
 
 
 @dataclasses.dataclass(frozen=True)
-class BaselineConfig:
-    """Constants that all off-policy agents of TECRL's comparison share (arXiv 2511.11592)."""
+class OffPolicyConfig:
+    """What every agent with a replay has."""
 
-    hidden: tuple[int, ...] = (256, 256, 256)
-    """widths of the hidden layers of every network"""
-    critic_lr: float = 1e-4
-    """Adam step size of the critics"""
-    policy_lr: float = 1e-4
-    """Adam step size of the policy"""
     discount: float = 0.99
     """discount factor gamma"""
     tau: float = 0.005
@@ -31,12 +25,27 @@ class BaselineConfig:
     """updates per update of policy, temperature and averages"""
     n_step: int = 1
     """rewards summed per transition"""
-    reward_scale: float = 0.1
+    reward_scale: float = 1.0
     """factor on the rewards that the critics see"""
 
     def schedule(self, **pieces: Any) -> Schedule:
         """The schedule; ``pieces`` are those of its fields that differ from agent to agent."""
-        return _schedule(self, **pieces)
+        constants = {field.name: getattr(self, field.name) for field in dataclasses.fields(OffPolicyConfig)}
+        return Schedule(**constants | pieces)
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineConfig(OffPolicyConfig):
+    """Constants that all off-policy agents of TECRL's comparison share (arXiv 2511.11592)."""
+
+    reward_scale: float = 0.1
+    """factor on the rewards that the critics see"""
+    hidden: tuple[int, ...] = (256, 256, 256)
+    """widths of the hidden layers of every network"""
+    critic_lr: float = 1e-4
+    """Adam step size of the critics"""
+    policy_lr: float = 1e-4
+    """Adam step size of the policy"""
 
     def optimizers(self, alpha_lr: float | None = None, entropy_critic_lr: float | None = None) -> Learned:
         """Adam for everything that has a step size."""
@@ -44,7 +53,7 @@ class BaselineConfig:
             "policy": self.policy_lr,
             "critic": self.critic_lr,
             "entropy_critic": entropy_critic_lr,
-            "log_alpha": alpha_lr,
+            "temperature": alpha_lr,
         }
         return Learned(**{slot: optax.identity() if lr is None else optax.adam(lr) for slot, lr in rates.items()})
 
@@ -62,9 +71,11 @@ class TemperatureConfig(BaselineConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class ParallelConfig:
+class ParallelConfig(OffPolicyConfig):
     """Constants that FastTD3 (arXiv 2505.22642) and its descendants share."""
 
+    tau: float = 0.1
+    """step of the Polyak averages"""
     policy_hidden: tuple[int, ...] = (512, 256, 128)
     """widths of the policy's hidden layers"""
     critic_hidden: tuple[int, ...] = (1024, 512, 256)
@@ -81,20 +92,6 @@ class ParallelConfig:
     """AdamW step size of the policy"""
     weight_decay: float = 0.1
     """AdamW weight decay"""
-    discount: float = 0.99
-    """discount factor gamma"""
-    tau: float = 0.1
-    """step of the Polyak averages"""
-    delay: int = 2
-    """updates per update of policy, temperature and averages"""
-    n_step: int = 1
-    """rewards summed per transition"""
-    reward_scale: float = 1.0
-    """factor on the rewards that the critics see"""
-
-    def schedule(self, **pieces: Any) -> Schedule:
-        """The schedule; ``pieces`` are those of its fields that differ from agent to agent."""
-        return _schedule(self, **pieces)
 
     def optimizers(self, alpha_lr: float | None = None, beta2: float = 0.999) -> Learned:
         """AdamW for policy and critics, Adam for the temperature where it has a step size."""
@@ -106,7 +103,7 @@ class ParallelConfig:
             policy=adamw(self.policy_lr),
             critic=adamw(self.critic_lr),
             entropy_critic=optax.identity(),
-            log_alpha=optax.identity() if alpha_lr is None else optax.adam(alpha_lr, b2=beta2),
+            temperature=optax.identity() if alpha_lr is None else optax.adam(alpha_lr, b2=beta2),
         )
 
 
@@ -165,8 +162,3 @@ class ClippedConfig(OnPolicyConfig):
     def objective(self, policy: Policy, entropy_bonus: float = 0.0) -> Objective:
         """PPO's objective, and its optimiser."""
         return clipped(policy, clipped_adam(self.policy_lr, self.max_grad_norm), self.clip, entropy_bonus)
-
-
-def _schedule(config: BaselineConfig | ParallelConfig, **pieces: Any) -> Schedule:
-    constants = {name: getattr(config, name) for name in ("tau", "delay", "discount", "n_step", "reward_scale")}
-    return Schedule(**constants | pieces)

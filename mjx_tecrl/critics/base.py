@@ -18,6 +18,8 @@ class Critic(NamedTuple):
         ``next_bonus`` ``[batch]`` is added to the value of the next state: -alpha log pi where the entropy rule puts
         entropy into the action value, 0 where it does not.
       value: ``(params, obs, action) -> [batch]``, what the policy maximises.
+      settle: ``(params, aux) -> (params, aux)``, applied after each gradient step: keeps the parameters where they belong,
+        and may put what the loss returned as ``aux`` into them. What comes out is as `init` and ``init_aux`` have it.
     """
 
     init: Callable[[jax.Array], Params]
@@ -27,3 +29,4 @@ class Critic(NamedTuple):
         tuple[jax.Array, tuple[Any, Metrics]],
     ]
     value: Callable[[Params, jax.Array, jax.Array], jax.Array]
+    settle: Callable[[Params, Any], tuple[Params, Any]] = lambda params, aux: (params, aux)

@@ -36,6 +36,60 @@ def project(probs: jax.Array, positions: jax.Array, atoms: jax.Array) -> jax.Arr
     return jax.vmap(deal)(probs, lower, upper_share)
 
 
+def value_atoms(num_atoms: int, value_range: tuple[float, float]) -> jax.Array:
+    """``[num_atoms]`` equally spaced values.
+
+    Raises:
+      ValueError: an empty value range or fewer than two atoms.
+    """
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"value_range must be an increasing pair, not {value_range}")
+    if num_atoms < 2:
+        raise ValueError(f"num_atoms must be at least 2, not {num_atoms}")
+    return jnp.linspace(low, high, num_atoms)
+
+
+def categorical_loss(
+    logits: jax.Array,
+    next_logits: jax.Array,
+    batch: Batch,
+    next_bonus: jax.Array,
+    atoms: jax.Array,
+    pessimistic: bool = True,
+) -> tuple[jax.Array, Metrics]:
+    """The cross-entropy between predicted value distributions and projected targets.
+
+    Args:
+      logits: ``[members, batch, n]`` of the values of the batch's actions.
+      next_logits: ``[members, batch, n]`` of the values of the next actions; constant.
+      batch: supplies rewards, discounts and weights.
+      next_bonus: ``[batch]`` added to the value of the next state.
+      atoms: ``[n]`` equally spaced.
+      pessimistic: all members learn towards the target of the member whose next mean is the lowest; without it each towards
+        its own.
+
+    Returns:
+      ``[]`` sum over the members, and metrics.
+    """
+    next_probs = jax.nn.softmax(next_logits)
+    if pessimistic:
+        lowest = jnp.argmin(next_probs @ atoms, axis=0)[None, :, None]
+        next_probs = jnp.take_along_axis(next_probs, lowest, axis=0)
+    positions = batch.reward[:, None] + batch.discount[:, None] * (atoms + next_bonus[:, None])
+    target = jax.lax.stop_gradient(jax.vmap(lambda probs: project(probs, positions, atoms))(next_probs))
+
+    log_probs = jnp.maximum(jax.nn.log_softmax(logits), MIN_LOG_PROB)
+    cross_entropy = -(target * log_probs).sum(-1)
+    q = jnp.exp(log_probs) @ atoms
+    metrics = {
+        "q_mean": batch.mean(q).mean(),
+        "q_std": batch.mean(jnp.sqrt((jnp.exp(log_probs) * (atoms - q[..., None]) ** 2).sum(-1))).mean(),
+        "td_error": batch.mean(jnp.abs(q - target @ atoms)).mean(),
+    }
+    return batch.mean(cross_entropy).sum(), metrics
+
+
 def categorical_critic(
     spec: Spec,
     hidden: tuple[int, ...],
@@ -65,13 +119,8 @@ def categorical_critic(
     """
     if members < 1:
         raise ValueError(f"there must be at least 1 critic, not {members}")
-    low, high = value_range
-    if not low < high:
-        raise ValueError(f"value_range must be an increasing pair, not {value_range}")
-    if num_atoms < 2:
-        raise ValueError(f"num_atoms must be at least 2, not {num_atoms}")
+    atoms = value_atoms(num_atoms, value_range)
     network = MLP(hidden, num_atoms, activation, layer_norm)
-    atoms = jnp.linspace(low, high, num_atoms)
 
     def logits(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
         return apply_ensemble(network, params, jnp.concatenate([obs, action], -1))
@@ -88,22 +137,10 @@ def categorical_critic(
         next_bonus: jax.Array,
         key: jax.Array,
     ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        next_probs = jax.nn.softmax(logits(target_params, batch.next_obs, next_action))
-        if pessimistic:
-            lowest = jnp.argmin(next_probs @ atoms, axis=0)[None, :, None]
-            next_probs = jnp.take_along_axis(next_probs, lowest, axis=0)
-        positions = batch.reward[:, None] + batch.discount[:, None] * (atoms + next_bonus[:, None])
-        target = jax.lax.stop_gradient(jax.vmap(lambda probs: project(probs, positions, atoms))(next_probs))
-
-        log_probs = jnp.maximum(jax.nn.log_softmax(logits(params, batch.obs, batch.action)), MIN_LOG_PROB)
-        cross_entropy = -(target * log_probs).sum(-1)
-        q = jnp.exp(log_probs) @ atoms
-        metrics = {
-            "q_mean": batch.mean(q).mean(),
-            "q_std": batch.mean(jnp.sqrt((jnp.exp(log_probs) * (atoms - q[..., None]) ** 2).sum(-1))).mean(),
-            "td_error": batch.mean(jnp.abs(q - target @ atoms)).mean(),
-        }
-        return batch.mean(cross_entropy).sum(), (aux, metrics)
+        predicted = logits(params, batch.obs, batch.action)
+        next_logits = logits(target_params, batch.next_obs, next_action)
+        value, metrics = categorical_loss(predicted, next_logits, batch, next_bonus, atoms, pessimistic)
+        return value, (aux, metrics)
 
     def value(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
         means = jax.nn.softmax(logits(params, obs, action)) @ atoms

@@ -12,24 +12,26 @@ from mjx_tecrl.types import Batch, Metrics, Params
 class EntropyRule(NamedTuple):
     """How an agent controls its policy's entropy.
 
-    A rule may own a critic of entropy and a temperature; a rule without one uses an empty tuple for it.
+    A rule may own a critic of entropy and a temperature; a rule without one uses an empty tuple for it. What is learned of
+    the temperature, the constraint's multiplier, is called ``dual``.
 
     Attributes:
       init_critic: ``key -> params`` of the entropy critic.
-      init_log_alpha: ``() -> []`` initial log temperature.
-      next_bonus: ``(log_alpha, sample of the next action) -> [batch]``, what the rule adds to the value of the next state
+      init_temperature: ``() -> dual``.
+      next_bonus: ``(dual, sample of the next action) -> [batch]``, what the rule adds to the value of the next state
         in the critic's target.
       critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], metrics)``; one step of each
         transition, however many the reward critic walks.
-      policy_cost: ``(critic params, log_alpha, obs, sample) -> [batch]``, what the rule adds to the policy's loss.
-      temperature_loss: ``(log_alpha, critic params, batch, sample) -> ([], metrics)``.
+      policy_cost: ``(critic params, dual, obs, sample) -> [batch]``, what the rule adds to the policy's loss.
+      temperature_loss: ``(dual, critic params, batch, sample, value [batch]) -> ([], metrics)``, ``value`` being the action
+        value of the sample.
       needs_density: whether it reads log-probabilities, which a deterministic policy does not have.
     """
 
     init_critic: Callable[[jax.Array], Params]
-    init_log_alpha: Callable[[], Any]
+    init_temperature: Callable[[], Any]
     next_bonus: Callable[[Any, Sample], jax.Array]
     critic_loss: Callable[[Params, Params, Batch, Sample], tuple[jax.Array, Metrics]]
     policy_cost: Callable[[Params, Any, jax.Array, Sample], jax.Array]
-    temperature_loss: Callable[[Any, Params, Batch, Sample], tuple[jax.Array, Metrics]]
+    temperature_loss: Callable[[Any, Params, Batch, Sample, jax.Array], tuple[jax.Array, Metrics]]
     needs_density: bool = True

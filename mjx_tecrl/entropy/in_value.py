@@ -1,5 +1,7 @@
 """Entropy inside the action value, as in SAC and DSAC-T: the critic learns reward and priced entropy as one sum."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -23,18 +25,21 @@ def entropy_in_value(temperature: Temperature) -> EntropyRule:
     if temperature.needs_entropy_to_go:
         raise ValueError("a trajectory's entropy budget needs an entropy critic: the entropy cannot be inside the value")
 
-    def cost(log_alpha: jax.Array, sample: Sample) -> jax.Array:
-        return jnp.exp(log_alpha) * sample.log_prob
+    def cost(dual: Any, sample: Sample) -> jax.Array:
+        return jnp.exp(temperature.log_alpha(dual)) * sample.log_prob
 
-    def temperature_loss(log_alpha: jax.Array, params: Params, batch: Batch, sample: Sample) -> tuple[jax.Array, Metrics]:
-        loss, metrics = temperature.loss(log_alpha, jax.lax.stop_gradient(batch.mean(-sample.log_prob)), None)
-        return loss, {"log_alpha": log_alpha} | metrics
+    def temperature_loss(
+        dual: Any, params: Params, batch: Batch, sample: Sample, value: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        entropy = jax.lax.stop_gradient(batch.mean(-sample.log_prob))
+        loss, metrics = temperature.loss(dual, entropy, None, batch.mean(value))
+        return loss, {"log_alpha": temperature.log_alpha(dual)} | metrics
 
     return EntropyRule(
         init_critic=lambda key: (),
-        init_log_alpha=temperature.init,
-        next_bonus=lambda log_alpha, sample: -cost(log_alpha, sample),
+        init_temperature=temperature.init,
+        next_bonus=lambda dual, sample: -cost(dual, sample),
         critic_loss=lambda params, target_params, batch, sample: (jnp.zeros(()), {}),
-        policy_cost=lambda params, log_alpha, obs, sample: cost(log_alpha, sample),
+        policy_cost=lambda params, dual, obs, sample: cost(dual, sample),
         temperature_loss=temperature_loss,
     )

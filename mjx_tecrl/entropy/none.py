@@ -10,10 +10,10 @@ def no_entropy() -> EntropyRule:
     zero = jnp.zeros(())
     return EntropyRule(
         init_critic=lambda key: (),
-        init_log_alpha=tuple,
-        next_bonus=lambda log_alpha, sample: jnp.zeros_like(sample.log_prob),
+        init_temperature=tuple,
+        next_bonus=lambda dual, sample: jnp.zeros_like(sample.log_prob),
         critic_loss=lambda params, target_params, batch, sample: (zero, {}),
-        policy_cost=lambda params, log_alpha, obs, sample: jnp.zeros_like(sample.log_prob),
-        temperature_loss=lambda log_alpha, params, batch, sample: (zero, {}),
+        policy_cost=lambda params, dual, obs, sample: jnp.zeros_like(sample.log_prob),
+        temperature_loss=lambda dual, params, batch, sample, value: (zero, {}),
         needs_density=False,
     )

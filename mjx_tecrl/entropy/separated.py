@@ -3,6 +3,8 @@
 The reward's critic never sees the temperature; the entropy critic Q_e learns the discounted sum of future policy entropies.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -62,22 +64,24 @@ def separated_entropy(
         error = predict(params, batch.obs, batch.action) - target
         return batch.mean((unit * error) ** 2).sum(), {"entropy_critic_error": batch.mean(jnp.abs(error)).mean()}
 
-    def policy_cost(params: Params, log_alpha: jax.Array, obs: jax.Array, sample: Sample) -> jax.Array:
+    def policy_cost(params: Params, dual: Any, obs: jax.Array, sample: Sample) -> jax.Array:
         """(TECRL Eq. 14, negated: a cost to descend)."""
         future = predict(params, obs, sample.action).min(0) if guides_policy else 0.0
-        return jnp.exp(log_alpha) * (sample.log_prob - future)
+        return jnp.exp(temperature.log_alpha(dual)) * (sample.log_prob - future)
 
-    def temperature_loss(log_alpha: jax.Array, params: Params, batch: Batch, sample: Sample) -> tuple[jax.Array, Metrics]:
+    def temperature_loss(
+        dual: Any, params: Params, batch: Batch, sample: Sample, value: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
         to_go = predict(params, batch.obs, sample.action).min(0)
         entropy, entropy_to_go = jax.lax.stop_gradient((batch.mean(-sample.log_prob), batch.mean(to_go)))
-        loss, metrics = temperature.loss(log_alpha, entropy, entropy_to_go)
+        loss, metrics = temperature.loss(dual, entropy, entropy_to_go, batch.mean(value))
         trajectory = {"entropy_to_go": entropy_to_go, "trajectory_entropy": entropy + entropy_to_go}
-        return loss, {"log_alpha": log_alpha} | trajectory | metrics
+        return loss, {"log_alpha": temperature.log_alpha(dual)} | trajectory | metrics
 
     return EntropyRule(
         init_critic=init_critic,
-        init_log_alpha=temperature.init,
-        next_bonus=lambda log_alpha, sample: jnp.zeros_like(sample.log_prob),
+        init_temperature=temperature.init,
+        next_bonus=lambda dual, sample: jnp.zeros_like(sample.log_prob),
         critic_loss=critic_loss,
         policy_cost=policy_cost,
         temperature_loss=temperature_loss,

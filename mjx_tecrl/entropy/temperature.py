@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,15 +17,17 @@ class Temperature(NamedTuple):
     """A rule for the temperature alpha, the price of entropy.
 
     Attributes:
-      init: ``() -> []`` initial log temperature.
-      loss: ``(log_alpha, entropy [], entropy_to_go []) -> ([], metrics)`` to descend, from the mean entropy of the current
-        step and of those to come; ``entropy_to_go`` is None where there is no critic of it.
-      needs_entropy_to_go: whether it reads the latter.
+      init: ``() -> params``, what is learned: log alpha, and whatever else the rule adapts.
+      loss: ``(params, entropy [], entropy_to_go [], value []) -> ([], metrics)`` to descend, from the mean entropy of the
+        current step, of those to come, and the mean action value; ``entropy_to_go`` is None where there is no critic of it.
+      needs_entropy_to_go: whether it reads that.
+      log_alpha: ``params -> []``.
     """
 
-    init: Callable[[], jax.Array]
-    loss: Callable[[jax.Array, jax.Array, jax.Array | None], tuple[jax.Array, Metrics]]
+    init: Callable[[], Any]
+    loss: Callable[[Any, jax.Array, jax.Array | None, jax.Array], tuple[jax.Array, Metrics]]
     needs_entropy_to_go: bool
+    log_alpha: Callable[[Any], jax.Array] = lambda params: params
 
 
 def trajectory_budget(spec: Spec, rho: float, discount: float, init_log_alpha: float) -> Temperature:
@@ -43,17 +45,63 @@ def trajectory_budget(spec: Spec, rho: float, discount: float, init_log_alpha: f
     Raises:
       ValueError: a discount for which there is no finite budget, or a budget that no policy can reach.
     """
-    if not 0 <= discount < 1:
-        raise ValueError(f"discount must be in [0, 1), not {discount}")
+    _check_discount(discount)
     _check_reachable(rho)
     budget = -rho * spec.action_size / (1 - discount)
 
-    def loss(log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None) -> tuple[jax.Array, Metrics]:
+    def loss(
+        log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None, value: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
         assert entropy_to_go is not None
         gap = entropy + entropy_to_go - budget
         return log_alpha * gap, {"budget_gap": gap}
 
     return Temperature(_constant(init_log_alpha), loss, needs_entropy_to_go=True)
+
+
+def adaptive_budget(spec: Spec, rho: float, price: float, discount: float, init_log_alpha: float) -> Temperature:
+    """TECRL's constraint with a budget that follows its own price.
+
+    Alpha is the constraint's multiplier: what one more nat costs in value. One more unit of rho frees
+    ``action_size / (1 - discount)`` nats, so ``alpha action_size / (1 - discount)`` is its worth, and that over the action
+    value a number without units. Rho rises while this share is above ``price`` (entropy is dear: demand less) and falls
+    while it is below (entropy is cheap: explore). A budget out of reach drives alpha, and with it the share, to 0 or to
+    infinity, and so comes back within reach by itself. Rho should move more slowly than
+    alpha: the two are an oscillator whose damping is alpha's. The rule is the project's own: the paper leaves the choice of
+    the budget open.
+
+    Args:
+      spec: sizes.
+      rho: the initial budget in units of -action_size / (1 - discount).
+      price: the share of the value at which rho rests.
+      discount: the discount factor gamma of the sum.
+      init_log_alpha: initial log temperature.
+
+    Raises:
+      ValueError: a discount for which there is no finite budget, a budget that no policy can reach, or a price of nothing.
+    """
+    _check_discount(discount)
+    _check_reachable(rho)
+    if not price > 0:
+        raise ValueError(f"the price of entropy must be greater than 0, not {price}")
+    unit = spec.action_size / (1 - discount)
+
+    def init() -> dict[str, jax.Array]:
+        return {"log_alpha": _constant(init_log_alpha)(), "rho": _constant(rho)()}
+
+    def loss(
+        params: dict[str, jax.Array], entropy: jax.Array, entropy_to_go: jax.Array | None, value: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        assert entropy_to_go is not None
+        fixed = jax.lax.stop_gradient(params)
+        gap = entropy + entropy_to_go + fixed["rho"] * unit
+        # An untrained critic's value is near 0: bounded, so that what follows from it is soon forgotten.
+        share = jnp.exp(fixed["log_alpha"]) * unit / (jnp.abs(value) + 1e-6)
+        push = jnp.clip(jnp.log(share / price), -1, 1)
+        metrics = {"budget_gap": gap, "rho": fixed["rho"], "price": share}
+        return params["log_alpha"] * gap - params["rho"] * push, metrics
+
+    return Temperature(init, loss, needs_entropy_to_go=True, log_alpha=lambda params: params["log_alpha"])
 
 
 def step_target(spec: Spec, rho: float, init_log_alpha: float) -> Temperature:
@@ -70,7 +118,9 @@ def step_target(spec: Spec, rho: float, init_log_alpha: float) -> Temperature:
     _check_reachable(rho)
     target = -rho * spec.action_size
 
-    def loss(log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None) -> tuple[jax.Array, Metrics]:
+    def loss(
+        log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None, value: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
         return log_alpha * (entropy - target), {"budget_gap": entropy - target}
 
     return Temperature(_constant(init_log_alpha), loss, needs_entropy_to_go=False)
@@ -79,7 +129,9 @@ def step_target(spec: Spec, rho: float, init_log_alpha: float) -> Temperature:
 def fixed_temperature(log_alpha: float) -> Temperature:
     """No constraint: the price of entropy stays what it is."""
 
-    def loss(log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None) -> tuple[jax.Array, Metrics]:
+    def loss(
+        log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None, value: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
         return jnp.zeros(()), {}
 
     return Temperature(_constant(log_alpha), loss, needs_entropy_to_go=False)
@@ -88,6 +140,11 @@ def fixed_temperature(log_alpha: float) -> Temperature:
 def _constant(value: float) -> Callable[[], jax.Array]:
     # A dtype, or the weak type would change with the first update and compile every program a second time.
     return lambda: jnp.asarray(value, jnp.float32)
+
+
+def _check_discount(discount: float) -> None:
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount must be in [0, 1), not {discount}")
 
 
 def _check_reachable(rho: float) -> None:

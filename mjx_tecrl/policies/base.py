@@ -1,11 +1,11 @@
 """What a policy head is to the rest of an agent."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from mjx_tecrl.types import Params
+from mjx_tecrl.types import Batch, Params
 
 
 class Sample(NamedTuple):
@@ -39,7 +39,8 @@ class Evaluation(NamedTuple):
 class Policy(NamedTuple):
     """A policy head: a distribution over actions computed by a network.
 
-    On-policy agents need the last two, which a head without closed forms lacks.
+    On-policy agents need ``evaluate`` and ``kl``, which a head without closed forms lacks. ``sample_in_training`` and
+    ``settle`` are for networks that behave differently in training.
 
     Attributes:
       init: ``key -> params``.
@@ -48,6 +49,9 @@ class Policy(NamedTuple):
       has_density: whether its samples have log-probabilities.
       evaluate: ``(params, obs, action [batch, action_size]) -> Evaluation``.
       kl: ``(old params, params, obs) -> [batch]``, the divergence KL(old || new) between two policies of this head, nats.
+      sample_in_training: ``(params, batch, key) -> (Sample at batch.obs, statistics)``, what the policy's loss sees; None
+        for ``sample``, and no statistics.
+      settle: ``(params, statistics) -> params``, applied after each gradient step: keeps the parameters where they belong.
     """
 
     init: Callable[[jax.Array], Params]
@@ -56,3 +60,5 @@ class Policy(NamedTuple):
     has_density: bool = True
     evaluate: Callable[[Params, jax.Array, jax.Array], Evaluation] | None = None
     kl: Callable[[Params, Params, jax.Array], jax.Array] | None = None
+    sample_in_training: Callable[[Params, Batch, jax.Array], tuple[Sample, Any]] | None = None
+    settle: Callable[[Params, Any], Params] = lambda params, statistics: params

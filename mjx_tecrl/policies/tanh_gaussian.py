@@ -22,6 +22,13 @@ def tanh_gaussian_log_prob(z: jax.Array, mean: jax.Array, log_std: jax.Array) ->
     return jnp.sum(-0.5 * z**2 - log_std - 0.5 * LOG_2PI - log_jacobian, axis=-1)
 
 
+def sample_tanh_gaussian(mean: jax.Array, log_std: jax.Array, key: jax.Array) -> Sample:
+    """A draw of ``tanh(mean + exp(log_std) z)``, all ``[batch, action_size]``; ``key`` alone decides the normal ``z``."""
+    z = jax.random.normal(key, mean.shape)
+    action = jnp.tanh(mean + jnp.exp(log_std) * z)
+    return Sample(action, tanh_gaussian_log_prob(z, mean, log_std), jnp.exp(log_std))
+
+
 def tanh_gaussian(
     spec: Spec,
     hidden: tuple[int, ...],
@@ -50,10 +57,7 @@ def tanh_gaussian(
         return network.init(key, jnp.zeros((1, spec.obs_size)))
 
     def sample(params: Params, obs: jax.Array, key: jax.Array) -> Sample:
-        mean, log_std = parameters(params, obs)
-        z = jax.random.normal(key, mean.shape)
-        action = jnp.tanh(mean + jnp.exp(log_std) * z)
-        return Sample(action, tanh_gaussian_log_prob(z, mean, log_std), jnp.exp(log_std))
+        return sample_tanh_gaussian(*parameters(params, obs), key)
 
     def mode(params: Params, obs: jax.Array) -> jax.Array:
         return jnp.tanh(parameters(params, obs)[0])

@@ -43,7 +43,7 @@ class Probe:
 
     Attributes:
       reward: ``(obs, action) -> reward``.
-      value: ``(obs, action) -> `` the exact action value; None where it depends on the policy.
+      value: ``(obs, action) -> `` the exact action value; None where it depends on the policy or is not asked for.
       reset: ``generator -> obs``.
       length: steps until it terminates; None if it never does.
       time_limit: steps after which an episode is cut off, which is no termination.
@@ -69,6 +69,8 @@ PROBES = {
     "two_steps": Probe(lambda obs, action: obs[1], lambda obs, action: 1.0 if obs[1] else DISCOUNT, length=2),
     # One step, the reward depends on the action.
     "action": Probe(_distance, _distance),
+    # The same, and what is seen differs, though it does not matter.
+    "varied": Probe(_distance, None, lambda rng: np.array([1.0, rng.uniform(-1, 1)])),
     # No end, reward 1, cut off after three steps: the sum goes on beyond the limit.
     "endless": Probe(lambda obs, action: 1.0, lambda obs, action: 1 / (1 - DISCOUNT), length=None, time_limit=3),
     # No end, reward 0 at best: pressure towards a narrow policy around 0.

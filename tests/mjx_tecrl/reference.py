@@ -59,3 +59,27 @@ def last_layer(params: Any) -> Any:
     """Kernel and bias of the output layer, or their gradients."""
     layers = params["params"]
     return layers[f"Dense_{len(layers) - 1}"]
+
+
+def residual(params: Any, x: Any, weight: Any = None) -> np.ndarray:
+    """FlashSAC's residual network; with weights by the statistics of the rows of weight 1, else by the running ones."""
+    weights, running = params["params"], params["batch_stats"]
+
+    def norm(x: np.ndarray, i: int) -> np.ndarray:
+        stats = running[f"BatchNorm_{i}"]
+        seen = None if weight is None else x[np.asarray(weight) > 0]
+        mean, var = (f64(stats["mean"]), f64(stats["var"])) if seen is None else (seen.mean(0), seen.var(0))
+        own = weights[f"BatchNorm_{i}"]
+        return (x - mean) / np.sqrt(var + 1e-5) * f64(own["scale"]) + f64(own["bias"])
+
+    def linear(x: np.ndarray, i: int) -> np.ndarray:
+        own = weights[f"Dense_{i}"]
+        return x @ f64(own["kernel"]) + f64(own.get("bias", 0.0))
+
+    x = linear(norm(f64(x), 0), 0)
+    last = len([name for name in weights if name.startswith("Dense")]) - 1
+    for i in range(1, last, 2):
+        inner = relu(norm(linear(x, i), i))
+        x = x + relu(norm(linear(inner, i + 1), i + 1))
+    x = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * f64(weights["RMSNorm_0"]["scale"])
+    return linear(x, last)

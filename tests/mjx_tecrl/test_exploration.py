@@ -1,15 +1,24 @@
-"""Per-world exploration noise."""
+"""Exploration: noise per world, noise that is repeated, and none."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_tecrl.exploration import no_exploration, per_world_noise
+from mjx_tecrl.exploration import Draw, no_exploration, per_world_noise, repeated_noise
 
 WORLDS = 512
 NOISE = per_world_noise(0.1, 0.4)
-apply = jax.jit(NOISE.apply)
+
+
+def always(action: jax.Array) -> Draw:
+    """A policy without noise."""
+    return lambda key: action
+
+
+@jax.jit
+def apply(std: jax.Array, action: jax.Array, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return NOISE.apply(std, always(action), starts_episode, key)
 
 
 def test_scales_differ_between_worlds_and_fill_the_range() -> None:
@@ -37,7 +46,7 @@ def test_scales_are_redrawn_exactly_where_an_episode_starts() -> None:
 def test_noise_is_added_with_the_worlds_own_scale() -> None:
     std = jnp.linspace(0.1, 0.4, 4)
     keys = jax.random.split(jax.random.key(2), 4000)
-    action, _ = jax.jit(jax.vmap(lambda key: NOISE.apply(std, jnp.full((4, 2), 0.1), jnp.zeros(4, bool), key)))(keys)
+    action, _ = jax.jit(jax.vmap(lambda key: apply(std, jnp.full((4, 2), 0.1), jnp.zeros(4, bool), key)))(keys)
     assert np.abs(action).max() <= 1
     # The widest scale is clipped at 2.25 standard deviations, which takes about 3 % off.
     np.testing.assert_allclose(action.std(0), np.repeat(std[:, None], 2, 1), rtol=0.05)
@@ -56,10 +65,51 @@ def test_actions_are_clipped() -> None:
 
 def test_no_exploration_leaves_actions_as_they_are() -> None:
     rule = no_exploration()
-    action = jnp.ones((3, 2))
-    new, state = rule.apply(rule.init(jax.random.key(0), 3), action, jnp.ones(3, bool), jax.random.key(1))
-    assert new is action
+    draw = lambda key: jax.random.normal(key, (3, 2))  # noqa: E731
+    new, state = rule.apply(rule.init(jax.random.key(0), 3), draw, jnp.ones(3, bool), jax.random.key(1))
+    np.testing.assert_array_equal(new, draw(jax.random.key(1)))
     assert state == ()
+
+
+def repeats(exponent: float, most: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The noise of a policy in 3 worlds over many steps, and the lengths of the runs in which it stays the same."""
+    rule = repeated_noise(exponent, most)
+    draw = lambda key: jax.random.normal(key, (3, 2))  # noqa: E731
+
+    def step(state: object, key: jax.Array) -> tuple[object, jax.Array]:
+        # Episodes that start do not end a run.
+        action, state = rule.apply(state, draw, jax.random.bernoulli(key, 0.3, (3,)), key)
+        return state, action
+
+    keys = jax.random.split(jax.random.key(1), steps)
+    noise = np.asarray(jax.jit(lambda: jax.lax.scan(step, rule.init(jax.random.key(0), 3), keys)[1])())
+    changes = np.flatnonzero((noise[1:] != noise[:-1]).any((1, 2))) + 1
+    # All worlds change together, every number of theirs.
+    assert (noise[changes] != noise[changes - 1]).all()
+    return noise, np.diff(changes)
+
+
+def test_repeated_noise_stays_the_same_for_a_number_of_steps_from_a_truncated_zeta_distribution() -> None:
+    noise, lengths = repeats(2.0, 4, 20_000)
+    expected = np.arange(1, 5) ** -2.0
+    expected /= expected.sum()
+    frequencies = np.bincount(lengths, minlength=5)[1:] / len(lengths)
+    assert len(frequencies) == 4
+    np.testing.assert_allclose(frequencies, expected, atol=0.015)
+    # And it is the policy's own noise.
+    assert abs(noise.mean()) < 0.05
+    assert noise.std() == pytest.approx(1, abs=0.05)
+
+
+def test_noise_repeated_for_one_step_is_fresh_on_every_step() -> None:
+    _, lengths = repeats(2.0, 1, 100)
+    assert (lengths == 1).all()
+
+
+@pytest.mark.parametrize(("exponent", "most"), [(-1.0, 16), (2.0, 0)])
+def test_impossible_repetitions_are_refused(exponent: float, most: int) -> None:
+    with pytest.raises(ValueError, match="repeated noise needs an exponent of at least 0 and at least 1 step"):
+        repeated_noise(exponent, most)
 
 
 @pytest.mark.parametrize("limits", [(-0.1, 0.4), (0.4, 0.1)])

@@ -1,10 +1,10 @@
-"""Running statistics of observations, against numpy over everything seen."""
+"""Running statistics of observations and rewards, against numpy over everything seen."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mjx_tecrl.normalizer import init_normalizer, update_normalizer
+from mjx_tecrl.normalizer import init_normalizer, init_reward_scaler, update_normalizer, update_reward_scaler
 
 update = jax.jit(update_normalizer)
 normalize = jax.jit(lambda normalizer, obs: normalizer.normalize(obs))
@@ -46,3 +46,50 @@ def test_a_large_offset_does_not_cost_the_variance() -> None:
         normalizer = update(normalizer, obs, np.ones(64, bool))
     std = float(jnp.sqrt(normalizer.squares / normalizer.count)[0])
     assert abs(std - everything.astype(np.float64).std()) < 0.01
+
+
+def scaled(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """1 as a reward, scaled by what ``[steps, worlds]`` of rewards have shown."""
+    scaler = init_reward_scaler(rewards.shape[1])
+    np.testing.assert_array_equal(scaler.scale(np.float32([3.0])), [3.0])
+    update = jax.jit(update_reward_scaler, static_argnums=4)
+    for step in zip(np.float32(rewards), done, valid, strict=True):
+        scaler = update(scaler, *step, 0.9)
+    return np.asarray(jax.jit(lambda s: s.scale(jnp.ones(2)))(scaler))
+
+
+def by_hand(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray) -> list[float]:
+    """All discounted returns so far, one world after the other."""
+    returns = []
+    for world in range(rewards.shape[1]):
+        g = 0.0
+        for t in range(len(rewards)):
+            if not valid[t, world]:
+                g = 0.0
+                continue
+            g = 0.9 * g + rewards[t, world]
+            returns.append(g)
+            g = 0.0 if done[t, world] else g
+    return returns
+
+
+def test_rewards_are_divided_by_the_spread_of_discounted_returns() -> None:
+    rng = np.random.default_rng(0)
+    rewards, done = rng.normal(size=(60, 3)), rng.uniform(size=(60, 3)) < 0.1
+    # The row after an end is no transition; nor is now and then another, whose reward may be anything.
+    valid = np.concatenate([np.ones((1, 3), bool), ~done[:-1]]) & (rng.uniform(size=(60, 3)) > 0.05)
+    done &= valid
+    returns = by_hand(rewards, done, valid)
+    assert np.std(returns) > np.abs(returns).max() / 5
+    expected = 1 / np.std(returns)
+    rewards[~valid] = np.nan
+    np.testing.assert_allclose(scaled(rewards, done, valid), expected, rtol=1e-4)
+
+
+def test_scaled_returns_stay_within_their_bound() -> None:
+    rewards = np.zeros((200, 2))
+    rewards[7, 1] = -30.0
+    none, all_valid = np.zeros((200, 2), bool), np.ones((200, 2), bool)
+    returns = by_hand(rewards, none, all_valid)
+    assert np.std(returns) < 6
+    np.testing.assert_allclose(scaled(rewards, none, all_valid), 5 / 30, rtol=1e-5)

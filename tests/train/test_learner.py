@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from mjx_tecrl import Agent
 from tests.runs import tiny_config
 from train.errors import UserError
 from train.learner import Learner
@@ -105,6 +106,33 @@ def test_normalizer_sees_every_observation_once() -> None:
     np.testing.assert_allclose(np.sqrt(normalizer.squares / 80), obs.std(0), rtol=1e-4)
 
 
+def test_normalised_rewards_are_those_of_the_rows_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = Learner(tiny_config(agent="flash_sac", batch_size=32))
+    assert isinstance(learner.agent, Agent)
+    state = start(learner)
+    returns, seen = np.zeros(4), []
+    state, _ = chunk(learner, state, 1)
+    rows = jax.device_get(state.replay.rows)
+    for t in range(20):
+        returns = np.where(rows.valid[t], 0.99 * returns + rows.reward[t], 0)
+        seen += returns[rows.valid[t]].tolist()
+        returns[rows.done[t]] = 0
+    scaler = jax.device_get(state.rewards)
+    np.testing.assert_allclose(scaler.returns, returns, rtol=1e-5)
+    assert float(scaler.largest) == pytest.approx(max(seen), rel=1e-5)
+    assert float(scaler.moments.squares[0] / scaler.moments.count) == pytest.approx(np.var(seen), rel=1e-3)
+
+    # And the agent is given scaled ones: all rewards of an inverted pendulum are 1 or 0.
+    def update(agent: Any, batch: Any, key: jax.Array) -> Any:
+        return agent, {"skipped": jnp.zeros(()), "reward": batch.reward.max()}
+
+    monkeypatch.setattr(learner.loop, "agent", learner.agent._replace(update=update))
+    turn = jax.jit(lambda state: learner.loop.turn(state, learner._collect, learner._see))
+    after, (_, learned) = turn(state)
+    assert float(learned["reward"].max()) == pytest.approx(float(after.rewards.scale(jnp.ones(()))), rel=1e-5)
+    assert float(learned["reward"].max()) < 1
+
+
 def test_evaluation_leaves_training_alone() -> None:
     """Same seed with and without evaluations in between: the same run."""
     learner = shared_learner("dsac_e")
@@ -120,17 +148,26 @@ def test_evaluation_leaves_training_alone() -> None:
 
 
 def test_seed_decides_everything() -> None:
-    params = []
-    other = Learner(dataclasses.replace(shared_learner("dsac_e").config, seed=1))
-    for learner in (shared_learner("dsac_e"), shared_learner("dsac_e"), other):
-        state, _ = chunk(learner, start(learner), 1)
+    learner, params = shared_learner("dsac_e"), []
+    for seed in (0, 0, 1):
+        root = jax.random.key(seed)
+        state = learner.init(root, learner.draw_pool(root, jnp.asarray(0, jnp.int32)))
+        state, _ = learner.train_chunk(state, learner.draw_pool(root, jnp.asarray(1, jnp.int32)))
         params.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.actor.agent.params)]))
     np.testing.assert_array_equal(params[0], params[1])
     assert not np.array_equal(params[0], params[2])
 
 
-@pytest.mark.parametrize(("where", "agent"), [("qpos", "dsac_e"), ("obs", "fast_sac_era"), ("reward", "dsac_e")])
-def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: str, agent: str) -> None:
+PLACES = ("qpos", "obs", "reward")
+
+
+def fate(action: Any) -> Any:
+    """How a world goes bad, by the fourth digits of its action, which are noise: 4 ways for each of `PLACES`, else none."""
+    return abs(action) * np.float32(1e4) // 1 % 60
+
+
+@pytest.mark.parametrize("agent", [*AGENTS, "flash_sac"])
+def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
     learner = Learner(tiny_config(agent=agent))
     healthy = learner.env.step
@@ -138,16 +175,13 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: s
     def step(state: envs.State, action: jax.Array) -> envs.State:
         new = healthy(state, action)
 
-        def poison(x: jax.Array) -> jax.Array:
-            # The fourth digit of the action, which is noise, decides when it happens and how.
-            digit = jnp.floor(jnp.abs(action[0]) * 1e4) % 20
+        def poison(x: jax.Array, where: str) -> jax.Array:
             for kind, value in enumerate((jnp.nan, jnp.inf, -jnp.inf, 1e30 if where == "qpos" else jnp.nan)):
-                x = jnp.where(digit == kind, value, x)
+                x = jnp.where(fate(action[0]) == 4 * PLACES.index(where) + kind, value, x)
             return x
 
-        if where == "qpos":
-            return dataclasses.replace(new, physics=dataclasses.replace(new.physics, qpos=poison(new.physics.qpos)))
-        return dataclasses.replace(new, **{where: poison(getattr(new, where))})
+        physics = dataclasses.replace(new.physics, qpos=poison(new.physics.qpos, "qpos"))
+        return dataclasses.replace(new, physics=physics, obs=poison(new.obs, "obs"), reward=poison(new.reward, "reward"))
 
     monkeypatch.setattr(learner.env, "step", step)
     state = start(learner)
@@ -156,10 +190,15 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, where: s
         state, metrics = chunk(learner, state, number)
         diverged += int(metrics["safety/diverged"])
         assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/", "agent/")))
-    assert diverged > 5
+    rows = jax.device_get(state.replay.rows)
+    fates = fate(rows.action[: int(state.replay.size), :, 0])
+    for place in range(len(PLACES)):
+        assert (fates // 4 == place).sum() > 5
+    assert not rows.valid[: len(fates)][fates < 4 * len(PLACES)].any()
+    assert diverged > 15
     assert 0 < int(state.envs.blow_ups.count) <= diverged
     assert int(state.actor.agent.updates) > 20
-    for tree in (state.replay.rows, state.actor, state.envs):
+    for tree in (state.replay.rows, state.actor, state.envs, state.rewards):
         for leaf in jax.tree.leaves(jax.device_get(tree)):
             if np.issubdtype(leaf.dtype, np.floating):
                 assert np.isfinite(leaf).all()

@@ -60,7 +60,7 @@ def test_run_directory_is_self_contained(tiny_run: pathlib.Path) -> None:
     assert Checkpoints(tiny_run).steps == [240, 320]  # the newest two of four
 
 
-@pytest.mark.parametrize("agent", ["dsac_e", "fast_sac_era"])
+@pytest.mark.parametrize("agent", ["dsac_e", "fast_sac_era", "flash_sac"])
 def test_resumed_run_equals_the_whole_one(tiny_run: pathlib.Path, tmp_path: pathlib.Path, agent: str) -> None:
     """train(2N) == train(N), save, restore, train(N): every leaf and every logged metric, bit for bit."""
     whole, halves = tiny_run, tmp_path / "halves"

@@ -40,6 +40,22 @@ def test_paper_holds_the_constants_of_fast_td3_and_era() -> None:
     assert config.normalize_obs
 
 
+def test_paper_holds_the_recipe_of_flash_sac_for_robots() -> None:
+    config = preset("paper", "humanoid", "flash_sac")
+    assert (config.num_envs, config.updates_per_step, config.batch_size) == (1024, 2, 2048)
+    assert (config.total_steps, config.replay_size, config.learning_starts) == (50_000_000, 10_000_000, 100_000)
+    assert config.normalize_reward
+    assert not config.normalize_obs
+    steps = config.total_steps // config.num_envs
+    assert config.agent_args == type(config.agent_args)(n_step=3, decay_updates=2 * steps)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_rewards_are_normalised_for_flash_sac_alone(name: str) -> None:
+    normalised = {agent for agent in AGENTS if preset(name, "hopper", agent).normalize_reward}
+    assert normalised == {"flash_sac"}
+
+
 def test_paper_rollouts_of_on_policy_agents_hold_2000_transitions() -> None:
     for agent in ("ppo", "ppo_era", "trpo", "eapo"):
         config = preset("paper", "humanoid", agent)

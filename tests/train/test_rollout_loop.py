@@ -50,6 +50,7 @@ def test_a_chunk_is_whole_rollouts_and_compiled_once() -> None:
     state = start(learner)
     assert state.replay == ()
     assert state.exploration == ()
+    assert state.rewards == ()
     for number in (1, 2, 3):
         state, metrics = chunk(learner, state, number)
     assert learner.train_chunk._cache_size() == 1
@@ -164,6 +165,10 @@ def test_wrong_settings_are_refused() -> None:
     none = dict.fromkeys(("updates_per_step", "batch_size", "replay_size", "learning_starts"), 0)
     with pytest.raises(UserError, match=r"dsac_e learns from a replay: --replay-size must be at least 1, not 0"):
         Learner(dataclasses.replace(tiny_config(), **none))
+    with pytest.raises(
+        UserError, match=r"ppo has no replay whose rewards could be normalised: --normalize-reward must stay"
+    ):
+        Learner(dataclasses.replace(config, normalize_reward=True))
     args = dataclasses.replace(config.agent_args, minibatches=7)
     sentence = r"--agent.minibatches 7 must divide the 40 samples of a rollout \(10 steps of 4 worlds\)"
     with pytest.raises(UserError, match=sentence):

@@ -45,7 +45,7 @@ def states(task: Callable[[str], envs.MujocoTask]) -> Callable[[str], tuple[envs
         def step(state: envs.State, action: jax.Array) -> tuple[envs.State, envs.State]:
             return jax.vmap(env.step)(state, action), state
 
-        first = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), WORLDS))
+        first = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), WORLDS))
         visited = jax.jit(lambda first: jax.lax.scan(step, first, actions)[1])(first)
         every = jax.tree.map(lambda x: np.asarray(x[EVERY - 1 :: EVERY]), (visited, actions))
         return jax.tree.map(lambda x: np.concatenate(list(x)), every)

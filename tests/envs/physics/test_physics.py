@@ -162,10 +162,10 @@ def test_current_fields_are_those_of_the_new_state(engine: str) -> None:
     """As dm_control has them: positions and velocities anew, accelerations of the last substep."""
     needs(engine)
     model = mujoco.MjModel.from_xml_string(PENDULUM)
-    derived = {}
+    reads, derived = ("site_xpos", "sensordata"), {}
+    state, _ = make_physics(model, reads, engine, SolverConfig()).init(jnp.array([0.3]), jnp.array([2.0]))
     for current in (False, True):
-        physics = make_physics(model, ("site_xpos", "sensordata"), engine, SolverConfig(), current)
-        state, _ = physics.init(jnp.array([0.3]), jnp.array([2.0]))
+        physics = make_physics(model, reads, engine, SolverConfig(), current)
         _, derived[current] = jax.jit(lambda s, p=physics: p.step(s, jnp.array([0.2]), 3))(state)
 
     data = mujoco.MjData(model)

@@ -38,14 +38,14 @@ def q(seed: int, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
 
 def test_loss_and_gradients_equal_the_equations() -> None:
     batch = make_batch()
-    next_q = q(1, batch.next_obs, NEXT_ACTION)
+    next_q = q(4, batch.next_obs, NEXT_ACTION)
     assert set(next_q.argmin(0)) == {0, 1}
     target = f64(batch.reward) + GAMMA * (1 - TERMINATED) * (next_q.min(0) + NEXT_BONUS)
     error = q(0, batch.obs, batch.action) - target
     share = f64(WEIGHT) / WEIGHT.sum()
     loss_of = functools.partial(jax.value_and_grad, argnums=(0, 1, 4, 5), has_aux=True)
     (loss, (aux, metrics)), gradients = jax.jit(loss_of(CRITIC.loss))(
-        params(0), params(1), (), batch, NEXT_ACTION, NEXT_BONUS, jax.random.key(0)
+        params(0), params(4), (), batch, NEXT_ACTION, NEXT_BONUS, jax.random.key(0)
     )
     assert aux == ()
     assert float(loss) == pytest.approx((share * error**2).sum(), rel=1e-4)

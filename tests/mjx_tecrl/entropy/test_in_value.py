@@ -14,6 +14,7 @@ RULE = entropy_in_value(step_target(SPEC, rho=1.5, init_log_alpha=0.7))  # targe
 LOG_PROB = np.float32([1.0, 100.0, 3.0])
 SAMPLE = Sample(np.zeros((3, 2), np.float32), LOG_PROB, np.ones((3, 2), np.float32))
 BATCH = Batch(*[np.zeros((3, 1), np.float32)] * 5, weight=np.float32([1, 0, 1]))
+VALUE = np.float32([5.0, 100.0, 7.0])
 
 
 def test_the_bonus_is_the_price_of_the_entropy_and_the_cost_its_negative() -> None:
@@ -23,7 +24,7 @@ def test_the_bonus_is_the_price_of_the_entropy_and_the_cost_its_negative() -> No
 
 
 def test_the_temperature_follows_the_mean_entropy_of_the_transitions_that_were_made() -> None:
-    gradient = jax.grad(lambda log_alpha: RULE.temperature_loss(log_alpha, (), BATCH, SAMPLE)[0])(jnp.float32(0.5))
+    gradient = jax.grad(lambda log_alpha: RULE.temperature_loss(log_alpha, (), BATCH, SAMPLE, VALUE)[0])(jnp.float32(0.5))
     assert float(gradient) == pytest.approx(-2.0 + 3.0)
 
 

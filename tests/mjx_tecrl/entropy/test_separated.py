@@ -10,13 +10,14 @@ import optax
 import pytest
 
 from mjx_tecrl import Batch, Spec
-from mjx_tecrl.entropy import EntropyRule, separated_entropy, step_target, trajectory_budget
+from mjx_tecrl.entropy import EntropyRule, adaptive_budget, separated_entropy, step_target, trajectory_budget
 from mjx_tecrl.policies import Sample
 from tests.mjx_tecrl.reference import ensemble, f64, gelu, last_layer
 
 SPEC = Spec(obs_size=3, action_size=2)
 GAMMA, RHO, BATCH = 0.9, 1.5, 5
 BUDGET = RHO * -2 / (1 - GAMMA)  # -30
+VALUE = np.float32(7.0)
 TEMPERATURE = trajectory_budget(SPEC, RHO, GAMMA, init_log_alpha=0.7)
 
 
@@ -113,7 +114,7 @@ temperature = jax.jit(jax.value_and_grad(RULE.temperature_loss, (0, 1, 3), has_a
 def test_temperature_loss_equals_the_equations() -> None:
     batch, sample, log_alpha = make_batch(), make_sample(), jnp.float32(-0.4)
     trajectory = mean(-f64(sample.log_prob) + q_e(0, batch.obs, sample.action))
-    (loss, metrics), gradients = temperature(log_alpha, params(0), batch, sample)
+    (loss, metrics), gradients = temperature(log_alpha, params(0), batch, sample, VALUE)
     assert float(loss) == pytest.approx(-0.4 * (trajectory - BUDGET), rel=1e-4)
     assert float(gradients[0]) == pytest.approx(trajectory - BUDGET, rel=1e-4)
     for gradient in jax.tree.leaves(gradients[1:]):
@@ -127,8 +128,8 @@ def test_temperature_rises_below_the_budget_and_falls_above_it(surplus: float, d
     batch = make_batch()
     level = mean(-f64(make_sample().log_prob) + q_e(0, batch.obs, make_sample().action))
     sample = make_sample(log_prob=level - (BUDGET + surplus))
-    optimizer, log_alpha = optax.adam(0.01), RULE.init_log_alpha()
-    (_, metrics), (gradient, *_) = temperature(log_alpha, params(0), batch, sample)
+    optimizer, log_alpha = optax.adam(0.01), RULE.init_temperature()
+    (_, metrics), (gradient, *_) = temperature(log_alpha, params(0), batch, sample, VALUE)
     assert float(metrics["budget_gap"]) == pytest.approx(surplus, abs=1e-3)
     step, _ = optimizer.update(gradient, optimizer.init(log_alpha))
     assert float(step) * direction > 0.005
@@ -185,10 +186,22 @@ def test_a_separated_entropy_may_follow_the_current_step() -> None:
     batch, sample = make_batch(), make_sample()
     gap = mean(-f64(sample.log_prob)) + RHO * 2
     (_, metrics), gradient = jax.jit(jax.value_and_grad(rule.temperature_loss, has_aux=True))(
-        jnp.float32(-0.4), params(0), batch, sample
+        jnp.float32(-0.4), params(0), batch, sample, VALUE
     )
     assert float(gradient) == pytest.approx(gap, rel=1e-4)
     assert float(metrics["entropy_to_go"]) == pytest.approx(mean(q_e(0, batch.obs, sample.action)), rel=1e-4)
+
+
+def test_an_adaptive_budget_sees_the_value_of_the_transitions_that_were_made() -> None:
+    rule = separated_entropy(SPEC, (8,), adaptive_budget(SPEC, RHO, 0.01, GAMMA, -3.0), discount=GAMMA)
+    batch, sample, dual = make_batch(), make_sample(), rule.init_temperature()
+    value = np.random.default_rng(5).normal(size=len(batch.weight)).astype(np.float32)
+    _, metrics = jax.jit(rule.temperature_loss)(dual, params(0), batch, sample, value)
+    assert float(metrics["price"]) == pytest.approx(np.exp(-3) * 2 / (1 - GAMMA) / abs(mean(value)), rel=1e-4)
+    assert float(metrics["log_alpha"]) == pytest.approx(-3)
+    cost = jax.jit(rule.policy_cost)(params(0), dual, batch.obs, sample)
+    plain = jax.jit(RULE.policy_cost)(params(0), jnp.float32(-3), batch.obs, sample)
+    np.testing.assert_allclose(cost, plain, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

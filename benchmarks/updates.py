@@ -1,0 +1,117 @@
+"""``python -m benchmarks.updates``: gradient steps per second of agents, each pair side by side in one run.
+
+The claims to check: what an entropy critic costs (`dsac_e` against `dsac_t`), and what the ERA head costs (about 6 % says
+arXiv 2510.08549). The two agents of a pair take turns, so that what else the machine does falls on both.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import envs
+from benchmarks.choices import chosen
+from benchmarks.report import environment
+from mjx_tecrl import Batch, Spec, named_agent
+
+PAIRS = (
+    ("dsac_e", "dsac_t"),
+    ("dsac_e:policy=era_gaussian", "dsac_e"),
+    ("sac_era", "sac"),
+    ("fast_sac_era", "fast_td3:delay=1"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Time gradient steps of pairs of agents."""
+
+    task: str = "humanoid"
+    """the task, for the sizes of observation and action"""
+    pair: Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction] = ()
+    """an agent and what it is measured against, with choices if need be (dsac_e:critics=5); may be repeated"""
+    preset: str = "paper"
+    """preset of the agents' constants"""
+    batch_size: int = 256
+    """transitions per gradient step"""
+    updates: int = 50
+    """gradient steps per turn"""
+    turns: int = 20
+    """turns of each agent"""
+    json: pathlib.Path | None = None
+    """file to write"""
+
+
+def main(args: Args) -> None:
+    """Measures, prints, writes."""
+    rows = [measure(args, *pair) for pair in args.pair or PAIRS]
+    table = Table("agent", "against", "updates/s", "against", "time, ratio", "middle half", title=args.task)
+    for row in rows:
+        low, high = row["ratio_quartiles"]
+        table.add_row(
+            *row["pair"], *(f"{x:.0f}" for x in row["updates_per_s"]), f"{row['ratio']:.3f}", f"{low:.3f} to {high:.3f}"
+        )
+    Console().print(table)
+    if args.json:
+        report = {"environment": environment(), "task": args.task, "batch_size": args.batch_size, "rows": rows}
+        args.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def measure(args: Args, *pair: str) -> dict[str, Any]:
+    """One row of the table."""
+    runs = [_program(args, agent) for agent in pair]
+    seconds = np.array([[_seconds(run) for run in runs] for _ in range(args.turns)])
+    ratios = seconds[:, 0] / seconds[:, 1]
+    return {
+        "pair": pair,
+        "updates_per_s": (args.updates / np.median(seconds, 0)).tolist(),
+        "ratio": float(np.median(ratios)),
+        "ratio_quartiles": np.quantile(ratios, (0.25, 0.75)).tolist(),
+    }
+
+
+def _program(args: Args, name: str) -> Callable[[], None]:
+    """A compiled turn."""
+    env = envs.make(args.task, physics="native")
+    spec = Spec(env.obs_size, env.action_size)
+    config = chosen(args.preset, args.task, name)
+    agent = named_agent(config.agent).make(config.agent_args, spec)
+    rng = np.random.default_rng(0)
+    obs, next_obs = rng.normal(size=(2, args.batch_size, spec.critic_obs_size))
+    batch = Batch(
+        obs=jnp.float32(obs),
+        action=jnp.float32(rng.uniform(-1, 1, (args.batch_size, spec.action_size))),
+        reward=jnp.float32(rng.normal(size=args.batch_size)),
+        discount=jnp.full(args.batch_size, agent.discount),
+        next_obs=jnp.float32(next_obs),
+        weight=jnp.ones(args.batch_size),
+    )
+
+    @jax.jit
+    def turn(state: Any, batch: Batch) -> Any:
+        keys = jax.random.split(jax.random.key(0), args.updates)
+        return jax.lax.scan(lambda state, key: agent.update(state, batch, key), state, keys)
+
+    state = agent.init(jax.random.key(0))
+    run = lambda: jax.block_until_ready(turn(state, batch))  # noqa: E731
+    run()
+    return run
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, prog="python -m benchmarks.updates", description=__doc__))

@@ -1,0 +1,113 @@
+"""Domain randomisation: what differs from world to world, drawn anew at every reset, on every engine."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from envs.base import Obs, State, obs_sizes, split_obs
+from envs.physics import ModelFields
+from envs.randomization import Randomization
+from envs.tasks import MujocoTask
+
+
+class RandomizedEnv:
+    """A task in worlds that differ: an `Env` around a `MujocoTask`, whose other attributes it has too.
+
+    Masses do not change the constraint solver's scaling constants (``body_invweight0``, ``dof_invweight0``): contacts stay
+    as soft as those of the model itself, on every engine alike.
+
+    Args:
+      task: the task.
+      randomization: what is drawn.
+
+    Raises:
+      ValueError: pushes for a body that has no horizontal velocity.
+    """
+
+    def __init__(self, task: MujocoTask, randomization: Randomization):
+        if randomization.push_speed and not task.push_dofs:
+            raise ValueError(f"{task.name} has no body that --randomize.push-speed could push")
+        self.task = task
+        self.randomization = randomization
+        self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)[1]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "task":  # not there yet: copied or unpickled
+            raise AttributeError(name)
+        return getattr(self.task, name)
+
+    def reset(self, key: jax.Array) -> State:
+        """See `Env.reset`."""
+        drawn = self.randomization
+        key_start, key_factors, key_delay, key = jax.random.split(key, 4)
+        qpos, qvel, info = self.task.start(key_start)
+        factors = self._draw_factors(key_factors)
+        info = info | {
+            "model": _apply_factors(self.task.model, factors, info.get("model", {})),
+            "factors": factors,
+            "delay": jax.random.randint(key_delay, (), 0, drawn.action_delay + 1),
+            "actions": jnp.zeros((drawn.action_delay + 1, self.task.action_size)),
+            "key": key,
+        }
+        return self._observe(self.task.begin(qpos, qvel, info))
+
+    def step(self, state: State, action: jax.Array) -> State:
+        """See `Env.step`."""
+        drawn = self.randomization
+        key_time, key_push, key = jax.random.split(state.info["key"], 3)
+        actions = jnp.concatenate([state.info["actions"][1:], action[None]])
+        physics = state.physics
+        if drawn.push_speed:
+            dofs = np.array(self.task.push_dofs)
+            push = jax.random.uniform(key_push, dofs.shape, minval=-drawn.push_speed, maxval=drawn.push_speed)
+            now = jax.random.uniform(key_time) < self.task.dt / drawn.push_interval
+            physics = dataclasses.replace(physics, qvel=physics.qvel.at[dofs].add(jnp.where(now, push, 0.0)))
+        info = state.info | {"key": key, "actions": actions}
+        state = dataclasses.replace(state, physics=physics, info=info)
+        return self._observe(self.task.step(state, actions[drawn.action_delay - info["delay"]]))
+
+    def _draw_factors(self, key: jax.Array) -> dict[str, jax.Array]:
+        model, drawn = self.task.model, self.randomization
+        shapes: dict[str, tuple[int, ...]] = {"friction": (), "mass": (model.nbody,), "actuator_gain": (model.nu,)}
+        factors = {}
+        for name, k in zip(shapes, jax.random.split(key, len(shapes)), strict=True):
+            low, high = getattr(drawn, name)
+            if (low, high) != (1.0, 1.0):
+                factors[name] = jax.random.uniform(k, shapes[name], minval=low, maxval=high)
+        return factors
+
+    def _observe(self, state: State) -> State:
+        """The state with noise on what is observed, and what only the critics see."""
+        key, key_noise = jax.random.split(state.info["key"])
+        true, privileged = split_obs(state.obs)
+        noisy = true + self.randomization.obs_noise * jax.random.normal(key_noise, true.shape)
+        hidden = [] if privileged is None else [privileged]
+        if self.randomization.privileged:
+            hidden += [true, *map(jnp.atleast_1d, state.info["factors"].values())]
+        obs: Obs = {"state": noisy, "privileged": jnp.concatenate(hidden)} if hidden else noisy
+        return dataclasses.replace(state, obs=obs, info=state.info | {"key": key})
+
+
+def _apply_factors(model: mujoco.MjModel, factors: dict[str, jax.Array], fields: ModelFields) -> dict[str, jax.Array]:
+    """``fields`` of one world, and those that ``factors`` change."""
+
+    def own(name: str) -> jax.Array:
+        return fields[name] if name in fields else jnp.asarray(getattr(model, name), jnp.float32)
+
+    changed = {}
+    if "friction" in factors:
+        changed["geom_friction"] = own("geom_friction").at[:, 0].multiply(factors["friction"])
+    if "mass" in factors:
+        changed["body_mass"] = subtree = own("body_mass") * factors["mass"]
+        changed["body_inertia"] = own("body_inertia") * factors["mass"][:, None]
+        for body in range(model.nbody - 1, 0, -1):  # what a body carries, itself included
+            subtree = subtree.at[model.body_parentid[body]].add(subtree[body])
+        changed["body_subtreemass"] = subtree
+    if "actuator_gain" in factors:
+        for name in ("actuator_gainprm", "actuator_biasprm"):
+            changed[name] = own(name) * factors["actuator_gain"][:, None]
+    return {**fields, **changed}

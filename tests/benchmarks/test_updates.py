@@ -1,0 +1,19 @@
+"""The benchmark of gradient steps: pairs of agents take turns."""
+
+import json
+import pathlib
+
+import pytest
+
+from benchmarks.updates import Args, main
+
+
+def test_an_agent_costs_as_much_as_itself(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "updates.json"
+    small = "ddpg:hidden=[8]"
+    main(Args("inverted_pendulum", pair=((small, small),), batch_size=8, updates=5, turns=3, json=out))
+    [row] = json.loads(out.read_text())["rows"]
+    low, high = row["ratio_quartiles"]
+    assert low <= row["ratio"] <= high
+    assert min(row["updates_per_s"]) > 0
+    assert "ddpg:hidden" in capsys.readouterr().out
