@@ -90,7 +90,7 @@ class Transformer(nn.Module):
         for _ in range(self.layers):
             x += nn.MultiHeadDotProductAttention(num_heads=4)(nn.LayerNorm()(x), mask=mask)
             x += nn.Dense(self.width)(nn.gelu(nn.Dense(2 * self.width)(nn.LayerNorm()(x))))
-        return nn.Dense(len(CHARACTERS))(nn.LayerNorm()(x))
+        return nn.Dense(len(CHARACTERS), name="head")(nn.LayerNorm()(x))
 
 
 class Batch(NamedTuple):

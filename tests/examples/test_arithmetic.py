@@ -71,7 +71,7 @@ def test_generation_agrees_with_reading_the_whole_text() -> None:
     params = jax.jit(model.init)(jax.random.key(0), prompts(NUMBERS))
     params = jax.tree.map(lambda x: 3 * x, params)
     # So sure that every sample is the likeliest character.
-    params["params"]["Dense_0"] = jax.tree.map(lambda x: 1e4 * x, params["params"]["Dense_0"])
+    params["params"]["head"] = jax.tree.map(lambda x: 1e4 * x, params["params"]["head"])
     tokens = jax.jit(generate, static_argnums=0)(model, params, NUMBERS, jax.random.key(0))
     np.testing.assert_array_equal(tokens[:, :PROMPT], prompts(NUMBERS))
     assert len(np.unique(tokens[:, PROMPT:], axis=0)) > 2

@@ -251,7 +251,8 @@ def test_token_form_holds_the_entropy_of_a_choice_that_does_not_matter() -> None
         return jax.lax.scan(step, jnp.zeros(4), jax.random.split(key, 1000))[1]
 
     run = jax.jit(jax.vmap(train, (0, None)))
-    keys = jax.random.split(jax.random.key(0), 16)
-    plain, era = run(keys, 0.0), run(keys, 0.45)
-    assert float(plain[:, -200:].mean()) < 0.2
-    assert float(era[:, -200:].mean()) > 0.45
+    keys = jax.random.split(jax.random.key(0), 64)
+    plain, era = run(keys, 0.0)[:, -200:], run(keys, 0.45)[:, -200:]
+    # Means over 192 keys are 0.19 and 0.66, with standard errors for 64 of 0.025 and 0.015.
+    assert float(plain.mean()) < 0.3
+    assert float(era.mean()) > 0.6
