@@ -1,5 +1,7 @@
 """ERA: entropy regularising activations, which guarantee an entropy floor by construction (arXiv 2510.08549)."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -41,3 +43,128 @@ def check_era(entropy_per_dim: float, log_std_range: tuple[float, float]) -> Non
             f"an entropy of {entropy_per_dim} nats per dimension cannot be reached with log_std <= {high}: "
             f"the most is {high + GAUSSIAN_ENTROPY:.3f}"
         )
+
+
+# The softmax form. Where p = 1 the activation returns -log tau, so that every z'_i <= -log tau < -1.
+_TAU = 4.0
+_LARGEST_SHARE = math.log(_TAU) / _TAU
+
+
+def softmax_era(logits: jax.Array, floor: float | jax.Array) -> jax.Array:
+    """Logits whose softmax has at least the asked entropy (ERA Eq. 15, tau = 4).
+
+    Every class is dealt a share ``h_i = -z'_i exp(z'_i)`` of the fixed total ``exp(floor - 1)``, more to the likelier, and
+    the softmax of any z' has an entropy of at least ``1 + log sum_i(-z'_i exp(z'_i))``. The closed form for z' is an
+    approximate inverse of h and loses up to 0.0125 nats of that, but ``z' <= -log tau`` wins 0.0597: the floor holds for
+    every input and every floor that `check_softmax_era` accepts. The least entropy is a one-hot input's.
+
+    Args:
+      logits: ``[..., n]`` network output, finite; differences may be as large as they like.
+      floor: least entropy, nats.
+
+    Returns:
+      ``[..., n]`` logits, all below -1.38 and in the same order; equal ones where ``logits`` are equal.
+    """
+    total = jnp.exp(floor - 1)
+    p = jax.nn.softmax(logits, axis=-1)
+    # Eq. 15's h_i as an average of positive numbers, which keeps its digits for many classes.
+    share = p * _LARGEST_SHARE + (1 - p) * (total - _LARGEST_SHARE) / (logits.shape[-1] - 1)
+    u = -1 - jnp.log(share)
+    return -1 - jnp.sqrt(2 * u) - 0.75 * u
+
+
+def check_softmax_era(classes: int, floor: float) -> None:
+    """Checks that `softmax_era` can keep a floor, and still tells the classes apart.
+
+    Below the range the share of an unlikely class is not positive; above it unlikely classes would be preferred, and at
+    its end every output is uniform.
+
+    Raises:
+      ValueError: the floor (nats) is not above ``1 + log(log(4) / 4)`` = -0.060 and below ``log(classes)`` - 0.060.
+    """
+    if classes < 2:
+        raise ValueError(f"a distribution over {classes} classes has no entropy to keep: at least 2 are needed")
+    low = 1 + math.log(_LARGEST_SHARE)
+    high = low + math.log(classes)
+    if not low < floor < high:
+        raise ValueError(
+            f"with {classes} classes the entropy floor must lie between {low:.4f} and {high:.4f} nats, not {floor}"
+        )
+
+
+def token_entropy(logits: jax.Array) -> jax.Array:
+    """Entropy of each token's softmax.
+
+    Args:
+      logits: ``[..., n]``.
+
+    Returns:
+      ``[...]`` nats.
+    """
+    log_p = jax.nn.log_softmax(logits, axis=-1)
+    return -jnp.sum(jnp.exp(log_p) * log_p, axis=-1)
+
+
+def response_entropy(entropy: jax.Array, mask: jax.Array, top_share: float = 0.2) -> jax.Array:
+    """H_resp: the mean of a response's largest token entropies.
+
+    Args:
+      entropy: ``[..., t]`` token entropies, nats.
+      mask: ``[..., t]`` True for the response's tokens, False for padding.
+      top_share: share of the tokens that counts, rounded down, but always at least one token.
+
+    Returns:
+      ``[...]`` nats; 0 for a response without tokens.
+    """
+    descending = -jnp.sort(-jnp.where(mask, entropy, -jnp.inf), axis=-1)
+    length = jnp.sum(mask, axis=-1, keepdims=True)
+    # In float32 0.29 x 100 is 28.999998: a rounding must not take a token away.
+    count = jnp.minimum(jnp.maximum(jnp.floor(top_share * length + 1e-4), 1), length)
+    counted = jnp.arange(entropy.shape[-1]) < count
+    return jnp.sum(jnp.where(counted, descending, 0), axis=-1) / jnp.maximum(count[..., 0], 1)
+
+
+def token_era(
+    logits: jax.Array,
+    advantages: jax.Array,
+    h_resp: jax.Array,
+    mask: jax.Array,
+    low: float = 0.45,
+    high: float = 3.0,
+    k: float = 2.0,
+) -> tuple[jax.Array, jax.Array]:
+    """Logits and advantages for the loss of a policy that samples tokens (ERA Eq. 16-18).
+
+    Where a token did better than expected, and its response's entropy is below ``low``, the loss sees logits sharpened by
+    ``k`` and the advantage divided by ``k``; above ``high`` the other way round. Nothing else changes. Sampling uses the
+    untouched logits. At equal logits the gradient of ``log softmax(k z)[token] * advantage / k`` is that of the untouched
+    loss with ``softmax(k z)`` for ``softmax(z)``: averaged over the policy's own tokens it lowers the likely logits and
+    raises the entropy. So this is feedback during training, not a bound on what the network can express.
+
+    Args:
+      logits: ``[..., t, n]`` of the policy, for each sampled token.
+      advantages: ``[..., t]`` of the sampled tokens.
+      h_resp: ``[...]`` `response_entropy` of the policy that sampled, nats.
+      mask: ``[..., t]`` True for the response's tokens; the others come back as they are.
+      low: omega_low, nats.
+      high: omega_high, nats.
+      k: how much sharper, above 1.
+
+    Returns:
+      ``[..., t, n]`` logits and ``[..., t]`` advantages.
+    """
+    scale = jnp.where(h_resp < low, k, jnp.where(h_resp > high, 1 / k, 1.0))[..., None]
+    scale = jnp.where(mask & (advantages > 0), scale, 1.0)
+    return logits * scale[..., None], advantages / scale
+
+
+def check_token_era(low: float, high: float, k: float) -> None:
+    """Checks the constants of `token_era`.
+
+    Raises:
+      ValueError: ``0 <= low < high`` or ``k > 1`` does not hold.
+    """
+    if not 0 <= low < high:
+        raise ValueError(f"the bounds of the response entropy must be increasing from 0, not {low} and {high} nats")
+    if not k > 1:
+        raise ValueError(f"k must be above 1, not {k}: it makes the logits of the loss sharper")
