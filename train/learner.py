@@ -14,7 +14,7 @@ from train.config import Config
 from train.errors import UserError
 from train.replay_loop import ReplayLoop
 from train.rollout_loop import RolloutLoop
-from train.state import Actor, TrainState, join
+from train.state import Actor, Tally, TrainState, empty_tally, join
 
 MIN_POOL = 256
 """Start states drawn per chunk, at least."""
@@ -49,7 +49,9 @@ class Learner:
         self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
         self.draw_pool = jax.jit(self._draw_pool)
         self.init = jax.jit(self._init)
-        self.train_chunk = jax.jit(self._train_chunk, donate_argnums=0)
+        self.begin_chunk = jax.jit(self._begin_chunk, donate_argnums=0)
+        self.advance = jax.jit(self._advance, donate_argnums=0)
+        self.report = jax.jit(self._report)
         self.evaluate = jax.jit(self._evaluate)
 
     def row_shapes(self) -> Row:
@@ -85,7 +87,7 @@ class Learner:
 
     def _init(self, root: jax.Array, pool: envs.State) -> TrainState:
         key_agent, key_exploration, key = jax.random.split(_key(root, "train"), 3)
-        return TrainState(
+        state = TrainState(
             actor=self.init_actor(key_agent),
             envs=self.worlds.init(pool),
             exploration=self.loop.init_exploration(key_exploration),
@@ -93,32 +95,58 @@ class Learner:
             replay=self.loop.init_replay(self.row_shapes()),
             key=key,
             iterations=jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+            tally=(),
         )
+        # What a turn measures is known once there is a state to take it from.
+        return dataclasses.replace(state, tally=empty_tally(*jax.eval_shape(self._turn, state)[1]))
 
     def _evaluate(self, root: jax.Array, actor: Actor, number: jax.Array) -> envs.Episodes:
         """Episodes of the deterministic policy, on worlds and keys of their own."""
         key = jax.random.fold_in(_key(root, "evaluation"), number)
         return envs.run_episodes(self.env, self.policy(actor), key, self.config.eval_episodes)
 
-    def _train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
-        """``chunk_iterations`` iterations, and their averages."""
-        state = dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool))
-        turn = lambda state, _: self.loop.turn(state, self._collect, self._see)  # noqa: E731
-        state, (stats, learned) = jax.lax.scan(turn, state, length=self.loop.turns_per_chunk)
-        total = jax.tree.map(lambda x: x.sum(0), stats)
+    def train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
+        """A whole chunk, ``chunk_iterations`` steps of all worlds, and its metrics. ``state`` is donated."""
+        state = self.advance(self.begin_chunk(state, pool), self.loop.turns_per_chunk)
+        return state, self.report(state)
+
+    def _begin_chunk(self, state: TrainState, pool: envs.State) -> TrainState:
+        """New start states, and an empty tally."""
+        return dataclasses.replace(
+            state, envs=self.worlds.refill(state.envs, pool), tally=jax.tree.map(jnp.zeros_like, state.tally)
+        )
+
+    def _advance(self, state: TrainState, turns: int | jax.Array) -> TrainState:
+        """``turns`` turns of the loop; in how many portions a chunk is taken makes no difference."""
+
+        def turn(_: int, state: TrainState) -> TrainState:
+            tally = state.tally
+            assert isinstance(tally, Tally)
+            state, (stats, metrics) = self._turn(state)
+            return dataclasses.replace(state, tally=tally.add(stats, metrics))
+
+        return jax.lax.fori_loop(0, turns, turn, state)
+
+    def _turn(self, state: TrainState) -> tuple[TrainState, tuple[StepStats, dict[str, jax.Array]]]:
+        return self.loop.turn(state, self._collect, self._see)
+
+    def _report(self, state: TrainState) -> dict[str, jax.Array]:
+        """The metrics of the chunk that ends here."""
+        assert isinstance(state.tally, Tally)
+        total, sums, counts = state.tally.stats, dict(state.tally.sums), state.tally.counts
         # An episode's mean is NaN where none ended: "nothing to report".
         metrics = {
             "train/episodes": total.episodes,
             "train/return_mean": total.return_sum / total.episodes,
             "train/length_mean": total.length_sum / total.episodes,
             "safety/diverged": total.diverged,
-            "safety/skipped_updates": jnp.nansum(learned.pop("skipped")),
+            "safety/skipped_updates": sums.pop("skipped"),
         }
-        if OVERFLOW in total.metric_sums:
-            metrics[f"safety/{OVERFLOW}"] = total.metric_sums.pop(OVERFLOW)
-        metrics |= {f"env/{name}": x / total.valid for name, x in total.metric_sums.items()}
-        metrics |= {f"agent/{name}": jnp.nanmean(x, axis=(0, 1)) for name, x in learned.items()}
-        return state, metrics
+        for name, x in total.metric_sums.items():
+            where, value = ("safety", x) if name == OVERFLOW else ("env", x / total.valid)
+            metrics[f"{where}/{name}"] = value
+        return metrics | {f"agent/{name}": x / counts[name] for name, x in sums.items()}
 
     def _collect(self, state: TrainState, normalizer: Normalizer) -> tuple[TrainState, Row, StepStats, jax.Array]:
         """One step of all worlds by the present policy, which sees through ``normalizer``; and a key to learn with."""

@@ -43,6 +43,11 @@ class ProgressDisplay:
         if self._bar is not None:
             self._bar.stop()
 
+    def advance(self, env_steps: int) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=env_steps)
+
     def show(self, line: dict[str, Any]) -> None:
         """Shows one line of metrics."""
         steps = line["env_steps"]

@@ -70,11 +70,6 @@ class ReplayLoop:
         """An empty ring."""
         return init_replay(row_shapes, self.storage.rows)
 
-    def updates_until(self, iterations: int) -> int:
-        """Gradient steps made in the first ``iterations`` of a run: none before the first fill."""
-        waiting = -(-self.config.learning_starts // self.config.num_envs) - 1
-        return max(0, iterations - waiting) * self.config.updates_per_step
-
     def turn(self, state: TrainState, collect: Collect, see: See) -> tuple[TrainState, Any]:
         """One step of all worlds, one row into the replay, and the gradient steps."""
         state, row, stats, key_learn = collect(state, state.actor.normalizer)
@@ -102,4 +97,5 @@ class ReplayLoop:
 
         filled = replay.size * self.config.num_envs >= self.config.learning_starts
         actor, learned = jax.lax.cond(filled, learn, wait, state.actor)
-        return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay), (stats, learned)
+        updates = state.updates + jnp.where(filled, self.config.updates_per_step, 0)
+        return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay, updates=updates), (stats, learned)

@@ -66,10 +66,6 @@ class RolloutLoop:
         """The policy's own samples."""
         return draw(key), state
 
-    def updates_until(self, iterations: int) -> int:
-        """Gradient steps made in the first ``iterations`` of a run."""
-        return iterations // self.turn_iterations * self.agent.updates_per_rollout
-
     def turn(self, state: TrainState, collect: Collect, see: See) -> tuple[TrainState, Any]:
         """A rollout, and the update on it."""
         normalizer = state.actor.normalizer
@@ -89,6 +85,7 @@ class RolloutLoop:
             last_obs=see(normalizer, join(state.envs.worlds.obs)),
         )
         agent, metrics = self.agent.update(state.actor.agent, rollout, keys[-1])
-        state = dataclasses.replace(state, actor=dataclasses.replace(state.actor, agent=agent))
+        updates = state.updates + self.agent.updates_per_rollout
+        state = dataclasses.replace(state, actor=dataclasses.replace(state.actor, agent=agent), updates=updates)
         # One more axis, that of the updates in a turn.
         return state, (jax.tree.map(lambda x: x.sum(0), stats), jax.tree.map(lambda x: x[None], metrics))

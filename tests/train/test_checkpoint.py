@@ -14,7 +14,7 @@ from train.learner import Learner
 
 
 def test_a_step_that_is_not_there(tiny_run: pathlib.Path) -> None:
-    with pytest.raises(UserError, match=r"no checkpoint of step 7 .* there are \[240, 320\]"):
+    with pytest.raises(UserError, match=r"no checkpoint of step 7 .* there are \[80, 240, 320\]"):
         Checkpoints(tiny_run).resolve(7)
 
 
@@ -46,6 +46,6 @@ def test_networks_of_another_size_are_refused(tiny_run: pathlib.Path) -> None:
     learner = Learner(tiny_config(agent="fast_sac_era"))
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
     with pytest.raises(
-        UserError, match=r"does not belong to this run: agent.critic_aux is float32\[2\] there, and nothing in this run"
+        UserError, match=r"does not belong to this run: actor.agent.critic_aux is float32\[2\] there, and nothing in this run"
     ):
         Checkpoints(tiny_run).restore_actor(like)
