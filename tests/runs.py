@@ -5,6 +5,10 @@ import pathlib
 import shlex
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from train.config import Config
 from train.presets import preset
 
@@ -41,3 +45,9 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
     if config.replay_size:
         defaults |= {"batch_size": 8, "replay_size": 400, "learning_starts": 40}
     return dataclasses.replace(config, **(defaults | values))
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    """The arrays of a tree, keys as their data; copies, so that the tree may be donated."""
+    keys = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return [np.array(jax.random.key_data(x) if keys(x) else x) for x in jax.tree.leaves(tree)]

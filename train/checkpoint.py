@@ -6,6 +6,7 @@ evaluation reads only what it needs: ``actor``, ``loop`` (worlds, keys, counters
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -18,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+import pydantic
 
 import mjx_tecrl
 from train.errors import UserError, warn
@@ -45,6 +47,25 @@ class Notes:
     config: dict[str, Any]
     progress: dict[str, Any]
     return_mean: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint says about itself.
+
+    Attributes:
+      schema: version of the layout, see `SCHEMA`.
+      version: of the program that wrote it.
+      notes: what else was kept.
+      arrays: type, shape and CRC-32 of each array, by part and name.
+      files: CRC-32 of each file, by part and path.
+    """
+
+    schema: int
+    version: str
+    notes: Notes
+    arrays: dict[str, dict[str, tuple[str, tuple[int, ...], int]]]
+    files: dict[str, dict[str, int]]
 
 
 class DamagedError(Exception):
@@ -128,7 +149,8 @@ class Checkpoints:
         try:
             self._write_aside(self._dir / f"{step}.partial", parts, notes).rename(self._dir / str(step))
         except BaseException:
-            self._remove_if(lambda name: not _is_step(name))  # it may be what fills the disk
+            with contextlib.suppress(OSError):
+                self._remove_if(lambda name: not _is_step(name))  # it may be what fills the disk
             raise
         steps = self.steps
         if self._keep is not None:
@@ -138,14 +160,15 @@ class Checkpoints:
     def _write_aside(self, path: pathlib.Path, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> pathlib.Path:
         saves = {name: ocp.args.StandardSave(arrays) for name, arrays in parts.items()}
         self._orbax.save(path, args=ocp.args.Composite(**saves), force=True)
-        manifest = {
-            "schema": SCHEMA,
-            "version": mjx_tecrl.__version__,
-            **dataclasses.asdict(notes),
-            "arrays": {name: {key: _describe(x) for key, x in arrays.items()} for name, arrays in parts.items()},
-            "files": {name: dict(_files(path / name)) for name in parts},
-        }
-        (path / MANIFEST_FILE).write_text(json.dumps({"manifest": manifest, "crc32": _seal(manifest)}))
+        manifest = Manifest(
+            schema=SCHEMA,
+            version=mjx_tecrl.__version__,
+            notes=notes,
+            arrays={name: {key: _describe(x) for key, x in arrays.items()} for name, arrays in parts.items()},
+            files={name: dict(_files(path / name)) for name in parts},
+        )
+        text = json.dumps(dataclasses.asdict(manifest))
+        (path / MANIFEST_FILE).write_text(json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())}))
         return path
 
     def best(self) -> int | None:
@@ -153,13 +176,13 @@ class Checkpoints:
         returns = {}
         for step in self.steps:
             try:
-                returns[step] = self.manifest(step)["return_mean"]
+                returns[step] = self.manifest(step).notes.return_mean
             except DamagedError:
                 continue
         returns = {step: value for step, value in returns.items() if value is not None}
         return max(returns, key=lambda step: (returns[step], step)) if returns else None
 
-    def manifest(self, step: int) -> dict[str, Any]:
+    def manifest(self, step: int) -> Manifest:
         """What the checkpoint of ``step`` says about itself.
 
         Raises:
@@ -171,18 +194,17 @@ class Checkpoints:
             if path.stat().st_size > MANIFEST_BYTES:
                 raise ValueError("its manifest is too large")
             sealed = json.loads(path.read_text())
-            manifest = sealed["manifest"]
-            if _seal(manifest) != sealed["crc32"]:
-                raise ValueError("its manifest has changed since it was written")
-            schema = int(manifest["schema"])
-        except Exception as error:
+            if zlib.crc32(sealed["manifest"].encode()) != sealed["crc32"]:
+                raise ValueError(f"{MANIFEST_FILE} has changed since it was written")
+            manifest = json.loads(sealed["manifest"])
+            if manifest["schema"] <= SCHEMA:
+                return pydantic.TypeAdapter(Manifest).validate_python(manifest)
+        except Exception as error:  # damage has no type of its own
             raise DamagedError(_first_line(error)) from error
-        if schema > SCHEMA:
-            raise UserError(
-                f"The checkpoint of step {step} in {self._dir} was written by version {manifest['version']} (schema "
-                f"{schema}), which is newer than this one (schema {SCHEMA}): update mjx-tecrl to read it."
-            )
-        return manifest
+        raise UserError(
+            f"The checkpoint of step {step} in {self._dir} was written by version {manifest.get('version')} (schema "
+            f"{manifest['schema']}), which is newer than this one (schema {SCHEMA}): update mjx-tecrl to read it."
+        )
 
     def resolve(self, step: int) -> int:
         """``step``, if there is a checkpoint of it.
@@ -206,9 +228,8 @@ class Checkpoints:
         Raises:
           UserError: there is no whole one, or it is another run's.
         """
-        step, parts, manifest = self._restore(None, _split(like), optional={"replay"})
-        notes = Notes(**{field.name: manifest[field.name] for field in dataclasses.fields(Notes)})
-        return step, TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"]), notes
+        step, parts, manifest = self._restore(None, _split(like), optional=frozenset({"replay"}))
+        return step, TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"]), manifest.notes
 
     def restore_actor(self, like: Actor, step: int | None = None) -> tuple[int, Actor]:
         """Only what it takes to act, of the newest whole checkpoint or that of ``step``; otherwise as `restore`."""
@@ -219,15 +240,15 @@ class Checkpoints:
         self,
         step: int | None,
         like: dict[str, Any],
-        optional: set[str] = frozenset(),  # type: ignore[assignment]
-    ) -> tuple[int, dict[str, Any], dict[str, Any]]:
+        optional: frozenset[str] = frozenset(),
+    ) -> tuple[int, dict[str, Any], Manifest]:
         candidates = self.steps[::-1] if step is None else [self.resolve(step)]
         if not candidates:
             raise UserError(f"There is no checkpoint in {self._dir}.")
         for candidate in candidates:
             try:
                 manifest = self.manifest(candidate)
-                self._check_fit(candidate, manifest["arrays"], like, optional)
+                self._check_fit(candidate, manifest.arrays, like, optional)
                 return candidate, self._read(candidate, manifest, like), manifest
             except DamagedError as error:
                 if not (self._dir / str(candidate)).exists():
@@ -238,7 +259,7 @@ class Checkpoints:
                 warn(f"{message}; the one before it is used.")
         raise UserError(f"The checkpoints in {self._dir} went away while they were read: try again.")
 
-    def _check_fit(self, step: int, parts: dict[str, Any], like: dict[str, Any], optional: set[str]) -> None:
+    def _check_fit(self, step: int, parts: dict[str, Any], like: dict[str, Any], optional: frozenset[str]) -> None:
         """Compares shapes, of which a damaged checkpoint cannot tell: the manifest is known to be whole.
 
         Raises:
@@ -247,7 +268,7 @@ class Checkpoints:
         for name, tree in like.items():
             if name not in parts and name in optional:
                 continue
-            there = {key: f"{dtype}{shape}" for key, (dtype, shape, _) in parts.get(name, {}).items()}
+            there = {key: f"{dtype}{list(shape)}" for key, (dtype, shape, _) in parts.get(name, {}).items()}
             wanted = {key: f"{x.dtype}{list(x.shape)}" for key, x in _shapes(tree).items()}
             for key in sorted({*there, *wanted}):
                 if there.get(key) != wanted.get(key):
@@ -256,14 +277,14 @@ class Checkpoints:
                         f"{there.get(key, 'nothing')} there, and {wanted.get(key, 'nothing')} in this run."
                     )
 
-    def _read(self, step: int, manifest: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
-        path, expected = self._dir / str(step), manifest["arrays"]
+    def _read(self, step: int, manifest: Manifest, like: dict[str, Any]) -> dict[str, Any]:
+        path, expected = self._dir / str(step), manifest.arrays
         present = {name: _shapes(tree) for name, tree in like.items() if name in expected}
         restores = {name: ocp.args.StandardRestore(shapes) for name, shapes in present.items()}
         try:
             # The files first: Orbax and TensorStore take some damage for data, and some makes them stumble.
             for name in present:
-                changed = dict(manifest["files"][name].items() ^ dict(_files(path / name)).items())
+                changed = dict(manifest.files[name].items() ^ dict(_files(path / name)).items())
                 if changed:
                     raise ValueError(f"{name}/{min(changed)} has changed since it was written")
             arrays = self._orbax.restore(path, args=ocp.args.Composite(**restores))
@@ -298,13 +319,9 @@ def _files(folder: pathlib.Path) -> Iterator[tuple[str, int]]:
             yield file.relative_to(folder).as_posix(), crc
 
 
-def _describe(array: np.ndarray) -> list[Any]:
+def _describe(array: np.ndarray) -> tuple[str, tuple[int, ...], int]:
     """Type, shape and checksum."""
-    return [str(array.dtype), list(array.shape), zlib.crc32(np.ascontiguousarray(array).data)]
-
-
-def _seal(manifest: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(manifest, sort_keys=True).encode())
+    return str(array.dtype), array.shape, zlib.crc32(np.ascontiguousarray(array).data)
 
 
 def _first_line(error: BaseException) -> str:

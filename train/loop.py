@@ -126,7 +126,12 @@ def _restore(learner: Learner, checkpoints: Checkpoints, console: Console) -> tu
             f"The checkpoint of step {step} has no replay: learning goes on when {learner.config.learning_starts} "
             "transitions have been collected."
         )
-    return state, pydantic.TypeAdapter(Progress).validate_python(notes.progress)
+    try:
+        return state, pydantic.TypeAdapter(Progress).validate_python(notes.progress)
+    except pydantic.ValidationError as error:
+        raise UserError(
+            f"The checkpoint of step {step} was written by something else: {error.errors()[0]['msg']}."
+        ) from error
 
 
 class _Run:
