@@ -5,7 +5,6 @@ import io
 import json
 import pathlib
 import shutil
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import envs
-from tests.runs import CHUNK_STEPS, leaves, tiny_config
+from tests.runs import CHUNK_STEPS, leaves, tiny_config, untimed
 from train.checkpoint import Checkpoints
 from train.config import Config
 from train.errors import UserError
@@ -23,9 +22,6 @@ from train.logs import read_lines
 from train.loop import train
 from train.state import TrainState
 
-TIMES = ("wall_s", "speed/", "time/")
-"""metrics that measure the clock"""
-
 
 def quiet() -> Console:
     return Console(file=io.StringIO(), width=200)
@@ -33,11 +29,6 @@ def quiet() -> Console:
 
 def final_state(config: Config, run_dir: pathlib.Path) -> TrainState:
     return Checkpoints(run_dir).restore(Learner(config).state_shapes())[1]
-
-
-def untimed(run_dir: pathlib.Path) -> list[dict[str, Any]]:
-    lines = read_lines(run_dir / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if not k.startswith(TIMES)} for line in lines]
 
 
 def test_run_directory_is_self_contained(tiny_run: pathlib.Path) -> None:
