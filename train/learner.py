@@ -47,6 +47,7 @@ class Learner:
             RolloutLoop(config, self.agent) if isinstance(self.agent, OnPolicyAgent) else ReplayLoop(config, self.agent)
         )
         self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
+        self._turn = jax.jit(lambda state: self.loop.turn(state, self._collect, self._see))  # traced once, used twice
         self.draw_pool = jax.jit(self._draw_pool)
         self.init = jax.jit(self._init)
         self.begin_chunk = jax.jit(self._begin_chunk, donate_argnums=0)
@@ -71,7 +72,7 @@ class Learner:
     def state_shapes(self) -> TrainState:
         """Structure and shapes of the run's state, computed without allocating it."""
         root = jax.random.key(0)
-        return jax.eval_shape(lambda: self._init(root, self._draw_pool(root, jnp.zeros((), jnp.int32))))
+        return self.init.eval_shape(root, self.draw_pool.eval_shape(root, jnp.zeros((), jnp.int32)))
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""
@@ -99,7 +100,7 @@ class Learner:
             tally=(),
         )
         # What a turn measures is known once there is a state to take it from.
-        return dataclasses.replace(state, tally=empty_tally(*jax.eval_shape(self._turn, state)[1]))
+        return dataclasses.replace(state, tally=empty_tally(*self._turn.eval_shape(state)[1]))
 
     def _evaluate(self, root: jax.Array, actor: Actor, number: jax.Array) -> envs.Episodes:
         """Episodes of the deterministic policy, on worlds and keys of their own."""
@@ -127,9 +128,6 @@ class Learner:
             return dataclasses.replace(state, tally=tally.add(stats, metrics))
 
         return jax.lax.fori_loop(0, turns, turn, state)
-
-    def _turn(self, state: TrainState) -> tuple[TrainState, tuple[StepStats, dict[str, jax.Array]]]:
-        return self.loop.turn(state, self._collect, self._see)
 
     def _report(self, state: TrainState) -> dict[str, jax.Array]:
         """The metrics of the chunk that ends here."""
