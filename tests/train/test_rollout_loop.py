@@ -2,26 +2,18 @@
 
 import dataclasses
 import functools
-import io
-import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
 import envs
-from eval.restore import restore
-from eval.score import play
 from mjx_tecrl import Rollout
-from tests.runs import CHUNK_STEPS, tiny_config
-from train.checkpoint import Checkpoints
+from tests.runs import tiny_config
 from train.errors import UserError
 from train.learner import Learner
-from train.logs import read_lines
-from train.loop import train
 from train.memory import check_memory
 from train.state import TrainState
 
@@ -106,31 +98,6 @@ def test_a_rollout_is_seen_through_one_normaliser(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
     mean = np.asarray(rollout.obs).reshape(-1, 4).mean(0)
     np.testing.assert_allclose(after.actor.normalizer.mean, mean, rtol=1e-3, atol=1e-6)
-
-
-@pytest.mark.parametrize("agent", ["ppo", "eapo"])
-def test_resumed_run_equals_the_whole_one(tmp_path: pathlib.Path, agent: str) -> None:
-    """train(2N) == train(N), save, restore, train(N), bit for bit; and the run can be scored."""
-    quiet = lambda: Console(file=io.StringIO(), width=200)  # noqa: E731
-    whole = train(tiny_config(tmp_path / "whole", agent), console=quiet())
-    config = tiny_config(tmp_path / "halves", agent)
-    train(dataclasses.replace(config, total_steps=config.total_steps // 2), console=quiet())
-    halves = train(config, resume=True, console=quiet())
-    lines = [
-        [{k: v for k, v in line.items() if not k.startswith(TIMES)} for line in read_lines(run / "metrics.jsonl")]
-        for run in (whole, halves)
-    ]
-    assert lines[0] == lines[1]
-    assert [line["env_steps"] for line in lines[0]] == [CHUNK_STEPS * n for n in (1, 2, 3, 4)]
-    assert lines[0][-1]["updates"] == 4 * 16
-    assert "eval/return_mean" in lines[0][-1]
-    learner = Learner(config)
-    a, b = (jax.tree.leaves(Checkpoints(run).restore(learner.state_shapes())) for run in (whole, halves))
-    for x, y in zip(a, b, strict=True):
-        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            x, y = jax.random.key_data(x), jax.random.key_data(y)
-        np.testing.assert_array_equal(x, y)
-    assert play(restore(whole), 2).returns.shape == (2,)
 
 
 def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
