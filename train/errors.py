@@ -1,5 +1,6 @@
 """What a user is told when something is not as it should be."""
 
+import contextlib
 import sys
 
 
@@ -9,4 +10,5 @@ class UserError(Exception):
 
 def warn(text: str) -> None:
     """Says something that the user should know, and goes on."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # standard error may be a file on the disk that is full
+        print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import time
-from typing import Any
+from typing import IO, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from train.interrupt import Interrupt
 from train.learner import Learner
 from train.logs import Logs
 from train.memory import check_memory
-from train.progress import ProgressDisplay
+from train.progress import PatientOutput, ProgressDisplay
 from train.run_dir import locked, run_dir_of
 from train.state import TrainState
 
@@ -90,7 +90,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
       UserError: the config cannot be, or the run cannot go on; one sentence.
       Interrupted: by Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    console = console or Console()
+    console = console or Console(file=cast(IO[str], PatientOutput()))
     config = config.validate()
     run_dir = run_dir_of(config)
     if resume:

@@ -1,11 +1,31 @@
 """What the user sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import datetime
+import sys
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class PatientOutput:
+    """Standard output, for a console whose run shall not end when it is a file on a full disk or a pipe nobody reads."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+    def write(self, text: str) -> int:
+        """As of any file."""
+        with contextlib.suppress(OSError):
+            sys.stdout.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As of any file."""
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
 
 
 class ProgressDisplay:

@@ -1,10 +1,14 @@
 """What the user sees."""
 
+import contextlib
 import io
+from typing import IO, cast
 
+import pytest
 from rich.console import Console
 
-from train.progress import ProgressDisplay, describe
+from train.errors import warn
+from train.progress import PatientOutput, ProgressDisplay, describe
 
 LINE = {
     "env_steps": 500,
@@ -29,6 +33,18 @@ def test_a_terminal_gets_a_bar() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "50%" in text
     assert "eval 89.0" in text
+
+
+def test_output_that_nobody_takes_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr("sys.stdout", full)
+        monkeypatch.setattr("sys.stderr", full)
+        with ProgressDisplay(Console(file=cast(IO[str], PatientOutput())), 1000, 0) as display:
+            display.show(LINE)
+        warn("this is lost")
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):  # what is still in the buffer
+            full.close()
 
 
 def test_a_file_gets_lines() -> None:
