@@ -118,6 +118,11 @@ class Config:
             raise UserError(
                 f"--learning-starts {self.learning_starts} must be smaller than --replay-size {self.replay_size}."
             )
+        if self.replay_size // self.num_envs >= 2**31:
+            raise UserError(
+                f"--replay-size {self.replay_size} holds {self.replay_size // self.num_envs} steps of each world, and at most "
+                f"{2**31 - 1} can be counted: lower it or raise --num-envs."
+            )
         if self.replay_size < 2 * self.num_envs:
             raise UserError(
                 f"--replay-size {self.replay_size} must hold at least 2 steps of each of the {self.num_envs} worlds "

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from typing import IO, Any, cast
 
 import jax
@@ -98,27 +99,39 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     elif (run_dir / CONFIG_FILE).exists():
         raise UserError(f"{run_dir} holds a run already: add --resume to go on with it, or name another --run-dir.")
     learner = Learner(config)
-    check_memory(learner)
+    shapes = learner.state_shapes()
+    check_memory(learner, shapes)
     use_compilation_cache(config.compilation_cache)
     with locked(run_dir), Interrupt(console) as interrupt:
+        console.print(
+            f"{config.agent} on {config.env}: {config.num_envs} worlds, {learner.env.engine} physics, "
+            f"preset {config.preset}; run directory {run_dir}\ncompiling",
+            soft_wrap=True,
+        )
+        advance = learner.advance.lower(shapes, jax.ShapeDtypeStruct((), jnp.int32)).compile()
+        analysis = advance.memory_analysis()
+        memory = check_memory(learner, shapes, analysis.temp_size_in_bytes if analysis else 0)
+        console.print(f"memory: {memory.describe()}", soft_wrap=True)
         checkpoints = Checkpoints(run_dir, config.keep_checkpoints)
         state, progress = None, Progress()
         if resume:
-            state, progress = _restore(learner, checkpoints, console)
+            state, progress = _restore(learner, shapes, checkpoints, console)
         if state is None:
             root = jax.random.key(config.seed)
             state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
         config.save(run_dir)
-        return _Run(learner, run_dir, checkpoints, console, interrupt).train(state, progress)
+        return _Run(learner, advance, run_dir, checkpoints, console, interrupt).train(state, progress)
 
 
-def _restore(learner: Learner, checkpoints: Checkpoints, console: Console) -> tuple[TrainState | None, Progress]:
+def _restore(
+    learner: Learner, shapes: TrainState, checkpoints: Checkpoints, console: Console
+) -> tuple[TrainState | None, Progress]:
     """The newest whole checkpoint of the run; None where it was stopped before the first."""
     if not checkpoints.steps:
         console.print("There is no checkpoint yet: the run begins again.")
         checkpoints.clean(beyond=0)
         return None, Progress()
-    step, state, notes = checkpoints.restore(learner.state_shapes())
+    step, state, notes = checkpoints.restore(shapes)
     _check_same_run(learner.config, config_from_json(notes.config, f"The config in the checkpoint of step {step}"))
     checkpoints.clean(beyond=step)
     if isinstance(state.replay, Replay) and not int(state.replay.size):
@@ -139,6 +152,7 @@ class _Run:
 
     Args:
       learner: the task and the agent.
+      advance: its training program, compiled.
       run_dir: where everything is written.
       checkpoints: of this directory.
       console: where progress goes.
@@ -146,9 +160,16 @@ class _Run:
     """
 
     def __init__(
-        self, learner: Learner, run_dir: pathlib.Path, checkpoints: Checkpoints, console: Console, interrupt: Interrupt
+        self,
+        learner: Learner,
+        advance: Callable[[TrainState, jax.Array], TrainState],
+        run_dir: pathlib.Path,
+        checkpoints: Checkpoints,
+        console: Console,
+        interrupt: Interrupt,
     ):
         self.learner = learner
+        self.advance = advance
         self.config = learner.config
         self.run_dir = run_dir
         self.checkpoints = checkpoints
@@ -163,14 +184,9 @@ class _Run:
 
     def train(self, state: TrainState, progress: Progress) -> pathlib.Path:
         """Goes on to the end, or until a signal comes."""
-        config, console = self.config, self.console
-        console.print(
-            f"{config.agent} on {config.env}: {config.num_envs} worlds, {self.learner.env.engine} physics, "
-            f"preset {config.preset}; run directory {self.run_dir}",
-            soft_wrap=True,
-        )
+        config = self.config
         logs = Logs(self.run_dir, progress.chunks * self.chunk_steps, config.to_json() if config.wandb else None)
-        display = ProgressDisplay(console, self.last_chunk * self.chunk_steps, self._env_steps(progress))
+        display = ProgressDisplay(self.console, self.last_chunk * self.chunk_steps, self._env_steps(progress))
         started = time.perf_counter() - progress.wall_s
         try:
             with display:
@@ -206,10 +222,10 @@ class _Run:
         while progress.turns < turns_per_chunk and self.interrupt.signal is None:
             turns = min(self.portion, turns_per_chunk - progress.turns)
             started = time.perf_counter()
-            state = learner.advance(state, jnp.asarray(turns, jnp.int32))
+            state = self.advance(state, jnp.asarray(turns, jnp.int32))
             jax.block_until_ready(state.iterations)
             seconds = time.perf_counter() - started
-            # The first portion also compiles; no portion is taken for more than twice as fast as the one before it.
+            # No portion is taken for more than twice as fast as the one before it.
             self.portion = max(1, min(2 * self.portion, int(turns * PORTION_S / seconds)))
             progress = dataclasses.replace(progress, turns=progress.turns + turns, train_s=progress.train_s + seconds)
             display.advance(self._env_steps(progress))

@@ -50,13 +50,11 @@ class ProgressDisplay:
                 TextColumn("{task.description}"),
             )
             self._bar = Progress(*columns, console=console)
-            self._task = self._bar.add_task("compiling", total=total_steps, completed=env_steps)
+            self._task = self._bar.add_task("", total=total_steps, completed=env_steps)
 
     def __enter__(self) -> "ProgressDisplay":
         if self._bar is not None:
             self._bar.start()
-        else:
-            self._console.print("compiling")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -10,7 +10,7 @@ from mjx_tecrl import OnPolicyAgent, Rollout
 from mjx_tecrl.exploration import Draw
 from train.config import REPLAY_FIELDS, Config, flag
 from train.errors import UserError
-from train.replay_loop import Collect, See, Storage
+from train.replay_loop import Collect, See
 from train.state import TrainState, join
 
 
@@ -48,7 +48,6 @@ class RolloutLoop:
         self.agent = agent
         self.turn_iterations = agent.rollout_steps
         self.turns_per_chunk = max(1, config.log_steps // samples)
-        self.storage = Storage(agent.rollout_steps, "--agent.rollout-steps", agent.rollout_steps)
 
     def init_exploration(self, key: jax.Array) -> tuple[()]:
         """None beside the policy's own."""
