@@ -8,6 +8,7 @@ import jax
 from train.checkpoint import Checkpoints
 from train.config import load_config
 from train.learner import Learner
+from train.loop import use_compilation_cache
 from train.state import Actor
 
 
@@ -40,6 +41,7 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     config = load_config(run_dir)
     if physics is not None:
         config = dataclasses.replace(config, physics=physics).validate()
+    use_compilation_cache(config.compilation_cache)
     learner = Learner(config)
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
     step, actor = Checkpoints(run_dir).restore_actor(like, step)

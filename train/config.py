@@ -120,8 +120,8 @@ class Config:
             )
         if self.replay_size // self.num_envs >= 2**31:
             raise UserError(
-                f"--replay-size {self.replay_size} holds {self.replay_size // self.num_envs} steps of each world, and at most "
-                f"{2**31 - 1} can be counted: lower it or raise --num-envs."
+                f"--replay-size {self.replay_size} holds {self.replay_size // self.num_envs} steps of each world, and at "
+                f"most {2**31 - 1} can be counted: lower it or raise --num-envs."
             )
         if self.replay_size < 2 * self.num_envs:
             raise UserError(
@@ -171,6 +171,8 @@ def config_from_json(values: Any, source: str) -> Config:
         types = {"env_args": envs.task(values["env"]).Args, "agent_args": named_agent(values["agent"]).Config}
         for name, kind in types.items():
             values[name] = _read(kind, values[name])
+        # Never from a file: the folder holds programs, and a stranger's run could name a stranger's folder.
+        values.pop("compilation_cache", None)
         return _read(Config, values)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{source} lacks or mistypes a field: {error}.") from error

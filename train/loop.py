@@ -115,7 +115,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         checkpoints = Checkpoints(run_dir, config.keep_checkpoints)
         state, progress = None, Progress()
         if resume:
-            state, progress = _restore(learner, shapes, checkpoints, console)
+            state, progress = restore_run(learner, shapes, checkpoints, console)
         if state is None:
             root = jax.random.key(config.seed)
             state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
@@ -123,10 +123,14 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         return _Run(learner, advance, run_dir, checkpoints, console, interrupt).train(state, progress)
 
 
-def _restore(
+def restore_run(
     learner: Learner, shapes: TrainState, checkpoints: Checkpoints, console: Console
 ) -> tuple[TrainState | None, Progress]:
-    """The newest whole checkpoint of the run; None where it was stopped before the first."""
+    """The state and the progress in the newest whole checkpoint of a run; no state where it was stopped before the first.
+
+    Raises:
+      UserError: there are checkpoints, but none is whole, or they are another run's.
+    """
     if not checkpoints.steps:
         console.print("There is no checkpoint yet: the run begins again.")
         checkpoints.clean(beyond=0)
@@ -142,9 +146,7 @@ def _restore(
     try:
         return state, pydantic.TypeAdapter(Progress).validate_python(notes.progress)
     except pydantic.ValidationError as error:
-        raise UserError(
-            f"The checkpoint of step {step} was written by something else: {error.errors()[0]['msg']}."
-        ) from error
+        raise UserError(f"The checkpoint of step {step} tells no progress: {error.errors()[0]['msg']}.") from error
 
 
 class _Run:

@@ -141,7 +141,7 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UserError, match=sentence):
         Learner(dataclasses.replace(config, agent_args=args))
     args = dataclasses.replace(config.agent_args, rollout_steps=10**9)
-    with pytest.raises(
-        UserError, match=r"This run needs \S+ GiB and .* GiB to give: lower --agent.rollout-steps to \d+ or less"
-    ):
-        check_memory(Learner(dataclasses.replace(config, agent_args=args)))
+    learner = Learner(dataclasses.replace(config, agent_args=args))
+    shapes = learner.state_shapes()
+    with pytest.raises(UserError, match=r"This run needs \S+ GiB and .*: lower --agent.rollout-steps to \d+ or less"):
+        check_memory(learner, shapes)
