@@ -10,11 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from rich.console import Console
 
 from train.checkpoint import Checkpoints
 from train.config import Config, load_config
+from train.divergence import Watch, check_starts
 from train.errors import UserError
 from train.learner import Learner
 from train.logs import Logs
@@ -31,6 +31,7 @@ FREE_TO_CHANGE = {
     "run_dir",
     "keep_checkpoints",
     "max_diverged",
+    "max_skipped",
     "compilation_cache",
     "wandb",
 }
@@ -87,9 +88,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     if resume:
         state = checkpoints.restore(learner.state_shapes())
     else:
-        _create(run_dir)
         root = jax.random.key(config.seed)
-        state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
+        pool = learner.draw_pool(root, jnp.zeros((), jnp.int32))
+        check_starts(pool, config)
+        _create(run_dir)
+        state = learner.init(root, pool)
     config.save(run_dir)
     return _run(learner, state, run_dir, checkpoints, console)
 
@@ -105,6 +108,7 @@ def _run(
     last_chunk = -(-config.total_steps // chunk_steps)
     logs = Logs(run_dir, env_steps, dataclasses.asdict(config) if config.wandb else None)
     totals = {name: logs.last.get(name) or 0 for name in ("wall_s", "updates", "safety/diverged_total")}
+    watch = Watch(config, run_dir, chunk_steps, learner.worlds.pool_size)
     wall_origin = time.perf_counter() - totals["wall_s"]
     console.print(
         f"{config.agent} on {config.env}: {config.num_envs} worlds, {learner.env.engine} physics, preset {config.preset}; "
@@ -134,15 +138,15 @@ def _run(
                     metrics |= _evaluation(learner, state, chunks)
                     metrics["time/eval_s"] = time.perf_counter() - trained
                 done = chunks == last_chunk or interrupt.requested
-                diverged_too_often = metrics["safety/diverged"] > config.max_diverged * chunk_steps
+                reason_to_stop = watch.look(state, metrics)
                 saving = time.perf_counter()
-                if _due(config.checkpoint_steps, chunks, chunk_steps) or done or diverged_too_often:
+                if _due(config.checkpoint_steps, chunks, chunk_steps) or done or reason_to_stop:
                     checkpoints.save(env_steps, state)
                     metrics["time/checkpoint_s"] = time.perf_counter() - saving
                 totals["wall_s"] = time.perf_counter() - wall_origin
                 display.show(logs.write({"env_steps": env_steps, **totals, **metrics}))
-                if diverged_too_often:
-                    raise UserError(_diverged(run_dir, state, metrics, config, chunk_steps))
+                if reason_to_stop:
+                    raise UserError(reason_to_stop)
     finally:
         logs.close()
     resume = f"python -m train.run --run-dir {run_dir} --resume"
@@ -171,18 +175,6 @@ def _evaluation(learner: Learner, state: TrainState, number: int) -> dict[str, A
 def _due(interval_steps: int, chunks: int, chunk_steps: int) -> bool:
     """Whether an interval, rounded to whole chunks, ends with this chunk."""
     return chunks % max(1, round(interval_steps / chunk_steps)) == 0
-
-
-def _diverged(run_dir: pathlib.Path, state: TrainState, metrics: dict[str, Any], config: Config, steps: int) -> str:
-    path = run_dir / "diverged.npz"
-    blow_ups = jax.device_get(state.envs.blow_ups)
-    kept = min(int(blow_ups.count), len(blow_ups.action))
-    np.savez(path, action=blow_ups.action[:kept], **{k: v[:kept] for k, v in vars(blow_ups.physics).items()})
-    share = int(metrics["safety/diverged"]) / steps
-    return (
-        f"The physics blew up in {share:.1%} of the last {steps} world steps (limit --max-diverged "
-        f"{config.max_diverged}): the run stopped with a checkpoint, and {path} holds the states before the blow-ups."
-    )
 
 
 def _run_dir(config: Config) -> pathlib.Path:
