@@ -172,7 +172,7 @@ class VectorEnv:
         metrics = {name: jnp.where(_within_limit(x), x, jnp.zeros_like(x)) for name, x in stepped.metrics.items()}
         stepped = dataclasses.replace(stepped, metrics=metrics)
         # A task may overlook an action that is no number; the policy has failed all the same.
-        diverged = ~state.starts_episode & ~(is_sane(stepped) & jnp.isfinite(action).all(-1))
+        diverged = ~state.starts_episode & ~(is_sane(stepped) & _within_limit(action).all(-1))
         valid = ~state.starts_episode & ~diverged
 
         rank = jnp.cumsum(~valid, dtype=jnp.int32) - 1
@@ -186,7 +186,7 @@ class VectorEnv:
 
         row = Row(
             obs=state.worlds.obs,
-            action=jnp.where(jnp.isfinite(action), action, 0.0),  # in rows that are no transition, too
+            action=jnp.where(_within_limit(action), action, 0.0),  # in rows that are no transition, too
             reward=jnp.where(valid, stepped.reward, 0.0),
             terminated=terminated,
             done=done,

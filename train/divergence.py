@@ -125,7 +125,9 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
         with np.load(path, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}.") from error
+        raise UserError(
+            f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
+        ) from error
     wanted = _named(like)
     kept = len(stored["world"]) if stored.get("world", np.zeros(())).ndim else 0
     for name in sorted({*stored, *wanted}):

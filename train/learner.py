@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 import envs
 from envs.physics import OVERFLOW
-from envs.vector import Row, StepStats, VectorEnv, is_sane
+from envs.vector import LIMIT, Row, StepStats, VectorEnv, is_sane
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
@@ -129,10 +129,10 @@ class Learner:
         obs = self._see(normalizer, join(worlds.worlds.obs))
         draw = lambda key: self.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
         action, exploration = self.loop.explore(state.exploration, draw, worlds.starts_episode, key_explore)
-        finite = jnp.isfinite(action)
-        # An infinite action is no action: clipping would make one of it.
-        worlds, row, stats = self.worlds.step(worlds, jnp.where(finite, jnp.clip(action, -1, 1), jnp.nan))
-        row = dataclasses.replace(row, obs=join(row.obs), action=jnp.where(finite, action, 0.0))
+        # Clipping would make an action of one that is infinite.
+        sane = jnp.abs(action) <= LIMIT
+        worlds, row, stats = self.worlds.step(worlds, jnp.where(sane, jnp.clip(action, -1, 1), jnp.nan))
+        row = dataclasses.replace(row, obs=join(row.obs), action=jnp.where(sane, action, 0.0))
         if self.config.normalize_obs:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))

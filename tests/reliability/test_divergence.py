@@ -1,0 +1,92 @@
+"""Faults in every place of a run: none is learned from, each is counted, and the run goes on.
+
+The long form (every agent, rates, engines, randomised worlds): ``python -m pytest -m long tests/reliability``.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from tests.reliability.faults import IN_UPDATES, IN_WORLDS, PLACES, VALUES, Fault, FaultyLearner, corrupt
+from tests.runs import tiny_config
+from train.state import TrainState
+
+ROOT = jax.random.key(0)
+ON_POLICY = ("ppo", "ppo_era", "trpo", "eapo")
+MANY = 0.3
+"""rate of the faults that strike many worlds, start states or updates"""
+
+
+@functools.cache
+def learner(agent: str, physics: str = "native", randomized: bool = False, **values: Any) -> FaultyLearner:
+    """One compilation for all faults."""
+    if agent not in ON_POLICY:
+        values |= {"normalize_reward": True}
+    if randomized:
+        values["randomization"] = envs.Randomization(mass=(0.8, 1.2), obs_noise=0.1, action_delay=2, privileged=True)
+    return FaultyLearner(tiny_config(agent=agent, physics=physics, normalize_obs=True, **values))
+
+
+@functools.cache
+def warm(faulty: FaultyLearner) -> TrainState:
+    """A state that has learned for a chunk, without a fault."""
+    state, metrics, _ = faulty.chunk(faulty.begin(ROOT), ROOT, 1, faulty.no_fault())
+    assert metrics["safety/diverged"] == metrics["safety/skipped_updates"] == 0
+    return state
+
+
+def assert_harmless(faulty: FaultyLearner, place: str, fault: Fault) -> None:
+    """One chunk under the fault, one without: nothing corrupt anywhere, every fault counted, and learning goes on."""
+    before = warm(faulty)
+    state, metrics, struck = faulty.chunk(before, ROOT, 2, fault)
+    assert_clean(state, metrics)
+    assert struck == 0 or place in IN_WORLDS
+    assert struck > 0 or place not in IN_WORLDS or fault.worlds.sum() == 1  # a single one may hit an episode's start
+    assert metrics["safety/diverged"] == (0 if place == "metric" else struck)
+    assert metrics["safety/skipped_updates"] == (fault.updates.sum() if place in IN_UPDATES else 0)
+    assert metrics["safety/bad_starts"] == (fault.starts.sum() if place == "start" else 0)
+
+    after, metrics, _ = faulty.chunk(state, ROOT, 3, faulty.no_fault())
+    assert_clean(after, metrics)
+    assert metrics["safety/diverged"] == metrics["safety/skipped_updates"] == metrics["safety/bad_starts"] == 0
+    made = int(after.actor.agent.updates) - int(before.actor.agent.updates)
+    assert made == faulty.loop.updates_until(3 * faulty.chunk_iterations) - faulty.loop.updates_until(
+        faulty.chunk_iterations
+    )
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.actor.agent, after.actor.agent)
+    assert any(jax.tree.leaves(changed))
+
+
+def assert_clean(state: TrainState, metrics: dict[str, Any]) -> None:
+    # Evidence is evidence: the action that led to a blow-up stands there as it was.
+    evidence = dataclasses.replace(state.envs.blow_ups, action=jnp.zeros(()))
+    state = dataclasses.replace(state, envs=dataclasses.replace(state.envs, blow_ups=evidence))
+    assert corrupt(state) == {}
+    for name, value in metrics.items():
+        # Of episodes there may be none, and values that are all alike have no variance to explain.
+        absent = name.startswith("train/") or name.endswith("explained_variance")
+        assert np.isfinite(value).all() or (absent and np.isnan(value)), name
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("agent", ["dsac_e", "ppo"])
+def test_no_fault_is_learned_from_and_each_is_counted(agent: str, place: str) -> None:
+    faulty = learner(agent)
+    for value in VALUES:
+        for rate in (None, MANY):
+            assert_harmless(faulty, place, faulty.make_fault(value, place, rate))
+
+
+@pytest.mark.parametrize("physics", ["mjx", "warp"])
+def test_other_engines_survive_faults_too(physics: str) -> None:
+    if physics == "warp":
+        pytest.importorskip("warp")
+    faulty = learner("ddpg", physics)
+    for place, value in (("qpos", float("nan")), ("qvel", 1e30), ("gradient", float("inf"))):
+        assert_harmless(faulty, place, faulty.make_fault(value, place, MANY))
