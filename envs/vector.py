@@ -18,6 +18,9 @@ LIMIT = 1e10
 MAX_BLOW_UPS = 8
 """How many blow-ups are kept as evidence."""
 
+TRAIL = 16
+"""Of how many steps of every world the positions are kept, for a film of what led to a blow-up."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +76,8 @@ class BlowUps:
       action: ``[MAX_BLOW_UPS, action_size]`` the actions of those steps; not finite where the policy was the cause.
       world: ``[MAX_BLOW_UPS]`` int32 which worlds they were.
       steps: ``[MAX_BLOW_UPS]`` int32 steps since their episode's start.
+      trail: ``[MAX_BLOW_UPS, TRAIL, nq]`` positions before the last steps up to that one, oldest first; those from before
+        the episode's start are another's. Empty where physics states have no ``qpos``.
       count: [] int32 recorded in all.
     """
 
@@ -81,6 +86,7 @@ class BlowUps:
     action: jax.Array
     world: jax.Array
     steps: jax.Array
+    trail: jax.Array
     count: jax.Array
 
     @property
@@ -102,6 +108,8 @@ class VectorState:
       pool: `State` with leading axis ``[pool_size]``: start states not used yet.
       pool_used: [] int32 how many of them are used.
       blow_ups: what led to the last worlds that blew up.
+      trail: ``[TRAIL, worlds, nq]`` positions before the last steps; a ring.
+      trail_head: [] int32 where the next ones go.
     """
 
     worlds: State
@@ -111,6 +119,8 @@ class VectorState:
     pool: State
     pool_used: jax.Array
     blow_ups: BlowUps
+    trail: jax.Array
+    trail_head: jax.Array
 
 
 class VectorEnv:
@@ -143,6 +153,7 @@ class VectorEnv:
         index = jnp.where(sane, jnp.arange(self.pool_size), jnp.argmax(sane))
         pool = jax.tree.map(lambda x: x[index], pool)
         none = jnp.zeros(MAX_BLOW_UPS, jnp.int32)
+        nq = _positions(pool).shape[1]
         return VectorState(
             worlds=jax.tree.map(lambda x: x[:n], pool),
             starts_episode=jnp.zeros(n, bool),
@@ -156,8 +167,11 @@ class VectorEnv:
                 action=jnp.zeros((MAX_BLOW_UPS, self.env.action_size)),
                 world=none,
                 steps=none,
+                trail=jnp.zeros((MAX_BLOW_UPS, TRAIL, nq)),
                 count=jnp.zeros((), jnp.int32),
             ),
+            trail=jnp.zeros((TRAIL, n, nq)),
+            trail_head=jnp.zeros((), jnp.int32),
         )
 
     def refill(self, state: VectorState, pool: State) -> VectorState:
@@ -167,6 +181,8 @@ class VectorEnv:
 
     def step(self, state: VectorState, action: jax.Array) -> tuple[VectorState, Row, StepStats]:
         """One step of every world under ``action`` ``[num_envs, action_size]``."""
+        trail = state.trail.at[state.trail_head].set(_positions(state.worlds))
+        state = dataclasses.replace(state, trail=trail, trail_head=(state.trail_head + 1) % TRAIL)
         stepped = jax.vmap(self.env.step)(state.worlds, action)
         # Metrics feed nothing but logs: one that is no number is left out, and the world goes on.
         metrics = {name: jnp.where(_within_limit(x), x, jnp.zeros_like(x)) for name, x in stepped.metrics.items()}
@@ -208,6 +224,8 @@ class VectorEnv:
             pool=state.pool,
             pool_used=state.pool_used + (~valid).sum(dtype=jnp.int32),
             blow_ups=_record(state, action, diverged),
+            trail=state.trail,
+            trail_head=state.trail_head,
         )
         return state, row, stats
 
@@ -217,8 +235,8 @@ def _record(state: VectorState, action: jax.Array, diverged: jax.Array) -> BlowU
     before, worlds = state.blow_ups, state.worlds
     world, slot = jnp.argmax(diverged).astype(jnp.int32), before.count % MAX_BLOW_UPS
 
-    def put(ring: jax.Array, values: jax.Array) -> jax.Array:
-        return ring.at[slot].set(jnp.where(diverged.any(), values[world], ring[slot]))
+    def put(ring: jax.Array, values: jax.Array, index: int | jax.Array = world) -> jax.Array:
+        return ring.at[slot].set(jnp.where(diverged.any(), values[index], ring[slot]))
 
     return BlowUps(
         physics=jax.tree.map(put, before.physics, worlds.physics),
@@ -226,8 +244,15 @@ def _record(state: VectorState, action: jax.Array, diverged: jax.Array) -> BlowU
         action=put(before.action, action),
         world=put(before.world, jnp.arange(len(diverged), dtype=jnp.int32)),
         steps=put(before.steps, state.steps),
+        trail=put(before.trail, jnp.roll(state.trail[:, world], -state.trail_head, axis=0)[None], 0),
         count=before.count + diverged.any(),
     )
+
+
+def _positions(worlds: State) -> jax.Array:
+    """``[worlds, nq]`` joint positions, or ``[worlds, 0]`` where the physics has none of that name."""
+    qpos = getattr(worlds.physics, "qpos", None)
+    return jnp.zeros((len(worlds.reward), 0)) if qpos is None else qpos
 
 
 def is_sane(worlds: State) -> jax.Array:

@@ -103,8 +103,9 @@ def save_dump(run_dir: pathlib.Path, blow_ups: BlowUps) -> None:
     """
     path = run_dir / DUMP_FILE
     whole = path.with_suffix(".part")
+    arrays: dict[str, Any] = {name: np.asarray(x)[: blow_ups.kept] for name, x in _named(blow_ups).items()}
     with whole.open("wb") as file:
-        np.savez(file, **{name: np.asarray(x)[: blow_ups.kept] for name, x in _named(blow_ups).items()})
+        np.savez(file, **arrays)
     whole.replace(path)  # a reader never sees half of it
 
 
@@ -135,7 +136,7 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
         needed = ((kept, *wanted[name].shape[1:]), wanted[name].dtype) if name in wanted else None
         if there != needed or not kept:
             raise UserError(
-                f"{path} does not belong to this run: {name} is {_describe(there)} there and {_describe(needed)} in this run."
+                f"{path} does not belong to this run: {name} is {_describe(there)} there, but {_describe(needed)} here."
             )
     leaves = [stored.get(name) for name, _ in _leaves(like)]
     leaves = [

@@ -22,7 +22,7 @@ from train.state import TrainState
 
 VALUES = (float("nan"), float("inf"), float("-inf"), 1e30)
 IN_WORLDS = ("qpos", "qvel", "obs", "reward", "info", "metric", "action")
-"""Places that are struck world by world: what a step starts from (``qpos``, ``qvel``), what comes of it, the action drawn."""
+"""Places that are struck world by world: what a step starts from (``qpos``, ``qvel``), what comes of it, the action."""
 IN_UPDATES = ("gradient", "loss")
 PLACES = (*IN_WORLDS, "start", *IN_UPDATES)
 
