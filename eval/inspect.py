@@ -77,7 +77,8 @@ def inspect(args: Args) -> None:
     )
     console.print(_table(blow_ups, replay(learner.env, blow_ups)))
     if args.film is not None:
-        _film(args, learner.env, jax.tree.map(lambda x: x[args.number - 1], dataclasses.replace(blow_ups, count=None)))
+        one = dataclasses.replace(blow_ups, count=jnp.ones(kept, jnp.int32))
+        _film(args, learner.env, jax.tree.map(lambda x: x[args.number - 1], one))
 
 
 def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:
@@ -92,17 +93,22 @@ def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:
         return jax.vmap(one)(physics, info, action)
 
     after = again(blow_ups.physics, blow_ups.info, blow_ups.action)
-    looked_at = {"action": blow_ups.action, "": after.physics, "obs": after.obs, "reward": after.reward, "info": after.info}
     found: list[Offence | None] = [None] * len(blow_ups.action)
-    for path, leaf in jax.tree_util.tree_flatten_with_path(list(looked_at.items()))[0]:
-        if isinstance(leaf, str) or not jnp.issubdtype(leaf.dtype, jnp.floating):
-            continue
-        prefix = list(looked_at)[path[0].idx]
-        name = ".".join(filter(None, (prefix, jax.tree_util.keystr(path[2:], simple=True, separator="."))))
-        for i, x in enumerate(np.asarray(leaf)):
-            largest = _largest(x)
-            if found[i] is None and not largest <= LIMIT:
-                found[i] = Offence(name, largest)
+    parts = (
+        ("action", blow_ups.action),
+        ("physics", after.physics),
+        ("obs", after.obs),
+        ("reward", after.reward),
+        ("info", after.info),
+    )
+    for part, tree in parts:
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                continue
+            name = ".".join(filter(None, (part, jax.tree_util.keystr(path, simple=True, separator="."))))
+            for i, x in enumerate(np.asarray(leaf)):
+                if found[i] is None and not _largest(x) <= LIMIT:
+                    found[i] = Offence(name, _largest(x))
     return found
 
 
