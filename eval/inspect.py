@@ -27,6 +27,9 @@ from train.learner import Learner
 PICTURES_PER_SECOND = 10
 """The film is in slow motion: every picture is one step."""
 
+HELD = 5
+"""For so many pictures the film stands still at its start and at its end."""
+
 OUT_OF_SIGHT = 20.0
 """What has moved this many times the model's extent is no longer drawn."""
 
@@ -162,7 +165,7 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
         frames = write_film(
             args.film,
             env.model,
-            positions,
+            np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
             1 / PICTURES_PER_SECOND,
             camera=camera if env.camera == -1 else env.camera,
             fields=fields,
