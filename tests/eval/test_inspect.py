@@ -35,7 +35,7 @@ def exploded(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     config = tiny_config(
         folder / "run", "ddpg", log_steps=400, env_args=args, randomization=envs.Randomization(action_delay=1)
     )
-    with pytest.raises(UserError, match="python -m eval.inspect"):
+    with pytest.raises(UserError, match=r"python -m eval\.inspect"):
         train(config, console=Console(file=io.StringIO()))
     return folder / "run"
 
@@ -49,7 +49,7 @@ def test_a_blow_up_is_made_again(exploded: pathlib.Path, capsys: pytest.CaptureF
 
 
 def test_what_does_not_blow_up_again_is_said(
-    tiny_run: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     healthy = envs.MujocoTask.step
 
@@ -57,9 +57,10 @@ def test_what_does_not_blow_up_again_is_said(
         new = healthy(self, state, action)
         return dataclasses.replace(new, reward=jnp.where(action[0] > 0, jnp.nan, new.reward))
 
-    with monkeypatch.context() as patch, pytest.raises(UserError):
+    with monkeypatch.context() as patch:
         patch.setattr(envs.MujocoTask, "step", step)
-        train(tiny_config(tmp_path, "ddpg"), console=Console(file=io.StringIO()))
+        with pytest.raises(UserError):
+            train(tiny_config(tmp_path, "ddpg"), console=Console(file=io.StringIO()))
     assert inspect.main([str(tmp_path)]) == 0
     assert "it did not blow up again" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
