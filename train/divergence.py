@@ -123,8 +123,9 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
     if not path.exists():
         raise UserError(f"There is no {path}: no world of this run has blown up, or it is not a run directory.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
+        # Opened here: of an archive that it cannot read NumPy leaves the file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            stored = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
