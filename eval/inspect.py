@@ -131,7 +131,8 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
     for name, value in blow_up.info.get("model", {}).items():
         getattr(model, name)[:] = value
     data = mujoco.MjData(model)
-    for name in ("qpos", "qvel", "act", "qacc_warmstart"):
+    names = ("qpos", "qvel", "act", "qacc_warmstart")
+    for name in names:
         getattr(data, name)[:] = getattr(blow_up.physics, name)
     data.ctrl[:] = env.to_ctrl(env.applied(blow_up.info, jnp.asarray(blow_up.action)))
     trail = np.asarray(blow_up.trail)[TRAIL - 1 - min(int(blow_up.steps), TRAIL - 1) :]
@@ -142,8 +143,8 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
         while not blew_up and steps * model.opt.timestep < MOST_SECONDS:
             mujoco.mj_step(model, data)
             steps += 1
-            blew_up = not max(_largest(data.qpos), _largest(data.qvel)) <= LIMIT
-            if not blew_up:
+            blew_up = not all(_largest(getattr(data, name)) <= LIMIT for name in names)
+            if _largest(data.qpos) <= LIMIT:
                 mujoco.mj_kinematics(model, data)
                 if np.abs(data.xpos - start).max() < OUT_OF_SIGHT * model.stat.extent:
                     positions.append(data.qpos.copy())
