@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
 import mjx_tecrl
+from train.arrays import from_arrays, to_arrays
 from train.errors import UserError, warn
 from train.state import Actor, TrainState
 
@@ -126,7 +126,7 @@ class Checkpoints:
         parts = _split(state)
         if not replay:
             del parts["replay"]
-        copies = {name: {key: np.array(x) for key, x in _to_arrays(tree).items()} for name, tree in parts.items()}
+        copies = {name: {key: np.array(x) for key, x in to_arrays(tree).items()} for name, tree in parts.items()}
         whole = {name: arrays for name, arrays in copies.items() if arrays}
         self._writing = self._writer.submit(self._write, step, whole, notes)
 
@@ -294,7 +294,7 @@ class Checkpoints:
                         raise ValueError(f"the array {name}.{key} has changed since it was written")
         except Exception as error:  # damage has no type of its own
             raise DamagedError(_first_line(error)) from error
-        return {name: _from_arrays(arrays[name] if name in expected else {}, tree) for name, tree in like.items()}
+        return {name: from_arrays(arrays[name] if name in expected else {}, tree) for name, tree in like.items()}
 
 
 def _is_step(name: str) -> bool:
@@ -334,35 +334,6 @@ def _split(state: TrainState) -> dict[str, Any]:
     return {"actor": parts.pop("actor"), "replay": parts.pop("replay"), "loop": parts}
 
 
-def _to_arrays(tree: Any) -> dict[str, Any]:
-    """The leaves by name, as arrays that can be stored: keys as their data, and empty arrays (of no use) left out."""
-
-    def data(x: Any) -> Any:
-        return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
-
-    named = ((jax.tree_util.keystr(path, simple=True, separator="."), x) for path, x in _leaves(tree))
-    return {name: data(x) if _is_key(x) else x for name, x in named if x.size}
-
-
-def _from_arrays(arrays: dict[str, jax.Array], like: Any) -> Any:
-    """The tree that `_to_arrays` took apart; zeros for what is not there."""
-    leaves = []
-    for path, x in _leaves(like):
-        array = arrays.get(jax.tree_util.keystr(path, simple=True, separator="."))
-        if array is None:
-            array = jnp.zeros(x.shape, x.dtype)
-        leaves.append(jax.random.wrap_key_data(array) if _is_key(x) else array)
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_flatten_with_path(tree)[0]
-
-
-def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
 def _shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in _to_arrays(tree).items()}
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in to_arrays(tree).items()}

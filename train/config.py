@@ -71,7 +71,11 @@ class Config:
     checkpoint_replay: bool = True
     """keep the replay in checkpoints: large, but a resumed run goes on exactly; without, it fills its replay again"""
     max_diverged: float = 0.01
-    """largest share of world steps that may blow up in a logging interval before the run stops"""
+    """largest share of world steps that may blow up in a logging interval, and of start states that may be bad, before the
+    run stops"""
+    max_skipped: float = 0.5
+    """largest share of gradient steps that may be skipped as not finite; above it for three logging intervals in a row, the
+    run stops"""
     compilation_cache: str | None = "~/.cache/mjx_tecrl"
     """folder for compiled programs, so that the next start is fast; None for no cache"""
     wandb: bool = False
@@ -95,6 +99,9 @@ class Config:
         for name in positive:
             if getattr(self, name) < 1:
                 raise UserError(f"{flag(name)} must be at least 1, not {getattr(self, name)}.")
+        for name in ("max_diverged", "max_skipped"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{flag(name)} must be a share from 0 to 1, not {getattr(self, name)}.")
         if any(getattr(self, name) for name in REPLAY_FIELDS):
             self._check_replay()
         try:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 import envs
 from envs.physics import OVERFLOW
-from envs.vector import Row, StepStats, VectorEnv
+from envs.vector import LIMIT, Row, StepStats, VectorEnv, is_sane
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
@@ -114,9 +114,10 @@ class Learner:
 
     def _begin_chunk(self, state: TrainState, pool: envs.State) -> TrainState:
         """New start states, and an empty tally."""
-        return dataclasses.replace(
-            state, envs=self.worlds.refill(state.envs, pool), tally=jax.tree.map(jnp.zeros_like, state.tally)
-        )
+        tally = jax.tree.map(jnp.zeros_like, state.tally)
+        assert isinstance(tally, Tally)
+        tally = dataclasses.replace(tally, bad_starts=(~is_sane(pool)).sum(dtype=jnp.int32))
+        return dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool), tally=tally)
 
     def _advance(self, state: TrainState, turns: int | jax.Array) -> TrainState:
         """``turns`` turns of the loop; in how many portions a chunk is taken makes no difference."""
@@ -139,7 +140,9 @@ class Learner:
             "train/return_mean": total.return_sum / total.episodes,
             "train/length_mean": total.length_sum / total.episodes,
             "safety/diverged": total.diverged,
-            "safety/skipped_updates": sums.pop("skipped"),
+            "safety/bad_starts": state.tally.bad_starts,
+            "safety/skipped_updates": sums["skipped"],
+            "safety/skipped_share": sums.pop("skipped") / counts["skipped"],
         }
         for name, x in total.metric_sums.items():
             where, value = ("safety", x) if name == OVERFLOW else ("env", x / total.valid)
@@ -153,8 +156,10 @@ class Learner:
         obs = self._see(normalizer, join(worlds.worlds.obs))
         draw = lambda key: self.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
         action, exploration = self.loop.explore(state.exploration, draw, worlds.starts_episode, key_explore)
-        worlds, row, stats = self.worlds.step(worlds, jnp.clip(action, -1, 1))
-        row = dataclasses.replace(row, obs=join(row.obs), action=action)
+        # Clipping would make an action of one that is infinite.
+        sane = jnp.abs(action) <= LIMIT
+        worlds, row, stats = self.worlds.step(worlds, jnp.where(sane, jnp.clip(action, -1, 1), jnp.nan))
+        row = dataclasses.replace(row, obs=join(row.obs), action=jnp.where(sane, action, 0.0))
         if self.config.normalize_obs:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))

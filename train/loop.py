@@ -8,7 +8,6 @@ from typing import IO, Any, cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pydantic
 from rich.console import Console
 
@@ -16,6 +15,7 @@ import envs
 from mjx_tecrl.replay import Replay
 from train.checkpoint import Checkpoints, Notes
 from train.config import CONFIG_FILE, Config, config_from_json, load_config
+from train.divergence import Watch, check_starts
 from train.errors import UserError, warn
 from train.interrupt import Interrupt
 from train.learner import Learner
@@ -35,6 +35,7 @@ FREE_TO_CHANGE = {
     "run_dir",
     "keep_checkpoints",
     "max_diverged",
+    "max_skipped",
     "compilation_cache",
     "wandb",
 }
@@ -102,6 +103,9 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     shapes = learner.state_shapes()
     check_memory(learner, shapes)
     use_compilation_cache(config.compilation_cache)
+    root = jax.random.key(config.seed)
+    pool = learner.draw_pool(root, jnp.zeros((), jnp.int32))
+    check_starts(pool, config)
     with locked(run_dir), Interrupt(console) as interrupt:
         console.print(
             f"{config.agent} on {config.env}: {config.num_envs} worlds, {learner.env.engine} physics, "
@@ -117,8 +121,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         if resume:
             state, progress = restore_run(learner, shapes, checkpoints, console)
         if state is None:
-            root = jax.random.key(config.seed)
-            state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
+            state = learner.init(root, pool)
         config.save(run_dir)
         return _Run(learner, advance, run_dir, checkpoints, console, interrupt).train(state, progress)
 
@@ -189,6 +192,7 @@ class _Run:
         config = self.config
         logs = Logs(self.run_dir, progress.chunks * self.chunk_steps, config.to_json() if config.wandb else None)
         display = ProgressDisplay(self.console, self.last_chunk * self.chunk_steps, self._env_steps(progress))
+        watch = Watch(config, self.run_dir, self.chunk_steps, self.learner.worlds.pool_size)
         started = time.perf_counter() - progress.wall_s
         try:
             with display:
@@ -202,12 +206,11 @@ class _Run:
                     metrics = jax.device_get(self.learner.report(state)) | evaluation
                     progress = dataclasses.replace(progress, wall_s=time.perf_counter() - started)
                     progress = self._write_line(logs, display, state, progress, metrics)
-                    diverged_too_often = metrics["safety/diverged"] > config.max_diverged * self.chunk_steps
-                    if self._due(config.checkpoint_steps, progress.chunks) or diverged_too_often:
+                    reason_to_stop = watch.look(state, metrics)
+                    if self._due(config.checkpoint_steps, progress.chunks) or reason_to_stop:
                         self._save(state, progress)
-                    if diverged_too_often:
-                        self.checkpoints.finish()
-                        raise UserError(_diverged(self.run_dir, state, metrics, config, self.chunk_steps))
+                    if reason_to_stop:
+                        raise UserError(reason_to_stop)
             self._save(state, dataclasses.replace(progress, wall_s=time.perf_counter() - started))
         finally:
             logs.close()
@@ -320,18 +323,6 @@ def _summary(episodes: envs.Episodes) -> dict[str, Any]:
         "eval/length_mean": episodes.lengths[whole].mean(),
         "eval/diverged": episodes.diverged.sum(),
     }
-
-
-def _diverged(run_dir: pathlib.Path, state: TrainState, metrics: dict[str, Any], config: Config, steps: int) -> str:
-    path = run_dir / "diverged.npz"
-    blow_ups = jax.device_get(state.envs.blow_ups)
-    kept = min(int(blow_ups.count), len(blow_ups.action))
-    np.savez(path, action=blow_ups.action[:kept], **{k: v[:kept] for k, v in vars(blow_ups.physics).items()})
-    share = int(metrics["safety/diverged"]) / steps
-    return (
-        f"The physics blew up in {share:.1%} of the last {steps} world steps (limit --max-diverged "
-        f"{config.max_diverged}): the run stopped with a checkpoint, and {path} holds the states before the blow-ups."
-    )
 
 
 def _check_same_run(config: Config, saved: Config) -> None:

@@ -92,6 +92,8 @@ def describe(line: dict[str, Any]) -> str:
     if line.get("agent/log_alpha") is not None:
         parts.append(f"log alpha {line['agent/log_alpha']:.2f}")
     parts.append(f"diverged {line['safety/diverged_total']}")
+    if line.get("safety/skipped_updates"):
+        parts.append(f"skipped updates {line['safety/skipped_updates']:.0f}")
     if line.get("safety/overflow"):
         parts.append(f"{line['safety/overflow']:.0f} steps with too few --physics.max-contacts or --physics.max-constraints")
     return "  ".join(parts)

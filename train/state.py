@@ -36,11 +36,13 @@ class Tally:
       stats: of all steps, added up.
       sums: of the agent's metrics over its updates, by name; updates that did not measure one (NaN) are left out.
       counts: how many updates measured it, like ``sums``.
+      bad_starts: [] int32 start states drawn for the chunk that were not sane.
     """
 
     stats: StepStats
     sums: dict[str, jax.Array]
     counts: dict[str, jax.Array]
+    bad_starts: jax.Array
 
     def add(self, stats: StepStats, metrics: dict[str, jax.Array]) -> "Tally":
         """One turn more: its ``stats``, and ``metrics`` with leading axis ``[updates]``."""
@@ -49,6 +51,7 @@ class Tally:
             stats=jax.tree.map(jnp.add, self.stats, stats),
             sums={name: x + jnp.where(measured[name], metrics[name], 0).sum(0) for name, x in self.sums.items()},
             counts={name: n + measured[name].sum(0) for name, n in self.counts.items()},
+            bad_starts=self.bad_starts,
         )
 
 
@@ -58,6 +61,7 @@ def empty_tally(stats: StepStats, metrics: dict[str, jax.Array]) -> Tally:
         stats=jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), stats),
         sums={name: jnp.zeros(x.shape[1:]) for name, x in metrics.items()},
         counts={name: jnp.zeros(x.shape[1:], jnp.int32) for name, x in metrics.items()},
+        bad_starts=jnp.zeros((), jnp.int32),
     )
 
 
