@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import psutil
+from rich.filesize import decimal
 
 from mjx_tecrl import OnPolicyAgent
 from train.errors import UserError
@@ -42,8 +43,7 @@ class Memory:
 
     def describe(self) -> str:
         """All parts."""
-        parts = dataclasses.asdict(self).items()
-        return ", ".join(f"{name} {value / 2**30:.2f} GiB" for name, value in parts)
+        return ", ".join(f"{name} {decimal(value)}" for name, value in dataclasses.asdict(self).items())
 
 
 def predict_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memory:
@@ -109,8 +109,7 @@ def _check(learner: Learner, memory: Memory, needed: int, free: int, held: int, 
     else:
         advice = f"lower --num-envs, to {max(1, config.num_envs * free // needed)} for a start"
     raise UserError(
-        f"This run needs {needed / 2**30:.1f} GiB and {where} has {free / 2**30:.1f} GiB to give: {advice} "
-        f"({memory.describe()})."
+        f"This run needs {decimal(needed)} and {where} has {decimal(free)} to give: {advice} ({memory.describe()})."
     )
 
 

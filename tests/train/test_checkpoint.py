@@ -14,6 +14,7 @@ import pytest
 from eval.restore import restore
 from tests.runs import leaves, tiny_config
 from train.checkpoint import MANIFEST_FILE, SCHEMA, Checkpoints, Notes
+from train.config import config_from_json, load_config
 from train.errors import UserError
 from train.learner import Learner
 from train.state import TrainState
@@ -166,3 +167,18 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(
         checkpoints.finish()
     checkpoints.finish()  # and that was that
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["80"]
+
+
+SCHEMAS = pathlib.Path(__file__).parent / "checkpoints"
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_a_run_of_each_schema_can_be_restored(schema: int, tmp_path: pathlib.Path) -> None:
+    """Where this fails, older checkpoints do not fit any more: raise `SCHEMA`, and migrate them or say what does not fit."""
+    run_dir = shutil.copytree(SCHEMAS / f"schema-{schema}", tmp_path / "run")
+    config = load_config(run_dir)
+    step, state, notes = Checkpoints(run_dir).restore(Learner(config.validate()).state_shapes())
+    assert step == int(state.iterations) * config.num_envs == 80
+    assert int(state.updates) == 11
+    assert config_from_json(notes.config, "notes").agent == "td3"
+    assert restore(run_dir).step == 80
