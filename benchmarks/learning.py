@@ -95,8 +95,11 @@ def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]
         state, metrics = jax.block_until_ready(chunk(state, pool))
         train_s += time.perf_counter() - started
         env_steps = number * chunk_steps
-        updates = learner.loop.updates_until(number * learner.chunk_iterations)
-        line: dict[str, Any] = {"env_steps": env_steps, "updates": updates, "train_s": round(train_s, 2)}
+        line: dict[str, Any] = {
+            "env_steps": env_steps,
+            "updates": int(state.updates[0]),
+            "train_s": round(train_s, 2),
+        }
         if number % 2 == 0 or env_steps >= steps:
             episodes = evaluate(roots, state.actor, number)
             metrics["eval/return_mean"] = jnp.nanmean(jnp.where(episodes.diverged, jnp.nan, episodes.returns), -1)

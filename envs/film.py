@@ -22,7 +22,7 @@ def write_film(
     model: mujoco.MjModel,
     positions: np.ndarray,
     dt: float,
-    camera: str | int = -1,
+    camera: str | int | mujoco.MjvCamera = -1,
     fields: dict[str, Any] | None = None,
     width: int = 640,
     height: int = 480,
@@ -34,7 +34,7 @@ def write_film(
       model: the model; it is left as it is.
       positions: ``[n, nq]`` joint positions, ``dt`` seconds apart.
       dt: seconds per picture.
-      camera: the model's camera to look through, or -1 for one that sees all that moves.
+      camera: the model's camera to look through, or -1 for one that sees all that moves, or one of one's own (`overview`).
       fields: fields of the model that differ in this world.
       width: width of the picture (pixels).
       height: height of the picture (pixels).
@@ -58,7 +58,9 @@ def write_film(
     return len(frames)
 
 
-def _draw(model: mujoco.MjModel, positions: np.ndarray, camera: str | int, width: int, height: int) -> list[np.ndarray]:
+def _draw(
+    model: mujoco.MjModel, positions: np.ndarray, camera: str | int | mujoco.MjvCamera, width: int, height: int
+) -> list[np.ndarray]:
     """``[height, width, 3]`` uint8 per position."""
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
     data = mujoco.MjData(model)
@@ -69,7 +71,7 @@ def _draw(model: mujoco.MjModel, positions: np.ndarray, camera: str | int, width
             f"no picture can be drawn here: {type(error).__name__} from OpenGL ({os.environ.get('MUJOCO_GL', 'default')}); "
             "without a GPU install Mesa (Debian: libegl1 libopengl0 libgl1-mesa-dri)"
         ) from error
-    view = _overview(model, positions) if camera == -1 else camera
+    view = overview(model, positions) if camera == -1 else camera
     frames = []
     with renderer:
         for qpos in positions:
@@ -80,7 +82,7 @@ def _draw(model: mujoco.MjModel, positions: np.ndarray, camera: str | int, width
     return frames
 
 
-def _overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
+def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
     """A camera that sees everything that moves, wherever it goes; MuJoCo's own sees the whole floor."""
     camera, data = mujoco.MjvCamera(), mujoco.MjData(model)
     mujoco.mjv_defaultFreeCamera(model, camera)

@@ -59,7 +59,7 @@ class RandomizedEnv:
         """See `Env.step`."""
         drawn = self.randomization
         key_time, key_push, key = jax.random.split(state.info["key"], 3)
-        actions = jnp.concatenate([state.info["actions"][1:], action[None]])
+        action, actions = self.applied(state.info, action), self._queue(state.info, action)
         physics = state.physics
         if drawn.push_speed:
             dofs = np.array(self.task.push_dofs)
@@ -68,7 +68,15 @@ class RandomizedEnv:
             physics = dataclasses.replace(physics, qvel=physics.qvel.at[dofs].add(jnp.where(now, push, 0.0)))
         info = state.info | {"key": key, "actions": actions}
         state = dataclasses.replace(state, physics=physics, info=info)
-        return self._observe(self.task.step(state, actions[drawn.action_delay - info["delay"]]))
+        return self._observe(self.task.step(state, action))
+
+    def applied(self, info: dict[str, Any], action: jax.Array) -> jax.Array:
+        """See `MujocoTask.applied`."""
+        return self._queue(info, action)[self.randomization.action_delay - info["delay"]]
+
+    def _queue(self, info: dict[str, Any], action: jax.Array) -> jax.Array:
+        """``[action_delay + 1, action_size]`` the last actions, the newest last."""
+        return jnp.concatenate([info["actions"][1:], action[None]])
 
     def _draw_factors(self, key: jax.Array) -> dict[str, jax.Array]:
         model, drawn = self.task.model, self.randomization

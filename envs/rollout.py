@@ -53,12 +53,13 @@ def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) ->
         ended = state.terminated | state.truncated | (steps + 1 >= env.episode_length)
         return state, done, counts & ~ended, steps + 1
 
+    state = jax.vmap(env.reset)(jax.random.split(key, num_episodes))
+    sane = is_sane(state)  # an episode whose start is not has blown up before its first step
     zeros = Episodes(
         returns=jnp.zeros(num_episodes),
         lengths=jnp.zeros(num_episodes, jnp.int32),
-        diverged=jnp.zeros(num_episodes, bool),
+        diverged=~sane,
         overflowed=jnp.zeros(num_episodes, bool),
     )
-    state = jax.vmap(env.reset)(jax.random.split(key, num_episodes))
-    carry = (state, zeros, jnp.ones(num_episodes, bool), jnp.zeros((), jnp.int32))
+    carry = (state, zeros, sane, jnp.zeros((), jnp.int32))
     return jax.lax.while_loop(playing, step, carry)[1]

@@ -18,6 +18,9 @@ LIMIT = 1e10
 MAX_BLOW_UPS = 8
 """How many blow-ups are kept as evidence."""
 
+TRAIL = 16
+"""Of how many steps of every world the positions are kept, for a film of what led to a blow-up."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,7 @@ class StepStats:
     Attributes:
       episodes: [] int32 episodes that ended; ``return_sum`` and ``length_sum`` add up theirs.
       diverged: [] int32 worlds that blew up.
-      metric_sums: sums of the env's metrics over the ``valid`` worlds (where finite).
+      metric_sums: sums of the env's metrics over the ``valid`` worlds (where within `LIMIT`).
       valid: [] int32 worlds that made a transition.
     """
 
@@ -69,13 +72,27 @@ class BlowUps:
 
     Attributes:
       physics: ``[MAX_BLOW_UPS, ...]`` physics states from which one step led to a blow-up; a ring.
-      action: ``[MAX_BLOW_UPS, action_size]`` the actions of those steps.
+      info: ``[MAX_BLOW_UPS, ...]`` the `State.info` that belongs to them, the world's own model among it.
+      action: ``[MAX_BLOW_UPS, action_size]`` the actions of those steps; not finite where the policy was the cause.
+      world: ``[MAX_BLOW_UPS]`` int32 which worlds they were.
+      steps: ``[MAX_BLOW_UPS]`` int32 steps since their episode's start.
+      trail: ``[MAX_BLOW_UPS, TRAIL, nq]`` positions before the last steps up to that one, oldest first; those from before
+        the episode's start are another's. Empty where physics states have no ``qpos``.
       count: [] int32 recorded in all.
     """
 
     physics: Any
+    info: dict[str, Any]
     action: jax.Array
+    world: jax.Array
+    steps: jax.Array
+    trail: jax.Array
     count: jax.Array
+
+    @property
+    def kept(self) -> int:
+        """How many of the places are filled (outside of ``jit``)."""
+        return min(int(self.count), MAX_BLOW_UPS)
 
 
 @jax.tree_util.register_dataclass
@@ -91,6 +108,8 @@ class VectorState:
       pool: `State` with leading axis ``[pool_size]``: start states not used yet.
       pool_used: [] int32 how many of them are used.
       blow_ups: what led to the last worlds that blew up.
+      trail: ``[TRAIL, worlds, nq]`` positions before the last steps; a ring.
+      trail_head: [] int32 where the next ones go.
     """
 
     worlds: State
@@ -100,6 +119,8 @@ class VectorState:
     pool: State
     pool_used: jax.Array
     blow_ups: BlowUps
+    trail: jax.Array
+    trail_head: jax.Array
 
 
 class VectorEnv:
@@ -124,8 +145,15 @@ class VectorEnv:
         return jax.vmap(self.env.reset)(jax.random.split(key, self.pool_size))
 
     def init(self, pool: State) -> VectorState:
-        """All worlds at the start of an episode, from a pool of `draw`."""
-        n = self.num_envs
+        """All worlds at the start of an episode, from a pool of `draw`.
+
+        A start state that is not sane is replaced by the first one that is; there must be one.
+        """
+        n, sane = self.num_envs, is_sane(pool)
+        index = jnp.where(sane, jnp.arange(self.pool_size), jnp.argmax(sane))
+        pool = jax.tree.map(lambda x: x[index], pool)
+        none = jnp.zeros(MAX_BLOW_UPS, jnp.int32)
+        nq = _positions(pool).shape[1]
         return VectorState(
             worlds=jax.tree.map(lambda x: x[:n], pool),
             starts_episode=jnp.zeros(n, bool),
@@ -134,20 +162,33 @@ class VectorEnv:
             pool=pool,
             pool_used=jnp.asarray(n, jnp.int32),
             blow_ups=BlowUps(
-                physics=jax.tree.map(lambda x: jnp.zeros((MAX_BLOW_UPS, *x.shape[1:]), x.dtype), pool.physics),
+                # Any values will do, but not zeros: there are none of a PRNG key.
+                **{name: jax.tree.map(lambda x: x[none], getattr(pool, name)) for name in ("physics", "info")},
                 action=jnp.zeros((MAX_BLOW_UPS, self.env.action_size)),
+                world=none,
+                steps=none,
+                trail=jnp.zeros((MAX_BLOW_UPS, TRAIL, nq)),
                 count=jnp.zeros((), jnp.int32),
             ),
+            trail=jnp.zeros((TRAIL, n, nq)),
+            trail_head=jnp.zeros((), jnp.int32),
         )
 
     def refill(self, state: VectorState, pool: State) -> VectorState:
-        """A new pool of start states from `draw`; the worlds go on."""
+        """A new pool of start states from `draw`, but those of the old one where the new are not sane; the worlds go on."""
+        pool = select(is_sane(pool), pool, state.pool)
         return dataclasses.replace(state, pool=pool, pool_used=jnp.zeros((), jnp.int32))
 
     def step(self, state: VectorState, action: jax.Array) -> tuple[VectorState, Row, StepStats]:
         """One step of every world under ``action`` ``[num_envs, action_size]``."""
+        trail = state.trail.at[state.trail_head].set(_positions(state.worlds))
+        state = dataclasses.replace(state, trail=trail, trail_head=(state.trail_head + 1) % TRAIL)
         stepped = jax.vmap(self.env.step)(state.worlds, action)
-        diverged = ~state.starts_episode & ~is_sane(stepped)
+        # Metrics feed nothing but logs: one that is no number is left out, and the world goes on.
+        metrics = {name: jnp.where(_within_limit(x), x, jnp.zeros_like(x)) for name, x in stepped.metrics.items()}
+        stepped = dataclasses.replace(stepped, metrics=metrics)
+        # A task may overlook an action that is no number; the policy has failed all the same.
+        diverged = ~state.starts_episode & ~(is_sane(stepped) & _within_limit(action).all(-1))
         valid = ~state.starts_episode & ~diverged
 
         rank = jnp.cumsum(~valid, dtype=jnp.int32) - 1
@@ -161,7 +202,7 @@ class VectorEnv:
 
         row = Row(
             obs=state.worlds.obs,
-            action=action,
+            action=jnp.where(_within_limit(action), action, 0.0),  # in rows that are no transition, too
             reward=jnp.where(valid, stepped.reward, 0.0),
             terminated=terminated,
             done=done,
@@ -172,7 +213,7 @@ class VectorEnv:
             return_sum=jnp.where(done, returns, 0.0).sum(),
             length_sum=jnp.where(done, steps, 0).sum(dtype=jnp.int32),
             diverged=diverged.sum(dtype=jnp.int32),
-            metric_sums={name: jnp.where(valid & jnp.isfinite(x), x, 0.0).sum() for name, x in stepped.metrics.items()},
+            metric_sums={name: jnp.where(valid, x, 0.0).sum() for name, x in metrics.items()},
             valid=valid.sum(dtype=jnp.int32),
         )
         state = VectorState(
@@ -182,23 +223,36 @@ class VectorEnv:
             returns=returns,
             pool=state.pool,
             pool_used=state.pool_used + (~valid).sum(dtype=jnp.int32),
-            blow_ups=_record(state.blow_ups, state.worlds.physics, action, diverged),
+            blow_ups=_record(state, action, diverged),
+            trail=state.trail,
+            trail_head=state.trail_head,
         )
         return state, row, stats
 
 
-def _record(blow_ups: BlowUps, physics: Any, action: jax.Array, diverged: jax.Array) -> BlowUps:
+def _record(state: VectorState, action: jax.Array, diverged: jax.Array) -> BlowUps:
     """The evidence with the first world of ``diverged`` added, if any."""
-    world, slot = jnp.argmax(diverged), blow_ups.count % MAX_BLOW_UPS
+    before, worlds = state.blow_ups, state.worlds
+    world, slot = jnp.argmax(diverged).astype(jnp.int32), before.count % MAX_BLOW_UPS
 
-    def put(ring: jax.Array, values: jax.Array) -> jax.Array:
-        return ring.at[slot].set(jnp.where(diverged.any(), values[world], ring[slot]))
+    def put(ring: jax.Array, values: jax.Array, index: int | jax.Array = world) -> jax.Array:
+        return ring.at[slot].set(jnp.where(diverged.any(), values[index], ring[slot]))
 
     return BlowUps(
-        physics=jax.tree.map(put, blow_ups.physics, physics),
-        action=put(blow_ups.action, action),
-        count=blow_ups.count + diverged.any(),
+        physics=jax.tree.map(put, before.physics, worlds.physics),
+        info=jax.tree.map(put, before.info, worlds.info),
+        action=put(before.action, action),
+        world=put(before.world, jnp.arange(len(diverged), dtype=jnp.int32)),
+        steps=put(before.steps, state.steps),
+        trail=put(before.trail, jnp.roll(state.trail[:, world], -state.trail_head, axis=0)[None], 0),
+        count=before.count + diverged.any(),
     )
+
+
+def _positions(worlds: State) -> jax.Array:
+    """``[worlds, nq]`` joint positions, or ``[worlds, 0]`` where the physics has none of that name."""
+    qpos = getattr(worlds.physics, "qpos", None)
+    return jnp.zeros((len(worlds.reward), 0)) if qpos is None else qpos
 
 
 def is_sane(worlds: State) -> jax.Array:
@@ -206,8 +260,12 @@ def is_sane(worlds: State) -> jax.Array:
     n = worlds.reward.shape[0]
     leaves = jax.tree.leaves((worlds.physics, worlds.obs, worlds.reward, worlds.info))
     floats = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)]  # neither counters nor PRNG keys
-    # A comparison with NaN is False, so NaN is never within.
-    return jnp.stack([jnp.all(jnp.abs(x).reshape(n, -1) <= LIMIT, axis=1) for x in floats]).all(0)
+    return jnp.stack([jnp.all(_within_limit(x).reshape(n, -1), axis=1) for x in floats]).all(0)
+
+
+def _within_limit(x: jax.Array) -> jax.Array:
+    """Elementwise: a number within `LIMIT`. A comparison with NaN is False, so NaN is none."""
+    return jnp.abs(x) <= LIMIT
 
 
 def select(choose: jax.Array, if_true: Any, if_false: Any) -> Any:

@@ -41,9 +41,8 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     config = load_config(run_dir)
     if physics is not None:
         config = dataclasses.replace(config, physics=physics).validate()
-    checkpoints = Checkpoints(run_dir)
-    step = checkpoints.resolve(step)
     use_compilation_cache(config.compilation_cache)
     learner = Learner(config)
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
-    return Restored(learner, checkpoints.restore_actor(like, step), step)
+    step, actor = Checkpoints(run_dir).restore_actor(like, step)
+    return Restored(learner, actor, step)

@@ -4,4 +4,6 @@ from mjx_tecrl.agent import Agent, OnPolicyAgent
 from mjx_tecrl.agents import AGENTS, named_agent
 from mjx_tecrl.types import Batch, Rollout, Spec
 
+__version__ = "0.1.0"
+
 __all__ = ["AGENTS", "Agent", "Batch", "OnPolicyAgent", "Rollout", "Spec", "named_agent"]

@@ -72,9 +72,10 @@ class BatchNorm(nn.Module):
             mean, var = running_mean.value, running_var.value
         else:
             rows = weight.sum()
-            # Sums, not products of matrices: those an accelerator may round.
-            mean = (weight[:, None] * x).sum(-2) / rows.clip(1.0)
-            var = (weight[:, None] * (x - mean) ** 2).sum(-2) / rows.clip(1.0)
+            # Sums, not products of matrices: those an accelerator may round. Selects, not products: NaN times zero is NaN.
+            seen = weight[:, None] > 0
+            mean = jnp.where(seen, x, 0.0).sum(-2) / rows.clip(1.0)
+            var = jnp.where(seen, (x - mean) ** 2, 0.0).sum(-2) / rows.clip(1.0)
             unbiased = var * rows / (rows - 1).clip(1.0)
             running_mean.value = (1 - self.step) * running_mean.value + self.step * mean
             running_var.value = (1 - self.step) * running_var.value + self.step * unbiased

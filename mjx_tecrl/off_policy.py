@@ -11,8 +11,9 @@ from mjx_tecrl.agent import Agent
 from mjx_tecrl.critics import Critic
 from mjx_tecrl.entropy import EntropyRule
 from mjx_tecrl.exploration import Exploration
+from mjx_tecrl.gradients import all_finite, loss_and_gradient
 from mjx_tecrl.policies import Policy
-from mjx_tecrl.types import Batch, Metrics, Params
+from mjx_tecrl.types import Batch, Metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,13 +195,15 @@ def compose(
     def update(state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[OffPolicyState, Metrics]:
         key_critic, key_policy = jax.random.split(key)
         batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
-        grads, (aux, metrics) = jax.grad(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
+        (_, (aux, metrics)), grads = loss_and_gradient(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
         new = descend(state, grads, ("critic", "entropy_critic"))
         settled, aux = critic.settle(new.params.critic, aux)
         new = dataclasses.replace(new, params=dataclasses.replace(new.params, critic=settled), critic_aux=aux)
 
         def move_policy(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
-            grads, (statistics, metrics) = jax.grad(policy_loss, has_aux=True)(state.params, state, batch, key_policy)
+            (_, (statistics, metrics)), grads = loss_and_gradient(policy_loss, has_aux=True)(
+                state.params, state, batch, key_policy
+            )
             new = descend(new, grads, ("policy", "temperature"))
             settled = policy.settle(new.params.policy, statistics)
             new = dataclasses.replace(new, params=dataclasses.replace(new.params, policy=settled))
@@ -242,8 +245,3 @@ def compose(
 
 
 _SLOTS = tuple(field.name for field in dataclasses.fields(Learned))
-
-
-def all_finite(tree: Params) -> jax.Array:
-    """[] bool: no NaN and no infinity in any array of ``tree``."""
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()

@@ -10,8 +10,8 @@ import optax
 
 from mjx_tecrl.advantages import gae
 from mjx_tecrl.agent import OnPolicyAgent
+from mjx_tecrl.gradients import all_finite, loss_and_gradient
 from mjx_tecrl.objectives import Objective
-from mjx_tecrl.off_policy import all_finite
 from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Metrics, Params, Rollout, Samples, masked_mean
 from mjx_tecrl.values import TargetStats, ValueHead
@@ -175,7 +175,8 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             stats.append(stat)
             error = _variance(advantage.ravel(), valid)
             metrics[f"{stream.name}_mean"] = masked_mean(value.ravel(), valid)
-            metrics[f"{stream.name}_explained_variance"] = 1 - error / _variance(target, valid)
+            variance = _variance(target, valid)
+            metrics[f"{stream.name}_explained_variance"] = jnp.where(variance > 0, 1 - error / variance, jnp.nan)
         flat = total.ravel()
         spread = jnp.sqrt(_variance(flat, valid))
         samples = Samples(
@@ -193,7 +194,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
         params, objective_state, metrics = objective.minibatch_step(state.policy, state.objective, samples)
         values, optimizers = [], []
         for i, stream in enumerate(streams):
-            loss, gradient = jax.value_and_grad(stream.head.loss)(
+            loss, gradient = loss_and_gradient(stream.head.loss)(
                 state.values[i], state.target_stats[i], samples.obs, samples.returns[:, i], samples.valid
             )
             updates, optimizer = stream.optimizer.update(gradient, state.value_optimizers[i], state.values[i])
@@ -239,7 +240,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             "kl": samples.mean(kl(state.policy, new.policy, samples.obs)),
             "std": samples.mean(now.std.T),
         }
-        usable = all_finite((rollout, new)) & samples.valid.any()
+        usable = all_finite((rollout, new, rollout_metrics)) & samples.valid.any()
         new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, state)
         new = dataclasses.replace(new, updates=state.updates + schedule.epochs * schedule.minibatches)
         metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in metrics.items()}

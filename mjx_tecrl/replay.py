@@ -5,7 +5,6 @@ written for every world on every step, so one pointer serves all worlds.
 """
 
 import dataclasses
-import math
 from typing import Any, Protocol
 
 import jax
@@ -61,11 +60,6 @@ class Replay:
     def capacity(self) -> int:
         """Rows per world."""
         return jax.tree.leaves(self.rows)[0].shape[0]
-
-
-def replay_bytes(example: Any, capacity: int) -> int:
-    """Bytes of a ring of ``capacity`` rows like ``example`` (arrays or their shapes)."""
-    return sum(capacity * math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(example))
 
 
 def init_replay(example: Any, capacity: int) -> Replay:

@@ -63,7 +63,7 @@ class Batch:
 
     def mean(self, values: jax.Array) -> jax.Array:
         """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
-        return (values * self.weight).sum(-1) / self.weight.sum().clip(1.0)
+        return masked_mean(values, self.weight > 0)
 
 
 @jax.tree_util.register_dataclass

@@ -10,6 +10,9 @@ os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
 )
 
+# Programs compiled so are of no use to anybody else.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+
 # isort: split
 
 import envs  # noqa: F401  before MuJoCo, which chooses how to draw when it is imported

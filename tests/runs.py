@@ -5,7 +5,12 @@ import pathlib
 import shlex
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from train.config import Config
+from train.logs import METRICS_FILE, read_lines
 from train.presets import preset
 
 TINY_FLAGS = shlex.split(
@@ -13,6 +18,9 @@ TINY_FLAGS = shlex.split(
     "--checkpoint-steps 80 --total-steps 160 --eval-episodes 2 --agent.hidden 16 --compilation-cache None"
 )
 """the same as flags"""
+
+TIMES = ("wall_s", "speed/", "time/")
+"""metrics that measure the clock"""
 
 CHUNK_STEPS = 80
 """environment steps per logging interval of `tiny_config`"""
@@ -41,3 +49,15 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
     if config.replay_size:
         defaults |= {"batch_size": 8, "replay_size": 400, "learning_starts": 40}
     return dataclasses.replace(config, **(defaults | values))
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    """The arrays of a tree, keys as their data; copies, so that the tree may be donated."""
+    keys = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return [np.array(jax.random.key_data(x) if keys(x) else x) for x in jax.tree.leaves(tree)]
+
+
+def untimed(run_dir: pathlib.Path) -> list[dict[str, Any]]:
+    """The log lines of a run without what measures the clock."""
+    lines = read_lines(run_dir / METRICS_FILE)
+    return [{k: v for k, v in line.items() if not k.startswith(TIMES)} for line in lines]

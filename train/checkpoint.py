@@ -1,20 +1,81 @@
-"""Checkpoints: the actor and the rest of the run side by side, so that evaluation reads only what it needs."""
+"""Checkpoints: written beside the training, checked when they are read, and never only half there.
 
+A checkpoint is a folder ``checkpoints/STEP``, which has another name until it is whole. Its parts lie side by side, so that
+evaluation reads only what it needs: ``actor``, ``loop`` (worlds, keys, counters) and ``replay``, written by Orbax; and
+``manifest.json``, with the checksums of all files and arrays, the run's config and what the host has to remember.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import json
 import pathlib
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
+import pydantic
 
-from train.errors import UserError
+import mjx_tecrl
+from train.arrays import from_arrays, to_arrays
+from train.errors import UserError, warn
 from train.state import Actor, TrainState
 
 CHECKPOINTS_DIR = "checkpoints"
+MANIFEST_FILE = "manifest.json"
+SCHEMA = 1
+"""Version of the layout; one more whenever an older checkpoint would be misread."""
+MANIFEST_BYTES = 2**24
+"""A manifest has some hundred bytes for each array: a larger one is not ours."""
+BLOCK_BYTES = 2**22
+
+
+@dataclasses.dataclass(frozen=True)
+class Notes:
+    """What a checkpoint holds beside the state.
+
+    Attributes:
+      config: the run's, as plain values.
+      progress: what the host has to remember, as plain values.
+      return_mean: of an evaluation at this step, by which the best checkpoint is chosen; None without one.
+    """
+
+    config: dict[str, Any]
+    progress: dict[str, Any]
+    return_mean: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint says about itself.
+
+    Attributes:
+      schema: version of the layout, see `SCHEMA`.
+      version: of the program that wrote it.
+      notes: what else was kept.
+      arrays: type, shape and CRC-32 of each array, by part and name.
+      files: CRC-32 of each file, by part and path.
+    """
+
+    schema: int
+    version: str
+    notes: Notes
+    arrays: dict[str, dict[str, tuple[str, tuple[int, ...], int]]]
+    files: dict[str, dict[str, int]]
+
+
+class DamagedError(Exception):
+    """A checkpoint is not what was written; the text says what is wrong."""
 
 
 class Checkpoints:
     """The checkpoints of one run directory, named by environment steps.
+
+    Of all that are written, the newest, the first and the one with the best evaluation stay.
 
     Args:
       run_dir: the run directory.
@@ -23,126 +84,256 @@ class Checkpoints:
 
     def __init__(self, run_dir: pathlib.Path, keep: int | None = None):
         self._dir = run_dir.resolve() / CHECKPOINTS_DIR
-        # Saving is synchronous: the buffers it reads are donated to the next chunk.
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, create=False, cleanup_tmp_directories=False
-        )
-        self._manager = ocp.CheckpointManager(self._dir, options=options) if self._dir.is_dir() else None
-        self._options = options
+        self._keep = keep
+        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        # One thread, so that checkpoints are written one after the other.
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
+        self._writing: concurrent.futures.Future[None] | None = None
 
     @property
     def steps(self) -> list[int]:
         """Environment steps at which there is a checkpoint, ascending."""
-        return sorted(self._manager.all_steps()) if self._manager else []
+        if not self._dir.is_dir():
+            return []
+        return sorted(int(path.name) for path in self._dir.iterdir() if _is_step(path.name))
 
-    def save(self, step: int, state: TrainState) -> None:
-        """Writes a checkpoint; it is there under its name only when it is whole."""
-        if self._manager is None:
-            self._dir.mkdir(parents=True, exist_ok=True)
-            self._manager = ocp.CheckpointManager(self._dir, options=self._options)
-        parts = {name: ocp.args.StandardSave(_to_arrays(tree)) for name, tree in _split(state).items()}
-        self._manager.save(step, args=ocp.args.Composite(**parts))
+    def clean(self, beyond: int) -> None:
+        """Removes what a killed process left half written, and steps later than ``beyond``, where the run goes on."""
+        self._remove_if(lambda name: not _is_step(name) or int(name) > beyond)
 
-    def restore(self, like: TrainState, step: int | None = None) -> TrainState:
-        """The newest checkpoint, or that of ``step``.
+    def _remove_if(self, unwanted: Callable[[str], bool]) -> None:
+        for path in self._dir.iterdir() if self._dir.is_dir() else ():
+            if unwanted(path.name):
+                _remove(path)
+
+    def save(self, step: int, state: TrainState, notes: Notes, *, replay: bool = True) -> None:
+        """Begins to write a checkpoint, unless there is one of this step.
+
+        Returns once the state is copied, so that its buffers can be donated; `finish` tells how it ended.
 
         Args:
-          like: the state's structure and shapes (arrays or ``jax.ShapeDtypeStruct``).
-          step: environment steps; None for the newest.
+          step: environment steps.
+          state: arrays.
+          notes: what else to keep.
+          replay: whether the replay is kept. Without, a resumed run fills it again.
 
         Raises:
-          UserError: there is none, it is damaged, or it is another run's.
+          UserError: the checkpoint before this one could not be written.
         """
-        parts = self._restore(step, _split(like))
-        return TrainState(actor=parts["actor"], **parts["loop"])
+        self.finish()
+        if step in self.steps:
+            return
+        parts = _split(state)
+        if not replay:
+            del parts["replay"]
+        copies = {name: {key: np.array(x) for key, x in to_arrays(tree).items()} for name, tree in parts.items()}
+        whole = {name: arrays for name, arrays in copies.items() if arrays}
+        self._writing = self._writer.submit(self._write, step, whole, notes)
 
-    def restore_actor(self, like: Actor, step: int | None = None) -> Actor:
-        """Only what it takes to act; otherwise as `restore`."""
-        return self._restore(step, {"actor": like})["actor"]
+    def finish(self, *, wait: bool = True) -> None:
+        """Waits until the checkpoint that is being written is whole; without ``wait`` it only looks.
 
-    def resolve(self, step: int | None) -> int:
-        """The step of the newest checkpoint, or ``step`` if there is one.
+        Raises:
+          UserError: it could not be written; one sentence. The checkpoints before it are as they were.
+        """
+        if self._writing is None or not (wait or self._writing.done()):
+            return
+        writing, self._writing = self._writing, None
+        try:
+            writing.result()
+        except Exception as error:  # whatever Orbax, TensorStore or the file system came upon
+            raise UserError(f"A checkpoint could not be written to {self._dir}: {_first_line(error)}.") from error
+
+    def _write(self, step: int, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> None:
+        self._dir.mkdir(exist_ok=True)
+        try:
+            self._write_aside(self._dir / f"{step}.partial", parts, notes).rename(self._dir / str(step))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._remove_if(lambda name: not _is_step(name))  # it may be what fills the disk
+            raise
+        steps = self.steps
+        if self._keep is not None:
+            for old in set(steps) - {*steps[-self._keep :], steps[0], self.best()}:
+                _remove(self._dir / str(old))
+
+    def _write_aside(self, path: pathlib.Path, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> pathlib.Path:
+        saves = {name: ocp.args.StandardSave(arrays) for name, arrays in parts.items()}
+        self._orbax.save(path, args=ocp.args.Composite(**saves), force=True)
+        manifest = Manifest(
+            schema=SCHEMA,
+            version=mjx_tecrl.__version__,
+            notes=notes,
+            arrays={name: {key: _describe(x) for key, x in arrays.items()} for name, arrays in parts.items()},
+            files={name: dict(_files(path / name)) for name in parts},
+        )
+        text = json.dumps(dataclasses.asdict(manifest))
+        (path / MANIFEST_FILE).write_text(json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())}))
+        return path
+
+    def best(self) -> int | None:
+        """The step with the highest mean return in its evaluation; the newest of equals. None without evaluations."""
+        returns = {}
+        for step in self.steps:
+            try:
+                returns[step] = self.manifest(step).notes.return_mean
+            except DamagedError:
+                continue
+        returns = {step: value for step, value in returns.items() if value is not None}
+        return max(returns, key=lambda step: (returns[step], step)) if returns else None
+
+    def manifest(self, step: int) -> Manifest:
+        """What the checkpoint of ``step`` says about itself.
+
+        Raises:
+          DamagedError: it cannot be read, or has changed since it was written.
+          UserError: a newer version wrote it.
+        """
+        try:
+            path = self._dir / str(step) / MANIFEST_FILE
+            if path.stat().st_size > MANIFEST_BYTES:
+                raise ValueError("its manifest is too large")
+            sealed = json.loads(path.read_text())
+            if zlib.crc32(sealed["manifest"].encode()) != sealed["crc32"]:
+                raise ValueError(f"{MANIFEST_FILE} has changed since it was written")
+            manifest = json.loads(sealed["manifest"])
+            if manifest["schema"] <= SCHEMA:
+                return pydantic.TypeAdapter(Manifest).validate_python(manifest)
+        except Exception as error:  # damage has no type of its own
+            raise DamagedError(_first_line(error)) from error
+        raise UserError(
+            f"The checkpoint of step {step} in {self._dir} was written by version {manifest.get('version')} (schema "
+            f"{manifest['schema']}), which is newer than this one (schema {SCHEMA}): update mjx-tecrl to read it."
+        )
+
+    def resolve(self, step: int) -> int:
+        """``step``, if there is a checkpoint of it.
 
         Raises:
           UserError: there is none.
         """
-        if not self.steps:
-            raise UserError(f"There is no checkpoint in {self._dir}.")
-        if step is None:
-            return self.steps[-1]
-        if step not in self.steps:
-            raise UserError(f"There is no checkpoint of step {step} in {self._dir}; there are {self.steps}.")
+        steps = self.steps
+        if step not in steps:
+            raise UserError(f"There is no checkpoint of step {step} in {self._dir}; there are {steps}.")
         return step
 
-    def _restore(self, step: int | None, like: dict[str, Any]) -> dict[str, Any]:
-        step = self.resolve(step)
-        assert self._manager is not None
-        shapes = {name: jax.tree.map(_shape, _to_arrays(tree)) for name, tree in like.items()}
-        args = {name: ocp.args.StandardRestore(tree) for name, tree in shapes.items()}
-        try:
-            for name, tree in shapes.items():
-                self._check_shapes(step, name, tree)
-            arrays = self._manager.restore(step, args=ocp.args.Composite(**args))
-            return {name: _from_arrays(arrays[name], tree) for name, tree in like.items()}
-        except Exception as error:  # Orbax and TensorStore raise whatever they meet: damage has no type of its own.
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"The checkpoint of step {step} in {self._dir} is damaged or does not belong to this run: {reason}"
-            ) from error
+    def restore(self, like: TrainState) -> tuple[int, TrainState, Notes]:
+        """The newest whole checkpoint: its step, the state and what else was kept.
 
-    def _check_shapes(self, step: int, name: str, like: dict[str, jax.ShapeDtypeStruct]) -> None:
-        """Orbax finds a wrong shape too, but leaves tasks behind that report themselves at any later time.
+        A damaged one is passed over with a warning. One that was written without its replay comes back with an empty one.
+
+        Args:
+          like: the state's structure and shapes (arrays or ``jax.ShapeDtypeStruct``).
 
         Raises:
-          ValueError: an array of this part is missing, or one too many, or of another shape.
+          UserError: there is no whole one, or it is another run's.
         """
-        stored = ocp.StandardCheckpointHandler().metadata(self._dir / str(step) / name).tree
-        there = {key: (tuple(array.shape), array.dtype) for key, array in stored.items()}
-        wanted = {key: (shape.shape, shape.dtype) for key, shape in like.items()}
-        for key in sorted({*there, *wanted}):
-            if there.get(key) != wanted.get(key):
-                raise ValueError(f"{key} is {_describe(there.get(key))} there, and {_describe(wanted.get(key))} in this run")
+        step, parts, manifest = self._restore(None, _split(like), optional=frozenset({"replay"}))
+        return step, TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"]), manifest.notes
+
+    def restore_actor(self, like: Actor, step: int | None = None) -> tuple[int, Actor]:
+        """Only what it takes to act, of the newest whole checkpoint or that of ``step``; otherwise as `restore`."""
+        step, parts, _ = self._restore(step, {"actor": like})
+        return step, parts["actor"]
+
+    def _restore(
+        self,
+        step: int | None,
+        like: dict[str, Any],
+        optional: frozenset[str] = frozenset(),
+    ) -> tuple[int, dict[str, Any], Manifest]:
+        candidates = self.steps[::-1] if step is None else [self.resolve(step)]
+        if not candidates:
+            raise UserError(f"There is no checkpoint in {self._dir}.")
+        for candidate in candidates:
+            try:
+                manifest = self.manifest(candidate)
+                self._check_fit(candidate, manifest.arrays, like, optional)
+                return candidate, self._read(candidate, manifest, like), manifest
+            except DamagedError as error:
+                if not (self._dir / str(candidate)).exists():
+                    continue  # the run that is under way has just removed it
+                message = f"The checkpoint of step {candidate} in {self._dir} is damaged: {error}"
+                if candidate == candidates[-1]:
+                    raise UserError(f"{message}.") from error
+                warn(f"{message}; the one before it is used.")
+        raise UserError(f"The checkpoints in {self._dir} went away while they were read: try again.")
+
+    def _check_fit(self, step: int, parts: dict[str, Any], like: dict[str, Any], optional: frozenset[str]) -> None:
+        """Compares shapes, of which a damaged checkpoint cannot tell: the manifest is known to be whole.
+
+        Raises:
+          UserError: an array is missing, or one too many, or of another shape.
+        """
+        for name, tree in like.items():
+            if name not in parts and name in optional:
+                continue
+            there = {key: f"{dtype}{list(shape)}" for key, (dtype, shape, _) in parts.get(name, {}).items()}
+            wanted = {key: f"{x.dtype}{list(x.shape)}" for key, x in _shapes(tree).items()}
+            for key in sorted({*there, *wanted}):
+                if there.get(key) != wanted.get(key):
+                    raise UserError(
+                        f"The checkpoint of step {step} in {self._dir} does not belong to this run: {name}.{key} is "
+                        f"{there.get(key, 'nothing')} there, and {wanted.get(key, 'nothing')} in this run."
+                    )
+
+    def _read(self, step: int, manifest: Manifest, like: dict[str, Any]) -> dict[str, Any]:
+        path, expected = self._dir / str(step), manifest.arrays
+        present = {name: _shapes(tree) for name, tree in like.items() if name in expected}
+        restores = {name: ocp.args.StandardRestore(shapes) for name, shapes in present.items()}
+        try:
+            # The files first: Orbax and TensorStore take some damage for data, and some makes them stumble.
+            for name in present:
+                changed = dict(manifest.files[name].items() ^ dict(_files(path / name)).items())
+                if changed:
+                    raise ValueError(f"{name}/{min(changed)} has changed since it was written")
+            arrays = self._orbax.restore(path, args=ocp.args.Composite(**restores))
+            for name, shapes in present.items():
+                for key in shapes:
+                    if _describe(np.asarray(arrays[name][key])) != expected[name][key]:
+                        raise ValueError(f"the array {name}.{key} has changed since it was written")
+        except Exception as error:  # damage has no type of its own
+            raise DamagedError(_first_line(error)) from error
+        return {name: from_arrays(arrays[name] if name in expected else {}, tree) for name, tree in like.items()}
 
 
-def _describe(array: tuple[tuple[int, ...], Any] | None) -> str:
-    return "nothing" if array is None else f"{array[1]}{list(array[0])}"
+def _is_step(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Removes a folder in such a way that it is not there half removed."""
+    doomed = path.with_name(f"{path.name}.removed")
+    path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _files(folder: pathlib.Path) -> Iterator[tuple[str, int]]:
+    """Names and checksums of all files in a folder."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            crc = 0
+            with file.open("rb") as data:
+                while block := data.read(BLOCK_BYTES):
+                    crc = zlib.crc32(block, crc)
+            yield file.relative_to(folder).as_posix(), crc
+
+
+def _describe(array: np.ndarray) -> tuple[str, tuple[int, ...], int]:
+    """Type, shape and checksum."""
+    return str(array.dtype), array.shape, zlib.crc32(np.ascontiguousarray(array).data)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(".") if lines else type(error).__name__
 
 
 def _split(state: TrainState) -> dict[str, Any]:
-    loop = {name: getattr(state, name) for name in ("envs", "exploration", "rewards", "replay", "key", "iterations")}
-    return {"actor": state.actor, "loop": loop}
+    parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(TrainState)}
+    return {"actor": parts.pop("actor"), "replay": parts.pop("replay"), "loop": parts}
 
 
-def _to_arrays(tree: Any) -> dict[str, Any]:
-    """The leaves by name, as arrays that can be stored: keys as their data, and empty arrays (of no use) left out."""
-
-    def data(x: Any) -> Any:
-        return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
-
-    named = ((jax.tree_util.keystr(path, simple=True, separator="."), x) for path, x in _leaves(tree))
-    return {name: data(x) if _is_key(x) else x for name, x in named if x.size}
-
-
-def _from_arrays(arrays: dict[str, jax.Array], like: Any) -> Any:
-    """The tree that `_to_arrays` took apart."""
-    leaves = []
-    for path, x in _leaves(like):
-        if not x.size:
-            leaves.append(jnp.zeros(x.shape, x.dtype))
-            continue
-        array = arrays[jax.tree_util.keystr(path, simple=True, separator=".")]
-        leaves.append(jax.random.wrap_key_data(array) if _is_key(x) else array)
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_flatten_with_path(tree)[0]
-
-
-def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _shape(x: Any) -> jax.ShapeDtypeStruct:
+def _shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in to_arrays(tree).items()}

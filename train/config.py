@@ -12,8 +12,11 @@ import envs
 from envs.physics import resolve_engine
 from mjx_tecrl import named_agent
 from train.errors import UserError
+from train.files import replace_file
 
 CONFIG_FILE = "config.json"
+CONFIG_BYTES = 2**20
+"""A config has some thousand bytes: a larger file is none."""
 
 REPLAY_FIELDS = ("updates_per_step", "batch_size", "replay_size", "learning_starts")
 """Fields of agents with a replay; they are 0 for on-policy agents."""
@@ -46,7 +49,7 @@ class Config:
     normalize_obs: bool
     """normalise observations by their running mean and standard deviation"""
     log_steps: int
-    """environment steps between log lines; also how long Ctrl-C may have to wait"""
+    """environment steps between log lines"""
     eval_steps: int
     """environment steps between evaluations"""
     checkpoint_steps: int
@@ -64,9 +67,15 @@ class Config:
     run_dir: str | None = None
     """where to write; default: runs/ENV-AGENT-TIME"""
     keep_checkpoints: int = 2
-    """how many checkpoints to keep"""
+    """how many of the newest checkpoints to keep, beside the first and the one with the best evaluation"""
+    checkpoint_replay: bool = True
+    """keep the replay in checkpoints: large, but a resumed run goes on exactly; without, it fills its replay again"""
     max_diverged: float = 0.01
-    """largest share of world steps that may blow up in a logging interval before the run stops"""
+    """largest share of world steps that may blow up in a logging interval, and of start states that may be bad, before the
+    run stops"""
+    max_skipped: float = 0.5
+    """largest share of gradient steps that may be skipped as not finite; above it for three logging intervals in a row, the
+    run stops"""
     compilation_cache: str | None = "~/.cache/mjx_tecrl"
     """folder for compiled programs, so that the next start is fast; None for no cache"""
     wandb: bool = False
@@ -90,6 +99,9 @@ class Config:
         for name in positive:
             if getattr(self, name) < 1:
                 raise UserError(f"{flag(name)} must be at least 1, not {getattr(self, name)}.")
+        for name in ("max_diverged", "max_skipped"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{flag(name)} must be a share from 0 to 1, not {getattr(self, name)}.")
         if any(getattr(self, name) for name in REPLAY_FIELDS):
             self._check_replay()
         try:
@@ -113,6 +125,11 @@ class Config:
             raise UserError(
                 f"--learning-starts {self.learning_starts} must be smaller than --replay-size {self.replay_size}."
             )
+        if self.replay_size // self.num_envs >= 2**31:
+            raise UserError(
+                f"--replay-size {self.replay_size} holds {self.replay_size // self.num_envs} steps of each world, and at "
+                f"most {2**31 - 1} can be counted: lower it or raise --num-envs."
+            )
         if self.replay_size < 2 * self.num_envs:
             raise UserError(
                 f"--replay-size {self.replay_size} must hold at least 2 steps of each of the {self.num_envs} worlds "
@@ -121,8 +138,11 @@ class Config:
 
     def save(self, run_dir: pathlib.Path) -> None:
         """Writes the config into the run directory."""
-        text = pydantic.TypeAdapter(dict[str, Any], config=_JSON).dump_json(dataclasses.asdict(self), indent=2)
-        (run_dir / CONFIG_FILE).write_bytes(text + b"\n")
+        replace_file(run_dir / CONFIG_FILE, json.dumps(self.to_json(), indent=2).encode() + b"\n")
+
+    def to_json(self) -> dict[str, Any]:
+        """The config as JSON has it; `config_from_json` reads it."""
+        return json.loads(pydantic.TypeAdapter(dict[str, Any], config=_JSON).dump_json(dataclasses.asdict(self)))
 
 
 def load_config(run_dir: pathlib.Path) -> Config:
@@ -133,23 +153,41 @@ def load_config(run_dir: pathlib.Path) -> Config:
     """
     path = run_dir / CONFIG_FILE
     try:
-        values = json.loads(path.read_text())
+        if path.stat().st_size > CONFIG_BYTES:
+            raise UserError(f"{path} is too large to be a config.")
+        values = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"{run_dir} is not a run directory: {path} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
+    return config_from_json(values, str(path))
+
+
+def config_from_json(values: Any, source: str) -> Config:
+    """The config that `Config.to_json` wrote, each value checked against its field's type.
+
+    Args:
+      values: parsed JSON.
+      source: where it comes from, for the sentence.
+
+    Raises:
+      UserError: it does not fit this version.
+    """
     try:
+        values = dict(values)
         types = {"env_args": envs.task(values["env"]).Args, "agent_args": named_agent(values["agent"]).Config}
         for name, kind in types.items():
             values[name] = _read(kind, values[name])
+        # Never from a file: the folder holds programs, and a stranger's run could name a stranger's folder.
+        values.pop("compilation_cache", None)
         return _read(Config, values)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} lacks or mistypes a field: {error}.") from error
+        raise UserError(f"{source} lacks or mistypes a field: {error}.") from error
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        raise UserError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
     except ValueError as error:
-        raise UserError(f"{path}: {error}.") from error
+        raise UserError(f"{source}: {error}.") from error
 
 
 _JSON = pydantic.ConfigDict(ser_json_inf_nan="strings", extra="forbid")

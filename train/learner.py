@@ -7,14 +7,14 @@ import jax.numpy as jnp
 
 import envs
 from envs.physics import OVERFLOW
-from envs.vector import Row, StepStats, VectorEnv
+from envs.vector import LIMIT, Row, StepStats, VectorEnv, is_sane
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
 from train.errors import UserError
 from train.replay_loop import ReplayLoop
 from train.rollout_loop import RolloutLoop
-from train.state import Actor, TrainState, join
+from train.state import Actor, Tally, TrainState, empty_tally, join
 
 MIN_POOL = 256
 """Start states drawn per chunk, at least."""
@@ -47,9 +47,12 @@ class Learner:
             RolloutLoop(config, self.agent) if isinstance(self.agent, OnPolicyAgent) else ReplayLoop(config, self.agent)
         )
         self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
+        self._turn = jax.jit(lambda state: self.loop.turn(state, self._collect, self._see))  # traced once, used twice
         self.draw_pool = jax.jit(self._draw_pool)
         self.init = jax.jit(self._init)
-        self.train_chunk = jax.jit(self._train_chunk, donate_argnums=0)
+        self.begin_chunk = jax.jit(self._begin_chunk, donate_argnums=0)
+        self.advance = jax.jit(self._advance, donate_argnums=0)
+        self.report = jax.jit(self._report)
         self.evaluate = jax.jit(self._evaluate)
 
     def row_shapes(self) -> Row:
@@ -69,7 +72,7 @@ class Learner:
     def state_shapes(self) -> TrainState:
         """Structure and shapes of the run's state, computed without allocating it."""
         root = jax.random.key(0)
-        return jax.eval_shape(lambda: self._init(root, self._draw_pool(root, jnp.zeros((), jnp.int32))))
+        return self.init.eval_shape(root, self.draw_pool.eval_shape(root, jnp.zeros((), jnp.int32)))
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""
@@ -85,7 +88,7 @@ class Learner:
 
     def _init(self, root: jax.Array, pool: envs.State) -> TrainState:
         key_agent, key_exploration, key = jax.random.split(_key(root, "train"), 3)
-        return TrainState(
+        state = TrainState(
             actor=self.init_actor(key_agent),
             envs=self.worlds.init(pool),
             exploration=self.loop.init_exploration(key_exploration),
@@ -93,32 +96,58 @@ class Learner:
             replay=self.loop.init_replay(self.row_shapes()),
             key=key,
             iterations=jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+            tally=(),
         )
+        # What a turn measures is known once there is a state to take it from.
+        return dataclasses.replace(state, tally=empty_tally(*self._turn.eval_shape(state)[1]))
 
     def _evaluate(self, root: jax.Array, actor: Actor, number: jax.Array) -> envs.Episodes:
         """Episodes of the deterministic policy, on worlds and keys of their own."""
         key = jax.random.fold_in(_key(root, "evaluation"), number)
         return envs.run_episodes(self.env, self.policy(actor), key, self.config.eval_episodes)
 
-    def _train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
-        """``chunk_iterations`` iterations, and their averages."""
-        state = dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool))
-        turn = lambda state, _: self.loop.turn(state, self._collect, self._see)  # noqa: E731
-        state, (stats, learned) = jax.lax.scan(turn, state, length=self.loop.turns_per_chunk)
-        total = jax.tree.map(lambda x: x.sum(0), stats)
+    def train_chunk(self, state: TrainState, pool: envs.State) -> tuple[TrainState, dict[str, jax.Array]]:
+        """A whole chunk, ``chunk_iterations`` steps of all worlds, and its metrics. ``state`` is donated."""
+        state = self.advance(self.begin_chunk(state, pool), self.loop.turns_per_chunk)
+        return state, self.report(state)
+
+    def _begin_chunk(self, state: TrainState, pool: envs.State) -> TrainState:
+        """New start states, and an empty tally."""
+        tally = jax.tree.map(jnp.zeros_like, state.tally)
+        assert isinstance(tally, Tally)
+        tally = dataclasses.replace(tally, bad_starts=(~is_sane(pool)).sum(dtype=jnp.int32))
+        return dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool), tally=tally)
+
+    def _advance(self, state: TrainState, turns: int | jax.Array) -> TrainState:
+        """``turns`` turns of the loop; in how many portions a chunk is taken makes no difference."""
+
+        def turn(_: int, state: TrainState) -> TrainState:
+            tally = state.tally
+            assert isinstance(tally, Tally)
+            state, (stats, metrics) = self._turn(state)
+            return dataclasses.replace(state, tally=tally.add(stats, metrics))
+
+        return jax.lax.fori_loop(0, turns, turn, state)
+
+    def _report(self, state: TrainState) -> dict[str, jax.Array]:
+        """The metrics of the chunk that ends here."""
+        assert isinstance(state.tally, Tally)
+        total, sums, counts = state.tally.stats, dict(state.tally.sums), state.tally.counts
         # An episode's mean is NaN where none ended: "nothing to report".
         metrics = {
             "train/episodes": total.episodes,
             "train/return_mean": total.return_sum / total.episodes,
             "train/length_mean": total.length_sum / total.episodes,
             "safety/diverged": total.diverged,
-            "safety/skipped_updates": jnp.nansum(learned.pop("skipped")),
+            "safety/bad_starts": state.tally.bad_starts,
+            "safety/skipped_updates": sums["skipped"],
+            "safety/skipped_share": sums.pop("skipped") / counts["skipped"],
         }
-        if OVERFLOW in total.metric_sums:
-            metrics[f"safety/{OVERFLOW}"] = total.metric_sums.pop(OVERFLOW)
-        metrics |= {f"env/{name}": x / total.valid for name, x in total.metric_sums.items()}
-        metrics |= {f"agent/{name}": jnp.nanmean(x, axis=(0, 1)) for name, x in learned.items()}
-        return state, metrics
+        for name, x in total.metric_sums.items():
+            where, value = ("safety", x) if name == OVERFLOW else ("env", x / total.valid)
+            metrics[f"{where}/{name}"] = value
+        return metrics | {f"agent/{name}": x / counts[name] for name, x in sums.items()}
 
     def _collect(self, state: TrainState, normalizer: Normalizer) -> tuple[TrainState, Row, StepStats, jax.Array]:
         """One step of all worlds by the present policy, which sees through ``normalizer``; and a key to learn with."""
@@ -127,8 +156,10 @@ class Learner:
         obs = self._see(normalizer, join(worlds.worlds.obs))
         draw = lambda key: self.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
         action, exploration = self.loop.explore(state.exploration, draw, worlds.starts_episode, key_explore)
-        worlds, row, stats = self.worlds.step(worlds, jnp.clip(action, -1, 1))
-        row = dataclasses.replace(row, obs=join(row.obs), action=action)
+        # Clipping would make an action of one that is infinite.
+        sane = jnp.abs(action) <= LIMIT
+        worlds, row, stats = self.worlds.step(worlds, jnp.where(sane, jnp.clip(action, -1, 1), jnp.nan))
+        row = dataclasses.replace(row, obs=join(row.obs), action=jnp.where(sane, action, 0.0))
         if self.config.normalize_obs:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))

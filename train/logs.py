@@ -1,12 +1,21 @@
 """What a run writes down: one JSON object per logging interval, TensorBoard, and Weights & Biases on request."""
 
+import contextlib
+import errno
 import json
 import math
+import os
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+
+from train.errors import UserError, warn
+from train.files import replace_file
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -25,45 +34,94 @@ def flatten(metrics: dict[str, Any]) -> dict[str, float | int | None]:
 class Logs:
     """Writes a run's metrics into its run directory.
 
+    Lines that cannot be written, on a full disk say, are kept in memory and tried again with the next one.
+
     Args:
       run_dir: the run directory.
-      env_steps: where the run stands: lines beyond it, left over from work that was lost, are dropped.
+      env_steps: the last line to keep: those beyond it, left over from work that was lost, are dropped.
       wandb_config: start a Weights & Biases run with this config; None for none.
     """
 
     def __init__(self, run_dir: pathlib.Path, env_steps: int, wandb_config: dict[str, Any] | None = None):
+        self._run_dir = run_dir
         self._path = run_dir / METRICS_FILE
+        self._pending: list[dict[str, Any]] = []
+        self._failing = False
+        self._events: EventsWriter | None = None
+        self._events_files = 0
         lines = [line for line in read_lines(self._path) if line["env_steps"] <= env_steps]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        self._file = self._path.open("a")
-        self._tensorboard = SummaryWriter(str(run_dir), purge_step=env_steps + 1 if env_steps else None)
+        replace_file(self._path, "".join(map(_text, lines)).encode())
         self._wandb: Any = None
         if wandb_config is not None:
             import wandb
 
             self._wandb = wandb.init(project="mjx-tecrl", dir=str(run_dir), config=wandb_config)
-        self.last = lines[-1] if lines else {}
 
     def write(self, metrics: dict[str, Any]) -> dict[str, float | int | None]:
-        """Writes one line; ``metrics`` holds ``env_steps``. Returns it flattened."""
-        self.last = flatten(metrics)
-        # One write of a whole line: a reader never sees half of one.
-        self._file.write(json.dumps(self.last) + "\n")
-        self._file.flush()
-        step = self.last["env_steps"]
-        numbers = {name: value for name, value in self.last.items() if value is not None}
-        for name, value in numbers.items():
-            self._tensorboard.add_scalar(name, value, step)
+        """Writes one line; ``metrics`` holds ``env_steps``. Returns it flattened.
+
+        Raises:
+          UserError: the file is gone.
+        """
+        line = flatten(metrics)
+        if not self._path.exists():
+            raise UserError(f"{self._path} is gone: the run stops, since nothing of it would remain.")
+        self._pending.append(line)
+        try:
+            self._write_pending()
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                warn(f"{self._path} cannot be written ({error.strerror}); training goes on, and its lines wait in memory.")
+            self._failing = True
         if self._wandb is not None:
-            self._wandb.log(numbers, step=step)
-        return self.last
+            self._wandb.log(_numbers(line), step=line["env_steps"])
+        return line
+
+    def _write_pending(self) -> None:
+        data = "".join(map(_text, self._pending)).encode()
+        with self._path.open("ab", buffering=0) as file:
+            whole = file.tell()
+            # One write of whole lines, or none of it: a reader never sees half of one.
+            if file.write(data) < len(data):
+                file.truncate(whole)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        first, lines = self._pending[0]["env_steps"], self._pending
+        self._pending = []
+        try:
+            # Not through SummaryWriter, whose thread dies of a full disk, and with it, waiting, the run.
+            events = self._events = self._events or self._open_events(first)
+            for line in lines:
+                values = [Summary.Value(tag=name, simple_value=x) for name, x in _numbers(line).items()]
+                events.write_event(Event(wall_time=time.time(), step=line["env_steps"], summary=Summary(value=values)))
+            events.flush()
+        except OSError:
+            self._events = None  # half a record ends a file for its readers: the next line begins another one
+            raise
+
+    def _open_events(self, first_step: int) -> EventsWriter:
+        """A new file for TensorBoard, which replaces what other files say of this step and later ones."""
+        self._events_files += 1
+        events = EventsWriter(str(self._run_dir / "events"), f".{os.getpid()}.{self._events_files}")
+        events.write_event(Event(wall_time=time.time(), step=first_step, session_log=SessionLog(status=SessionLog.START)))
+        return events
 
     def close(self) -> None:
-        """Flushes and closes everything."""
-        self._file.close()
-        self._tensorboard.close()
+        """Closes everything."""
+        if self._events is not None:
+            with contextlib.suppress(OSError):
+                self._events.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def _text(line: dict[str, Any]) -> str:
+    return json.dumps(line) + "\n"
+
+
+def _numbers(line: dict[str, float | int | None]) -> dict[str, float | int]:
+    """What was measured."""
+    return {name: value for name, value in line.items() if value is not None}
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -1,35 +1,117 @@
 """Will it fit? Asked before anything is allocated."""
 
+import dataclasses
+from typing import Any
+
 import jax
 import psutil
+from rich.filesize import decimal
 
-from mjx_tecrl.replay import replay_bytes
+from mjx_tecrl import OnPolicyAgent
 from train.errors import UserError
 from train.learner import Learner
+from train.state import TrainState
+
+COMPILER_BYTES = 2**30
+"""What the compiler takes of the host's memory: 0.5 to 1 GiB were measured for tasks from a pendulum to a humanoid."""
+USABLE = 0.9
+"""Share of the free memory that a run may plan with: allocators leave gaps."""
 
 
-def check_memory(learner: Learner) -> None:
-    """Checks that the replay, or the rollout, fits into the memory of the device.
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What a run needs, in bytes.
+
+    Attributes:
+      experience: the replay; for on-policy agents the rollout, until the program is compiled, of whose scratch it is a part.
+      worlds: all worlds and their start states, twice while these are drawn anew.
+      networks: the agent's state and the normaliser.
+      scratch: what the training program needs beside its state; 0 before it is compiled.
+      copy: what a checkpoint is written from, while training goes on; in the host's memory.
+    """
+
+    experience: int
+    worlds: int
+    networks: int
+    scratch: int
+    copy: int
+
+    @property
+    def device(self) -> int:
+        """What the device needs."""
+        return self.experience + self.worlds + self.networks + self.scratch
+
+    def describe(self) -> str:
+        """All parts."""
+        return ", ".join(f"{name} {decimal(value)}" for name, value in dataclasses.asdict(self).items())
+
+
+def predict_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memory:
+    """What a run needs.
+
+    Args:
+      learner: of the run.
+      state: its state, arrays or their shapes.
+      scratch: of the compiled training program, bytes; 0 before it is compiled.
+    """
+    replay, networks = _bytes(state.replay), _bytes(state.actor)
+    rest = _bytes(state) - replay - networks
+    rollout = 0
+    if isinstance(learner.agent, OnPolicyAgent) and not scratch:
+        rollout = learner.agent.rollout_steps * _bytes(learner.row_shapes())
+    return Memory(
+        experience=replay + rollout,
+        worlds=rest + _bytes(state.envs.pool),
+        networks=networks,
+        scratch=scratch,
+        copy=networks + rest + (replay if learner.config.checkpoint_replay else 0),
+    )
+
+
+def check_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memory:
+    """Checks that a run fits into the memory of the device and of the host; returns what it needs.
+
+    Args:
+      learner: of the run.
+      state: the shapes of its state.
+      scratch: of the compiled training program, bytes; 0 before it is compiled.
 
     Raises:
-      UserError: it does not; the sentence says what to lower, and to what.
+      UserError: it does not fit; the sentence says what to lower, and to what.
     """
-    storage = learner.loop.storage
-    needed = replay_bytes(learner.row_shapes(), storage.rows)
-    free, where = _free_bytes()
-    # The rest (worlds, networks, compiled programs' scratch, the host's share of a checkpoint) wants room too.
-    usable = int(0.8 * free)
-    if needed > usable:
-        fits = storage.value * usable // needed
-        raise UserError(
-            f"{storage.flag} {storage.value} needs {needed / 2**30:.1f} GiB and {where} has {free / 2**30:.1f} GiB "
-            f"free: lower it to {fits} or less."
-        )
-
-
-def _free_bytes() -> tuple[int, str]:
+    needed = predict_memory(learner, state, scratch)
+    host_free = int(USABLE * psutil.virtual_memory().available) - (0 if scratch else COMPILER_BYTES)
+    copied = int(bool(learner.config.replay_size) and learner.config.checkpoint_replay)
     device = jax.devices()[0]
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
-        return stats["bytes_limit"] - stats.get("bytes_in_use", 0), f"{device.device_kind}"
-    return psutil.virtual_memory().available, "this machine"
+        free = int(USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+        _check(learner, needed, needed.device, free, 1, device.device_kind)
+        _check(learner, needed, needed.copy, host_free, copied, "this machine")
+    else:
+        _check(learner, needed, needed.device + needed.copy, host_free, 1 + copied, "this machine")
+    return needed
+
+
+def _check(learner: Learner, memory: Memory, needed: int, free: int, held: int, where: str) -> None:
+    """Refuses what does not fit, where the experience is held as often as ``held`` says."""
+    if needed <= free:
+        return
+    config, free = learner.config, max(free, 0)
+    others = needed - held * memory.experience
+    if held and others < free:
+        flag, value = "--replay-size", config.replay_size
+        if isinstance(learner.agent, OnPolicyAgent):
+            flag, value = "--agent.rollout-steps", learner.agent.rollout_steps
+        advice = f"lower {flag} to {(free - others) * value // (held * memory.experience)} or less"
+        if held > 1 and needed - memory.experience <= free:
+            advice += ", or add --no-checkpoint-replay"
+    else:
+        advice = f"lower --num-envs, to {max(1, config.num_envs * free // needed)} for a start"
+    raise UserError(
+        f"This run needs {decimal(needed)} and {where} has {decimal(free)} to give: {advice} ({memory.describe()})."
+    )
+
+
+def _bytes(tree: Any) -> int:
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

@@ -1,11 +1,31 @@
 """What the user sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import datetime
+import sys
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class PatientOutput:
+    """Standard output, for a console whose run shall not end when it is a file on a full disk or a pipe nobody reads."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+    def write(self, text: str) -> int:
+        """As of any file."""
+        with contextlib.suppress(OSError):
+            sys.stdout.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As of any file."""
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
 
 
 class ProgressDisplay:
@@ -30,18 +50,21 @@ class ProgressDisplay:
                 TextColumn("{task.description}"),
             )
             self._bar = Progress(*columns, console=console)
-            self._task = self._bar.add_task("compiling", total=total_steps, completed=env_steps)
+            self._task = self._bar.add_task("", total=total_steps, completed=env_steps)
 
     def __enter__(self) -> "ProgressDisplay":
         if self._bar is not None:
             self._bar.start()
-        else:
-            self._console.print("compiling")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def advance(self, env_steps: int) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=env_steps)
 
     def show(self, line: dict[str, Any]) -> None:
         """Shows one line of metrics."""
@@ -69,6 +92,8 @@ def describe(line: dict[str, Any]) -> str:
     if line.get("agent/log_alpha") is not None:
         parts.append(f"log alpha {line['agent/log_alpha']:.2f}")
     parts.append(f"diverged {line['safety/diverged_total']}")
+    if line.get("safety/skipped_updates"):
+        parts.append(f"skipped updates {line['safety/skipped_updates']:.0f}")
     if line.get("safety/overflow"):
         parts.append(f"{line['safety/overflow']:.0f} steps with too few --physics.max-contacts or --physics.max-constraints")
     return "  ".join(parts)

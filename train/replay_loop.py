@@ -22,20 +22,6 @@ See = Callable[[Normalizer, jax.Array], jax.Array]
 """Observations as networks see them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Storage:
-    """What a run remembers of its experience.
-
-    Attributes:
-      rows: per world.
-      flag: of the setting that decides it, and its ``value``.
-    """
-
-    rows: int
-    flag: str
-    value: int
-
-
 class ReplayLoop:
     """A turn is one step of all worlds, and gradient steps once the replay has had its first fill.
 
@@ -55,7 +41,6 @@ class ReplayLoop:
         self.config = config
         self.agent = agent
         self.turns_per_chunk = max(1, config.log_steps // config.num_envs)
-        self.storage = Storage(config.replay_size // config.num_envs, "--replay-size", config.replay_size)
         self.explore = agent.explore
 
     def init_exploration(self, key: jax.Array) -> Any:
@@ -68,12 +53,7 @@ class ReplayLoop:
 
     def init_replay(self, row_shapes: Row) -> Replay:
         """An empty ring."""
-        return init_replay(row_shapes, self.storage.rows)
-
-    def updates_until(self, iterations: int) -> int:
-        """Gradient steps made in the first ``iterations`` of a run: none before the first fill."""
-        waiting = -(-self.config.learning_starts // self.config.num_envs) - 1
-        return max(0, iterations - waiting) * self.config.updates_per_step
+        return init_replay(row_shapes, self.config.replay_size // self.config.num_envs)
 
     def turn(self, state: TrainState, collect: Collect, see: See) -> tuple[TrainState, Any]:
         """One step of all worlds, one row into the replay, and the gradient steps."""
@@ -102,4 +82,5 @@ class ReplayLoop:
 
         filled = replay.size * self.config.num_envs >= self.config.learning_starts
         actor, learned = jax.lax.cond(filled, learn, wait, state.actor)
-        return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay), (stats, learned)
+        updates = state.updates + jnp.where(filled, self.config.updates_per_step, 0)
+        return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay, updates=updates), (stats, learned)

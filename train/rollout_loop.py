@@ -10,7 +10,7 @@ from mjx_tecrl import OnPolicyAgent, Rollout
 from mjx_tecrl.exploration import Draw
 from train.config import REPLAY_FIELDS, Config, flag
 from train.errors import UserError
-from train.replay_loop import Collect, See, Storage
+from train.replay_loop import Collect, See
 from train.state import TrainState, join
 
 
@@ -48,7 +48,6 @@ class RolloutLoop:
         self.agent = agent
         self.turn_iterations = agent.rollout_steps
         self.turns_per_chunk = max(1, config.log_steps // samples)
-        self.storage = Storage(agent.rollout_steps, "--agent.rollout-steps", agent.rollout_steps)
 
     def init_exploration(self, key: jax.Array) -> tuple[()]:
         """None beside the policy's own."""
@@ -65,10 +64,6 @@ class RolloutLoop:
     def explore(self, state: Any, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
         """The policy's own samples."""
         return draw(key), state
-
-    def updates_until(self, iterations: int) -> int:
-        """Gradient steps made in the first ``iterations`` of a run."""
-        return iterations // self.turn_iterations * self.agent.updates_per_rollout
 
     def turn(self, state: TrainState, collect: Collect, see: See) -> tuple[TrainState, Any]:
         """A rollout, and the update on it."""
@@ -89,6 +84,7 @@ class RolloutLoop:
             last_obs=see(normalizer, join(state.envs.worlds.obs)),
         )
         agent, metrics = self.agent.update(state.actor.agent, rollout, keys[-1])
-        state = dataclasses.replace(state, actor=dataclasses.replace(state.actor, agent=agent))
+        updates = state.updates + self.agent.updates_per_rollout
+        state = dataclasses.replace(state, actor=dataclasses.replace(state.actor, agent=agent), updates=updates)
         # One more axis, that of the updates in a turn.
         return state, (jax.tree.map(lambda x: x.sum(0), stats), jax.tree.map(lambda x: x[None], metrics))

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import pathlib
+import signal
 import sys
 from typing import Annotated
 
@@ -11,11 +12,8 @@ import tyro
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
 from train.errors import UserError
-from train.loop import train
+from train.loop import Interrupted, train
 from train.presets import preset
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +22,11 @@ class Command:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """go on with the run in --run-dir from its newest checkpoint; only its length, intervals and outputs may change"""
+    """go on with the run in --run-dir from its newest whole checkpoint; only its length, intervals and outputs may change"""
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """The command line; returns the exit code: 0, 2 after a mistake, 128 + the signal's number after an interruption."""
     args = sys.argv[1:] if args is None else args
     try:
         resume, config = parse(args)
@@ -36,8 +34,10 @@ def main(args: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except Interrupted as interrupted:
+        return 128 + interrupted.signal
+    except KeyboardInterrupt:  # before there was anything to save
+        return 128 + signal.SIGINT
     return 0
 
 

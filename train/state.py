@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from envs import VectorState
 from envs.base import Obs
+from envs.vector import StepStats
 from mjx_tecrl.normalizer import Normalizer, RewardScaler
 from mjx_tecrl.replay import Replay
 
@@ -28,6 +29,44 @@ class Actor:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class Tally:
+    """What the chunk under way has come to so far: it is part of the state, so that a run can stop in the middle of a chunk.
+
+    Attributes:
+      stats: of all steps, added up.
+      sums: of the agent's metrics over its updates, by name; updates that did not measure one (NaN) are left out.
+      counts: how many updates measured it, like ``sums``.
+      bad_starts: [] int32 start states drawn for the chunk that were not sane.
+    """
+
+    stats: StepStats
+    sums: dict[str, jax.Array]
+    counts: dict[str, jax.Array]
+    bad_starts: jax.Array
+
+    def add(self, stats: StepStats, metrics: dict[str, jax.Array]) -> "Tally":
+        """One turn more: its ``stats``, and ``metrics`` with leading axis ``[updates]``."""
+        measured = {name: ~jnp.isnan(x) for name, x in metrics.items()}
+        return Tally(
+            stats=jax.tree.map(jnp.add, self.stats, stats),
+            sums={name: x + jnp.where(measured[name], metrics[name], 0).sum(0) for name, x in self.sums.items()},
+            counts={name: n + measured[name].sum(0) for name, n in self.counts.items()},
+            bad_starts=self.bad_starts,
+        )
+
+
+def empty_tally(stats: StepStats, metrics: dict[str, jax.Array]) -> Tally:
+    """Nothing yet, of turns that measure this (arrays or their shapes; ``metrics`` with leading axis ``[updates]``)."""
+    return Tally(
+        stats=jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), stats),
+        sums={name: jnp.zeros(x.shape[1:]) for name, x in metrics.items()},
+        counts={name: jnp.zeros(x.shape[1:], jnp.int32) for name, x in metrics.items()},
+        bad_starts=jnp.zeros((), jnp.int32),
+    )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class TrainState:
     """All that a run is: save it, restore it, and the run goes on as if nothing had happened.
 
@@ -39,6 +78,8 @@ class TrainState:
       replay: the ring (an empty tuple for on-policy agents).
       key: PRNG key of the next iteration.
       iterations: [] int32 steps of all worlds so far.
+      updates: [] int32 gradient steps so far.
+      tally: of the chunk under way (an empty tuple while the state is being made).
     """
 
     actor: Actor
@@ -48,6 +89,8 @@ class TrainState:
     replay: Replay | tuple[()]
     key: jax.Array
     iterations: jax.Array
+    updates: jax.Array
+    tally: Tally | tuple[()]
 
 
 def join(obs: Obs) -> jax.Array:

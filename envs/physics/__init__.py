@@ -4,9 +4,7 @@ import jax
 import mujoco
 
 from envs.physics.base import OVERFLOW, Derived, ModelFields, Physics, PhysicsState, SolverConfig
-from envs.physics.mjx import MjxPhysics
 from envs.physics.native import NativePhysics
-from envs.physics.warp import WarpPhysics
 
 __all__ = [
     "ENGINES",
@@ -66,7 +64,12 @@ def make_physics(
     engine = resolve_engine(engine)
     if engine == "native":
         return NativePhysics(model, reads, current)
+    # Imported here, for it takes seconds: MJX brings Warp along where that is installed.
     if engine == "warp":
+        from envs.physics.warp import WarpPhysics
+
         buffers = {name: value for name in ("max_contacts", "max_constraints") if (value := getattr(solver, name))}
         return WarpPhysics(model, reads, solver.iterations, solver.ls_iterations, current, **buffers)
+    from envs.physics.mjx import MjxPhysics
+
     return MjxPhysics(model, reads, solver.iterations, solver.ls_iterations, current)

@@ -220,6 +220,10 @@ class MujocoTask:
         """An action ``[..., action_size]`` in [-1, 1] in the actuators' own units."""
         return self._ctrl_centre + self._ctrl_half_range * action
 
+    def applied(self, info: Info, action: jax.Array) -> jax.Array:
+        """What reaches the actuators on the step under ``action`` ``[action_size]``: itself, unless it is delayed."""
+        return action
+
     def reset(self, key: jax.Array) -> State:
         """See `Env.reset`."""
         return self.begin(*self.start(key))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mjx_tecrl.gradients import loss_and_gradient
 from mjx_tecrl.objectives.base import Objective, no_step, probability_ratio
 from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Metrics, Params, Samples
@@ -45,7 +46,7 @@ def clipped(
         return total, {"policy_loss": value, "clip_fraction": fraction}
 
     def step(params: Params, state: Any, samples: Samples) -> tuple[Params, Any, Metrics]:
-        gradient, metrics = jax.grad(loss, has_aux=True)(params, samples)
+        (_, metrics), gradient = loss_and_gradient(loss, has_aux=True)(params, samples)
         updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, metrics
 

@@ -7,6 +7,7 @@ import jax
 import jax.flatten_util
 import jax.numpy as jnp
 
+from mjx_tecrl.gradients import loss_and_gradient
 from mjx_tecrl.objectives.base import Objective, no_step, probability_ratio
 from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Metrics, Params, Samples
@@ -88,7 +89,7 @@ def trust_region(
         def fisher(v: jax.Array) -> jax.Array:
             return jax.jvp(jax.grad(divergence), (flat,), (v,))[1] + damping * v
 
-        before, gradient = jax.value_and_grad(surrogate)(flat)
+        before, gradient = loss_and_gradient(surrogate)(flat)
         direction = conjugate_gradient(fisher, gradient, cg_iterations)
         curvature = direction @ fisher(direction)
         full = direction * jnp.sqrt(2 * max_kl / jnp.where(curvature > 0, curvature, 1.0))
@@ -114,7 +115,8 @@ def trust_region(
         success = accepted(reached, value)
         metrics = {
             "policy_loss": -before,
-            "surrogate_gain": jnp.where(success, value - before, 0.0),
+            # The search stands still where there is no gradient; that must not pass for one that found nothing.
+            "surrogate_gain": jnp.where(success, value - before, 0.0 * gradient[0]),
             "backtracks": number - 1.0,
             "line_search_failed": 1.0 - success,
         }

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import envs
-from envs.film import _overview
+from envs.film import overview
 
 
 def test_everything_that_moves_is_in_view_and_little_else() -> None:
     model = envs.make("inverted_double_pendulum", physics="native").model
     positions = np.array([[-0.9, 0.1, 0.0], [0.0, 0.0, 0.0], [0.9, -0.2, 0.3]])
-    camera, default = _overview(model, positions), mujoco.MjvCamera()
+    camera, default = overview(model, positions), mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, default)
     radius = camera.distance * np.sin(np.deg2rad(model.vis.global_.fovy / 2))
     data = mujoco.MjData(model)
@@ -25,6 +25,6 @@ def test_everything_that_moves_is_in_view_and_little_else() -> None:
 
 def test_a_model_in_which_nothing_moves_is_seen_as_mujoco_does() -> None:
     model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1'/></worldbody></mujoco>")
-    camera, default = _overview(model, np.zeros((1, 0))), mujoco.MjvCamera()
+    camera, default = overview(model, np.zeros((1, 0))), mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, default)
     assert camera.distance == pytest.approx(default.distance)

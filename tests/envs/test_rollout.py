@@ -78,3 +78,20 @@ def test_native_episodes_end_when_the_body_falls() -> None:
     assert ((got.lengths > 10) & (got.lengths < 1000)).all()
     assert np.isfinite(got.returns).all()
     assert not got.diverged.any()
+
+
+def test_an_episode_whose_start_is_bad_has_blown_up() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class BadStart(Walk):
+        def reset(self, key: jax.Array) -> envs.State:
+            state = super().reset(key)
+            return dataclasses.replace(state, obs=jnp.where(state.obs < 0.5, jnp.inf, state.obs))
+
+    key = jax.random.key(0)
+    starts = jax.vmap(Walk(3).reset)(jax.random.split(key, 20)).obs[:, 0]
+    # The policy does not mind, and the state it leads to is sane again.
+    steady = lambda obs: jnp.full(obs.shape, 0.01)  # noqa: E731
+    got = jax.jit(lambda k: envs.run_episodes(BadStart(3), steady, k, 20))(key)
+    np.testing.assert_array_equal(got.diverged, starts < 0.5)
+    assert (np.asarray(got.lengths)[starts < 0.5] == 0).all()
+    assert np.isfinite(got.returns).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.vector import MAX_BLOW_UPS, is_sane
+from envs.vector import MAX_BLOW_UPS, TRAIL, is_sane
 
 POISONS = [float("nan"), float("inf"), float("-inf"), 1e30]
 QUANTITIES = ["qpos", "qvel", "obs", "reward"]
@@ -216,6 +216,73 @@ def test_the_evidence_is_a_ring_of_the_last() -> None:
     assert state.blow_ups.count == steps
     last = pool_ids(num_envs=2)[np.r_[1, 2 : steps + 1]][-MAX_BLOW_UPS:]
     assert set(state.blow_ups.physics["qpos"][:, 0].tolist()) == set(last.tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class Shaky(Counter):
+    """Start states whose id is below ``bad`` have no sane observation; actions do nothing."""
+
+    bad: float = 0.0
+
+    def reset(self, key: jax.Array) -> envs.State:
+        state = super().reset(key)
+        return dataclasses.replace(state, obs=jnp.where(state.obs[0] < self.bad, jnp.nan, state.obs))
+
+    def step(self, state: envs.State, action: jax.Array) -> envs.State:
+        return super().step(state, jnp.zeros(4))
+
+
+def test_bad_start_states_never_enter() -> None:
+    env, vector = Shaky(terminates_at=1, bad=0.5), envs.VectorEnv(Shaky(bad=0.5), 4, 32)
+    state, rows, stats = run(env, 4, idle(8, 4), pool_size=32)
+    assert np.isfinite(rows.obs).all()
+    assert np.isfinite(state.pool.obs).all()
+    assert stats.diverged.sum() == 0
+    ids = pool_ids(32, 4)
+    assert (ids < 0.5).sum() > 5
+    np.testing.assert_array_equal(state.pool.obs[:, 0], np.where(ids < 0.5, ids[np.argmax(ids >= 0.5)], ids))
+
+    # Of a pool drawn later the old one's stay where the new are bad: all of them, if need be.
+    for seed in range(1, 4):
+        new = jax.jit(vector.draw)(jax.random.key(seed))
+        refilled = vector.refill(state, new)
+        np.testing.assert_array_equal(refilled.pool.obs, np.where(np.isnan(new.obs), state.pool.obs, new.obs))
+    new = jax.jit(envs.VectorEnv(Shaky(bad=2.0), 4, 32).draw)(jax.random.key(1))
+    np.testing.assert_array_equal(vector.refill(state, new).pool.obs, state.pool.obs)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_an_action_that_is_no_number_is_a_divergence_even_if_the_task_overlooks_it(poison: float) -> None:
+    state, rows, stats = run(Shaky(), 3, idle(4, 3).at[1, 2, 3].set(poison))
+    assert stats.diverged.tolist() == [0, 1, 0, 0]
+    assert rows.valid[1].tolist() == [True, True, False]
+    assert np.isfinite(rows.action).all()
+    assert (np.abs(rows.action) <= 1).all()
+    assert not np.abs(state.blow_ups.action[0, 3]) <= 1  # the evidence shows it
+
+
+def test_the_evidence_says_where_from_and_what_was_before() -> None:
+    steps = TRAIL + 5
+    state, _, _ = run(Counter(), 3, idle(steps, 3).at[[3, steps - 1], [1, 2], 0].set(jnp.nan))
+    blow_ups = state.blow_ups
+    assert blow_ups.world[:2].tolist() == [1, 2]
+    assert blow_ups.steps[:2].tolist() == [3, steps - 1]
+    assert blow_ups.kept == 2
+    assert blow_ups.trail.shape == (MAX_BLOW_UPS, TRAIL, 0)  # the counter's physics is a dict
+
+
+def test_a_native_trail_holds_the_last_positions() -> None:
+    env = envs.make("swimmer", physics="native")
+    vector = envs.VectorEnv(env, 2, 2)
+    step, steps = jax.jit(vector.step), TRAIL + 3
+    state = jax.jit(lambda key: vector.init(vector.draw(key)))(jax.random.key(0))
+    before = []
+    for t in range(steps):
+        before.append(np.asarray(state.worlds.physics.qpos[1]))
+        state, _, _ = step(state, jnp.full((2, 2), 0.1).at[1].set(jnp.where(t == steps - 1, jnp.nan, 0.5)))
+    assert int(state.blow_ups.count) == 1
+    np.testing.assert_array_equal(state.blow_ups.trail[0], before[-TRAIL:])
+    np.testing.assert_array_equal(state.blow_ups.physics.qpos[0], before[-1])
 
 
 def test_metrics_sum_over_valid_worlds_and_never_become_nan() -> None:

@@ -13,7 +13,7 @@ import scipy.stats
 from hypothesis import strategies as st
 
 from mjx_tecrl import Batch
-from mjx_tecrl.replay import Replay, init_replay, insert, replay_bytes, sample
+from mjx_tecrl.replay import Replay, init_replay, insert, sample
 
 WORLDS, BATCH, GAMMA = 2, 128, 0.5
 
@@ -140,7 +140,6 @@ def test_observations_are_stored_once() -> None:
     assert replay.capacity == 5
     assert int(replay.size) == 3
     # obs 8, action 4, reward 4 and three flags of one byte each: 19 bytes per world and row.
-    assert replay_bytes(make_row(0, ".."), 5) == 5 * WORLDS * 19
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(replay.rows)) == 5 * WORLDS * 19
 
 

@@ -1,51 +1,184 @@
-"""Checkpoints: what comes back, and what is refused."""
+"""Checkpoints: what comes back, what is passed over, and what is refused."""
 
+import json
 import pathlib
 import shutil
+import zlib
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from eval.restore import restore
-from tests.runs import tiny_config
-from train.checkpoint import Checkpoints
+from tests.runs import leaves, tiny_config
+from train.checkpoint import MANIFEST_FILE, SCHEMA, Checkpoints, Notes
+from train.config import config_from_json, load_config
 from train.errors import UserError
 from train.learner import Learner
+from train.state import TrainState
+
+NOTES = Notes(config={}, progress={}, return_mean=None)
+
+
+@pytest.fixture(scope="module")
+def like() -> TrainState:
+    """The shapes of `tiny_run`'s state."""
+    return Learner(tiny_config()).state_shapes()
+
+
+@pytest.fixture
+def copy(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A run that may be damaged."""
+    return shutil.copytree(tiny_run, tmp_path / "copy")
+
+
+def change_manifest(run_dir: pathlib.Path, step: int, **values: Any) -> None:
+    """Sealed again, so that it is not taken for damage."""
+    path = run_dir / "checkpoints" / str(step) / MANIFEST_FILE
+    text = json.dumps(json.loads(json.loads(path.read_text())["manifest"]) | values)
+    path.write_text(json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())}))
 
 
 def test_a_step_that_is_not_there(tiny_run: pathlib.Path) -> None:
-    with pytest.raises(UserError, match=r"no checkpoint of step 7 .* there are \[240, 320\]"):
+    with pytest.raises(UserError, match=r"no checkpoint of step 7 .* there are \[80, 240, 320\]"):
         Checkpoints(tiny_run).resolve(7)
 
 
-def largest_file(folder: pathlib.Path) -> pathlib.Path:
-    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-
-
-@pytest.mark.parametrize("keep", [0.0, 0.5, 0.98])
-def test_a_truncated_checkpoint_is_one_sentence(tiny_run: pathlib.Path, tmp_path: pathlib.Path, keep: float) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(tiny_run, copy)
-    path = largest_file(copy / "checkpoints" / "320" / "actor")
+@pytest.mark.parametrize("part", ["actor", "loop", "replay", MANIFEST_FILE])
+def test_the_one_before_a_damaged_checkpoint_is_used(
+    copy: pathlib.Path, like: TrainState, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy / "checkpoints" / "320" / part
+    path = max((p for p in [folder, *folder.rglob("*")] if p.is_file()), key=lambda p: p.stat().st_size)
     data = path.read_bytes()
-    path.write_bytes(data[: int(keep * len(data))])
-    with pytest.raises(UserError, match=r"The checkpoint of step 320 .* is damaged"):
-        restore(copy)
+    path.write_bytes(data[: len(data) // 2])
+    step, _, notes = Checkpoints(copy).restore(like)
+    assert (step, notes.progress["chunks"]) == (240, 3)
+    assert "warning: The checkpoint of step 320 in" in capsys.readouterr().err
+    if part in ("actor", MANIFEST_FILE):
+        with pytest.raises(UserError, match=r"The checkpoint of step 320 .* is damaged: .*"):
+            restore(copy, step=320)
+    else:
+        assert restore(copy).step == 320  # which does not read the damaged part
     assert restore(copy, step=240).step == 240
 
 
-def test_a_checkpoint_without_its_files_is_one_sentence(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(tiny_run, copy)
-    shutil.rmtree(copy / "checkpoints" / "320" / "actor")
-    with pytest.raises(UserError, match="is damaged"):
+def test_no_whole_checkpoint_is_one_sentence(copy: pathlib.Path) -> None:
+    for step in (80, 240, 320):
+        shutil.rmtree(copy / "checkpoints" / str(step) / "actor")
+    with pytest.raises(UserError, match=r"The checkpoint of step 80 .* is damaged: actor/\S+ has changed since"):
         restore(copy)
+
+
+def test_an_array_that_orbax_restores_differently_is_damage(copy: pathlib.Path, like: TrainState) -> None:
+    """The files are as they were written: only the array's own checksum tells."""
+    path = copy / "checkpoints" / "320" / MANIFEST_FILE
+    arrays = json.loads(json.loads(path.read_text())["manifest"])["arrays"]
+    arrays["loop"]["key"][2] ^= 1
+    change_manifest(copy, 320, arrays=arrays)
+    assert Checkpoints(copy).restore(like)[0] == 240
+
+
+def test_a_newer_versions_checkpoint_is_refused_by_its_name(copy: pathlib.Path, like: TrainState) -> None:
+    change_manifest(copy, 320, schema=SCHEMA + 1, version="9.1.0", arrays="in another way")
+    with pytest.raises(UserError, match=rf"written by version 9.1.0 \(schema {SCHEMA + 1}\), which is newer than this one"):
+        Checkpoints(copy).restore(like)
 
 
 def test_networks_of_another_size_are_refused(tiny_run: pathlib.Path) -> None:
     learner = Learner(tiny_config(agent="fast_sac_era"))
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
-    with pytest.raises(
-        UserError, match=r"does not belong to this run: agent.critic_aux is float32\[2\] there, and nothing in this run"
-    ):
+    sentence = r"does not belong to this run: actor.agent.critic_aux is float32\[2\] there, and nothing in this run"
+    with pytest.raises(UserError, match=sentence):
         Checkpoints(tiny_run).restore_actor(like)
+
+
+def test_without_its_replay_a_checkpoint_is_small_and_comes_back_with_an_empty_one(
+    tiny_run: pathlib.Path, tmp_path: pathlib.Path, like: TrainState
+) -> None:
+    _, state, _ = Checkpoints(tiny_run).restore(like)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(320, state, NOTES, replay=False)
+    checkpoints.finish()
+    assert not (tmp_path / "checkpoints" / "320" / "replay").exists()
+    _, restored, _ = checkpoints.restore(like)
+    assert int(state.replay.size) == 80
+    assert int(restored.replay.size) == 0
+    assert restored.replay.rows.obs.shape == state.replay.rows.obs.shape
+    others = (leaves((state.actor, state.envs, state.key)) for state in (state, restored))
+    for x, y in zip(*others, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_state_may_be_overwritten_while_it_is_being_saved(
+    tiny_run: pathlib.Path, tmp_path: pathlib.Path, like: TrainState
+) -> None:
+    _, state, _ = Checkpoints(tiny_run).restore(like)
+    expected = leaves(state)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(320, state, NOTES)
+    jax.jit(lambda state: jax.tree.map(jnp.zeros_like, state), donate_argnums=0)(state)
+    checkpoints.finish()
+    for x, y in zip(expected, leaves(checkpoints.restore(like)[1]), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_newest_the_first_and_the_best_are_kept(
+    tiny_run: pathlib.Path, tmp_path: pathlib.Path, like: TrainState
+) -> None:
+    _, state, _ = Checkpoints(tiny_run).restore(like)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    kept = []
+    for step, return_mean in enumerate([None, 1.0, 3.0, None, 3.0, 2.0, None], 1):
+        checkpoints.save(step, state, Notes({}, {}, return_mean), replay=False)
+        checkpoints.finish()
+        kept.append(checkpoints.steps)
+    assert kept == [[1], [1, 2], [1, 2, 3], [1, 3, 4], [1, 4, 5], [1, 5, 6], [1, 5, 6, 7]]
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"1", "5", "6", "7"}
+
+
+def test_what_a_killed_process_left_is_removed(copy: pathlib.Path, like: TrainState) -> None:
+    folder = copy / "checkpoints"
+    for name in ("400.partial", "400.partial.orbax-checkpoint-tmp", "160.removed"):
+        shutil.copytree(folder / "80", folder / name)
+    checkpoints = Checkpoints(copy)
+    assert checkpoints.steps == [80, 240, 320]
+    assert checkpoints.restore(like)[0] == 320
+    checkpoints.clean(beyond=240)
+    assert {path.name for path in folder.iterdir()} == {"80", "240"}
+
+
+def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(
+    tiny_run: pathlib.Path, tmp_path: pathlib.Path, like: TrainState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, state, _ = Checkpoints(tiny_run).restore(like)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(80, state, NOTES)
+    checkpoints.finish()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    checkpoints.save(160, state, NOTES)
+    with pytest.raises(UserError, match=r"could not be written to .*: .*No space left on device"):
+        checkpoints.finish()
+    checkpoints.finish()  # and that was that
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["80"]
+
+
+SCHEMAS = pathlib.Path(__file__).parent / "checkpoints"
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_a_run_of_each_schema_can_be_restored(schema: int, tmp_path: pathlib.Path) -> None:
+    """Where this fails, older checkpoints do not fit any more: raise `SCHEMA`, and migrate them or say what does not fit."""
+    run_dir = shutil.copytree(SCHEMAS / f"schema-{schema}", tmp_path / "run")
+    config = load_config(run_dir)
+    step, state, notes = Checkpoints(run_dir).restore(Learner(config.validate()).state_shapes())
+    assert step == int(state.iterations) * config.num_envs == 80
+    assert int(state.updates) == 11
+    assert config_from_json(notes.config, "notes").agent == "td3"
+    assert restore(run_dir).step == 80

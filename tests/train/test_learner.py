@@ -41,7 +41,7 @@ def test_no_retracing_after_the_first_chunk(agent: str) -> None:
     state = start(learner)
     for number in range(1, 4):
         state, _ = chunk(learner, state, number)
-    assert learner.train_chunk._cache_size() == 1
+    assert learner.advance._cache_size() == 1
     assert learner.draw_pool._cache_size() == 1
 
 
@@ -79,7 +79,7 @@ def test_updates_begin_with_the_first_fill(agent: str) -> None:
     learner = shared_learner(agent)
     state, _ = chunk(learner, start(learner), 1)
     # 42 transitions of 4 worlds are there after 11 of 20 iterations.
-    assert int(state.actor.agent.updates) == 3 * 10 == learner.loop.updates_until(20)
+    assert int(state.actor.agent.updates) == 3 * 10 == int(state.updates)
 
 
 def test_replay_holds_what_happened() -> None:

@@ -20,7 +20,6 @@ def test_logs_continue_without_a_gap_or_a_repeated_line(tmp_path: pathlib.Path) 
         logs.write({"env_steps": step, "x": float(step)})
     logs.close()
     logs = Logs(tmp_path, 20)
-    assert logs.last["env_steps"] == 20
     logs.write({"env_steps": 30, "x": -1.0})
     logs.close()
     assert [(line["env_steps"], line["x"]) for line in read_lines(tmp_path / "metrics.jsonl")] == [

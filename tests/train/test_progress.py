@@ -1,10 +1,14 @@
 """What the user sees."""
 
+import contextlib
 import io
+from typing import IO, cast
 
+import pytest
 from rich.console import Console
 
-from train.progress import ProgressDisplay, describe
+from train.errors import warn
+from train.progress import PatientOutput, ProgressDisplay, describe
 
 LINE = {
     "env_steps": 500,
@@ -31,11 +35,22 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "eval 89.0" in text
 
 
+def test_output_that_nobody_takes_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr("sys.stdout", full)
+        monkeypatch.setattr("sys.stderr", full)
+        with ProgressDisplay(Console(file=cast(IO[str], PatientOutput())), 1000, 0) as display:
+            display.show(LINE)
+        warn("this is lost")
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):  # what is still in the buffer
+            full.close()
+
+
 def test_a_file_gets_lines() -> None:
     console = Console(file=io.StringIO(), width=40)
     with ProgressDisplay(console, 1000, 0) as display:
         display.show(LINE)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert lines[0] == "compiling"
-    assert "500 / 1,000 steps" in lines[1]
-    assert "\x1b" not in lines[1]
+    [line] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert "500 / 1,000 steps" in line
+    assert "\x1b" not in line

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.physics import OVERFLOW, PhysicsState, SolverConfig, WarpPhysics
+from envs.physics import OVERFLOW, PhysicsState, SolverConfig
+from envs.physics.warp import WarpPhysics
 
 pytest.importorskip("warp")
 

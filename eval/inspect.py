@@ -1,0 +1,211 @@
+"""``python -m eval.inspect RUN_DIR``: shows which worlds blew up, and how."""
+
+import dataclasses
+import pathlib
+import sys
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from envs import State
+from envs.film import FilmError, overview, write_film
+from envs.physics import PhysicsState
+from envs.physics.native import silent
+from envs.vector import LIMIT, TRAIL, BlowUps
+from eval.command import run_command
+from train.config import load_config
+from train.divergence import load_dump
+from train.errors import UserError
+from train.learner import Learner
+
+PICTURES_PER_SECOND = 10
+"""The film is in slow motion: every picture is one step."""
+
+HELD = 5
+"""For so many pictures the film stands still at its start and at its end."""
+
+OUT_OF_SIGHT = 20.0
+"""What has moved this many times the model's extent is no longer drawn."""
+
+MOST_SECONDS = 1.0
+"""For so long (simulated) the film waits for the blow-up under the recorded action."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Show the last worlds of a run that blew up: the states before, and what blew up when the step is made again."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """the run directory"""
+    film: pathlib.Path | None = None
+    """film one of them (.mp4, .gif or .png): its last steps, then the blow-up in C MuJoCo, physics step by physics step"""
+    number: int = 1
+    """which of them to film, as the table numbers them"""
+    physics: Literal["mjx", "warp", "native"] | None = None
+    """physics engine to make the step again in; default: the one of the run"""
+    width: int = 640
+    """width of the picture (pixels)"""
+    height: int = 480
+    """height of the picture (pixels)"""
+
+
+class Offence(NamedTuple):
+    """The first quantity that is not within `LIMIT` after a step: its name, and its largest number."""
+
+    name: str
+    value: float
+
+
+def inspect(args: Args) -> None:
+    """Loads the evidence, makes the steps again, prints, and films."""
+    config = load_config(args.run_dir)
+    if args.physics is not None:
+        config = dataclasses.replace(config, physics=args.physics).validate()
+    learner = Learner(config)
+    blow_ups = load_dump(args.run_dir, learner.state_shapes().envs.blow_ups)
+    kept = int(blow_ups.count)
+    if not 1 <= args.number <= kept:
+        raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
+    console = Console()
+    console.print(
+        f"{learner.env.name}, {learner.env.engine} physics: the last {kept} recorded blow-ups "
+        "(largest magnitudes in the state before the step; what is not finite after it)",
+        soft_wrap=True,
+    )
+    console.print(_table(blow_ups, replay(learner.env, blow_ups)))
+    if args.film is not None:
+        one = dataclasses.replace(blow_ups, count=jnp.ones(kept, jnp.int32))
+        _film(args, learner.env, jax.tree.map(lambda x: x[args.number - 1], one))
+
+
+def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:
+    """Makes the recorded steps again, with the same random numbers; per blow-up what went wrong, None if nothing did."""
+
+    @jax.jit
+    def again(physics: Any, info: dict[str, Any], action: jax.Array) -> State:
+        def one(physics: Any, info: dict[str, Any], action: jax.Array) -> State:
+            start = env.reset(jax.random.key(0))
+            return env.step(dataclasses.replace(start, physics=physics, info=info), action)
+
+        return jax.vmap(one)(physics, info, action)
+
+    after = again(blow_ups.physics, blow_ups.info, blow_ups.action)
+    found: list[Offence | None] = [None] * len(blow_ups.action)
+    parts = (
+        ("action", blow_ups.action),
+        ("physics", after.physics),
+        ("obs", after.obs),
+        ("reward", after.reward),
+        ("info", after.info),
+    )
+    for part, tree in parts:
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                continue
+            name = ".".join(filter(None, (part, jax.tree_util.keystr(path, simple=True, separator="."))))
+            for i, x in enumerate(np.asarray(leaf)):
+                if found[i] is None and not _largest(x) <= LIMIT:
+                    found[i] = Offence(name, _largest(x))
+    return found
+
+
+def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
+    """What there is to film of one blow-up.
+
+    Args:
+      env: the task, one on a MuJoCo model.
+      blow_up: one of the recorded, without their leading axis.
+
+    Returns:
+      Joint positions ``[n, nq]``: of the last environment steps, of the state before the blow-up, and after each physics
+      step from there on in C MuJoCo under the recorded action, until they are out of sight; and how many of those physics
+      steps it took to blow up, 0 if it did not within `MOST_SECONDS`.
+    """
+    model = env.make_physics(env.model, (), "native").model.__copy__()
+    for name, value in blow_up.info.get("model", {}).items():
+        getattr(model, name)[:] = value
+    data = mujoco.MjData(model)
+    names = ("qpos", "qvel", "act", "qacc_warmstart")
+    for name in names:
+        getattr(data, name)[:] = getattr(blow_up.physics, name)
+    data.ctrl[:] = env.to_ctrl(env.applied(blow_up.info, jnp.asarray(blow_up.action)))
+    trail = np.asarray(blow_up.trail)[TRAIL - 1 - min(int(blow_up.steps), TRAIL - 1) :]
+    positions = list(trail)
+    mujoco.mj_kinematics(model, data)
+    start, steps, blew_up = data.xpos.copy(), 0, False
+    with silent():
+        while not blew_up and steps * model.opt.timestep < MOST_SECONDS:
+            mujoco.mj_step(model, data)
+            steps += 1
+            blew_up = not all(_largest(getattr(data, name)) <= LIMIT for name in names)
+            if _largest(data.qpos) <= LIMIT:
+                mujoco.mj_kinematics(model, data)
+                if np.abs(data.xpos - start).max() < OUT_OF_SIGHT * model.stat.extent:
+                    positions.append(data.qpos.copy())
+    return np.stack(positions), steps if blew_up else 0
+
+
+def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
+    assert args.film is not None
+    if not isinstance(blow_up.physics, PhysicsState):
+        raise UserError(f"{env.name} brings its own physics: its blow-ups cannot be made again in C MuJoCo, or filmed.")
+    if not np.isfinite(blow_up.action).all():
+        raise UserError(f"The action of blow-up {args.number} is itself not finite: there is nothing to film.")
+    positions, steps = positions_of(env, blow_up)
+    try:
+        # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
+        camera = overview(env.model, positions[:1])
+        camera.distance *= 2
+        fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
+        frames = write_film(
+            args.film,
+            env.model,
+            np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
+            1 / PICTURES_PER_SECOND,
+            camera=camera if env.camera == -1 else env.camera,
+            fields=fields,
+            width=args.width,
+            height=args.height,
+        )
+    except FilmError as error:
+        raise UserError(f"{error}.") from error
+    outcome = f"it blew up in physics step {steps}" if steps else f"it did not blow up within {MOST_SECONDS:g} s"
+    before = min(int(blow_up.steps), TRAIL - 1)
+    print(
+        f"wrote {args.film}: {frames} frames of {args.width} x {args.height}, in slow motion: {before} environment steps of "
+        f"{env.dt:g} s, then physics steps of {env.model.opt.timestep:g} s in C MuJoCo, in which {outcome}"
+    )
+
+
+def _table(blow_ups: BlowUps, offences: list[Offence | None]) -> Table:
+    table = Table("number", "world", "step of episode", "qpos", "qvel", "action", "after the step")
+    for i, offence in enumerate(offences):
+        before = [getattr(blow_ups.physics, name, None) for name in ("qpos", "qvel")] + [blow_ups.action]
+        table.add_row(
+            str(i + 1),
+            str(blow_ups.world[i]),
+            str(blow_ups.steps[i]),
+            *("-" if x is None else f"{_largest(x[i]):.3g}" for x in before),
+            f"{offence.name} {offence.value:.3g}" if offence else "all finite: it did not blow up again",
+        )
+    return table
+
+
+def _largest(x: Any) -> float:
+    """The largest magnitude; NaN if there is one."""
+    return float(np.abs(np.asarray(x)).max(initial=0.0))
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run_command(Args, inspect, "python -m eval.inspect", args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

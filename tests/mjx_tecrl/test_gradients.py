@@ -1,0 +1,42 @@
+"""A gradient that means nothing is NaN."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mjx_tecrl.gradients import all_finite, loss_and_gradient
+
+PARAMS = {"a": jnp.array([1.0, 2.0]), "b": jnp.array(3.0)}
+
+
+def test_a_healthy_gradient_is_jax_s_own() -> None:
+    def loss(params: dict[str, jax.Array], scale: float) -> jax.Array:
+        return scale * (params["a"] ** 2).sum() * params["b"]
+
+    value, gradient = jax.jit(loss_and_gradient(loss))(PARAMS, 2.0)
+    expected_value, expected = jax.value_and_grad(loss)(PARAMS, 2.0)
+    assert value == expected_value
+    jax.tree.map(np.testing.assert_array_equal, gradient, expected)
+    (value, aux), gradient = loss_and_gradient(lambda p: (loss(p, 1.0), "more"), has_aux=True)(PARAMS)
+    assert (float(value), aux) == (15.0, "more")
+    assert gradient["b"] == 5
+
+
+@pytest.mark.parametrize("poison", [jnp.nan, jnp.inf, -jnp.inf])
+def test_a_loss_that_is_not_finite_has_no_gradient(poison: float) -> None:
+    # The poison is a constant: JAX's own gradient would be finite.
+    _, gradient = loss_and_gradient(lambda p: (p["a"] ** 2).sum() + p["b"] + poison)(PARAMS)
+    assert all(np.isnan(x).all() for x in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize("slope", [1e30, jnp.inf, jnp.nan])
+def test_nor_has_one_whose_norm_is_not_finite(slope: float) -> None:
+    _, gradient = loss_and_gradient(lambda p: p["a"].sum() + slope * p["b"])(PARAMS)
+    assert all(np.isnan(x).all() for x in jax.tree.leaves(gradient))
+
+
+def test_finite_means_every_number() -> None:
+    assert all_finite(PARAMS)
+    for poison in (jnp.nan, jnp.inf):
+        assert not all_finite(PARAMS | {"b": jnp.array(poison)})

@@ -1,0 +1,222 @@
+"""Faults put into a run on purpose, inside the compiled program.
+
+What the fault is (which value, where, on which steps, in which worlds) is an argument of the program: one compilation serves
+every fault.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+from envs.vector import LIMIT, Row, StepStats
+from mjx_tecrl import OnPolicyAgent
+from mjx_tecrl.exploration import Draw
+from train.config import Config
+from train.learner import Learner
+from train.state import TrainState
+
+VALUES = (float("nan"), float("inf"), float("-inf"), 1e30)
+IN_WORLDS = ("qpos", "qvel", "obs", "reward", "info", "metric", "action")
+"""Places that are struck world by world: what a step starts from (``qpos``, ``qvel``), what comes of it, the action."""
+IN_UPDATES = ("gradient", "loss")
+PLACES = (*IN_WORLDS, "start", *IN_UPDATES)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A value in a place, whenever it strikes in a chunk.
+
+    Attributes:
+      value: [] what is put there.
+      place: [] int32 index into `PLACES`.
+      worlds: ``[iterations, num_envs]`` bool, for the places `IN_WORLDS`.
+      starts: ``[pool_size]`` bool, for ``start``.
+      updates: ``[updates]`` bool, of the chunk's (a rollout's are one), for the places `IN_UPDATES`.
+    """
+
+    value: jax.Array
+    place: jax.Array
+    worlds: jax.Array
+    starts: jax.Array
+    updates: jax.Array
+
+
+class FaultyLearner(Learner):
+    """A `Learner` whose chunks take a `Fault`: see `chunk`."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.env = _FaultyEnv(self.env, self)  # type: ignore[assignment]
+        self.worlds = _FaultyVectorEnv(self.env, config.num_envs, self.worlds.pool_size)
+        self.updates_per_chunk = self.loop.turns_per_chunk * (config.updates_per_step or 1)
+        self._drawn = self.loop.explore
+        self.loop.explore = self._explore  # type: ignore[method-assign]
+        self._healthy_agent = self.loop.agent
+        self.loop.agent = self.loop.agent._replace(update=self._update)  # type: ignore[call-arg,assignment]
+        # Not traced once and for all, as the healthy one: the fault is another one each time.
+        self._turn: Any = lambda state: self.loop.turn(state, self._collect, self._see)
+        self._turn.eval_shape = functools.partial(jax.eval_shape, self._turn)
+        self._compiled = jax.jit(self._chunk)
+        self.fault: Any = None  # of the chunk that is being traced
+        self.struck: Any = None  # [num_envs] on the present step
+        self._now: Any = None
+
+    def no_fault(self) -> Fault:
+        """Nothing strikes."""
+        return Fault(
+            value=jnp.zeros(()),
+            place=jnp.zeros((), jnp.int32),
+            worlds=jnp.zeros((self.chunk_iterations, self.config.num_envs), bool),
+            starts=jnp.zeros(self.worlds.pool_size, bool),
+            updates=jnp.zeros(self.updates_per_chunk, bool),
+        )
+
+    def make_fault(self, value: float, place: str, rate: float | None, seed: int = 0) -> Fault:
+        """A fault that strikes each world, start state or update with probability ``rate``, or a single one once (None)."""
+        none, rng = self.no_fault(), np.random.default_rng(seed)
+
+        def draw(like: jax.Array) -> np.ndarray:
+            once = np.arange(like.size).reshape(like.shape) == rng.integers(like.size)
+            return once if rate is None else rng.random(like.shape) < rate
+
+        field = {"start": "starts"}.get(place, "updates" if place in IN_UPDATES else "worlds")
+        struck = {field: jnp.asarray(draw(getattr(none, field)))}
+        return dataclasses.replace(
+            none, value=jnp.float32(value), place=jnp.asarray(PLACES.index(place), jnp.int32), **struck
+        )
+
+    def begin(self, root: jax.Array) -> TrainState:
+        """A fresh state."""
+        self.fault, self._first = self.no_fault(), (0, 0)
+        return self.init(root, self.draw_pool(root, jnp.zeros((), jnp.int32)))
+
+    def chunk(self, state: TrainState, root: jax.Array, number: int, fault: Fault) -> tuple[TrainState, dict[str, Any], int]:
+        """A chunk of training under ``fault``; also how often it struck in a world that made a step.
+
+        Unlike `train_chunk` it leaves ``state`` usable.
+        """
+        pool = self.draw_pool(root, jnp.asarray(number, jnp.int32))
+        state, metrics = self._compiled(state, pool, fault)
+        metrics = jax.device_get(metrics)
+        # Sums over the chunk reach us divided by the number of transitions; so does the number of iterations.
+        struck, iterations = metrics.pop("env/struck"), metrics.pop("env/iterations")
+        return state, metrics, round(float(struck / iterations * self.chunk_iterations))
+
+    def put(self, x: jax.Array, place: str, struck: jax.Array) -> jax.Array:
+        """``x`` with the fault's value in its first number, if it strikes and that is its place."""
+        strikes = struck & (self.fault.place == PLACES.index(place))
+        first = jnp.arange(x.size).reshape(x.shape) == 0
+        return jnp.where(strikes & first, self.fault.value, x)
+
+    # Everything below is traced.
+
+    def _chunk(self, state: TrainState, pool: envs.State, fault: Fault) -> tuple[TrainState, dict[str, jax.Array]]:
+        self.fault, self._first = fault, (state.iterations, state.actor.agent.updates)
+        pool = dataclasses.replace(pool, obs=jax.vmap(lambda x, s: self.put(x, "start", s))(pool.obs, fault.starts))
+        healthy, jax.value_and_grad = jax.value_and_grad, self._value_and_grad(jax.value_and_grad)
+        try:
+            state = self._advance(self._begin_chunk(state, pool), self.loop.turns_per_chunk)
+            return state, self._report(state)
+        finally:
+            jax.value_and_grad = healthy
+
+    def _collect(self, state: TrainState, normalizer: Any) -> Any:
+        self.struck = self.fault.worlds[state.iterations - self._first[0]]
+        return super()._collect(state, normalizer)
+
+    def _explore(self, state: Any, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> Any:
+        action, state = self._drawn(state, draw, starts_episode, key)
+        return jax.vmap(lambda x, s: self.put(x, "action", s))(action, self.struck), state
+
+    def _update(self, agent: Any, batch: Any, key: jax.Array) -> Any:
+        healthy = self._healthy_agent
+        each = healthy.updates_per_rollout if isinstance(healthy, OnPolicyAgent) else 1
+        self._now = self.fault.updates[(agent.updates - self._first[1]) // each]
+        return healthy.update(agent, batch, key)
+
+    def _value_and_grad(self, healthy: Callable[..., Any]) -> Callable[..., Any]:
+        def value_and_grad(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+            def faulty_loss(*args: Any) -> Any:
+                returned = loss(*args)
+                value, *aux = returned if has_aux else (returned,)
+                strikes = self._now & (self.fault.place == PLACES.index("loss"))
+                finite = jnp.isfinite(self.fault.value)
+                # What is not finite is added, which leaves a finite gradient; a finite one multiplies the gradient, too.
+                value *= jnp.where(strikes & finite, self.fault.value, 1.0)
+                value += jnp.where(strikes & ~finite, self.fault.value, 0.0)
+                return (value, *aux) if has_aux else value
+
+            def differentiate(*args: Any) -> Any:
+                value, gradient = healthy(faulty_loss, has_aux=has_aux)(*args)
+                leaves, structure = jax.tree.flatten(gradient)
+                leaves[0] = self.put(leaves[0], "gradient", self._now)
+                return value, jax.tree.unflatten(structure, leaves)
+
+            return differentiate
+
+        return value_and_grad
+
+
+class _FaultyEnv:
+    """A task that is struck where ``info["struck"]``; its other attributes are the task's own."""
+
+    def __init__(self, env: Any, faults: FaultyLearner):
+        self._env, self._faults = env, faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def reset(self, key: jax.Array) -> envs.State:
+        state = self._env.reset(key)
+        own = {"struck": jnp.zeros((), bool), "memory": jnp.zeros(())}
+        return dataclasses.replace(state, info=state.info | own)
+
+    def step(self, state: envs.State, action: jax.Array) -> envs.State:
+        if self._faults.fault is None:  # an evaluation
+            return self._env.step(state, action)
+        struck, put = state.info["struck"], self._faults.put
+        physics = state.physics
+        physics = dataclasses.replace(
+            physics, qpos=put(physics.qpos, "qpos", struck), qvel=put(physics.qvel, "qvel", struck)
+        )
+        new = self._env.step(dataclasses.replace(state, physics=physics), action)
+        name = min(new.metrics)
+        return dataclasses.replace(
+            new,
+            obs=put(new.obs, "obs", struck),
+            reward=put(new.reward, "reward", struck),
+            metrics=new.metrics | {name: put(new.metrics[name], "metric", struck)},
+            info=new.info | {"memory": put(new.info["memory"], "info", struck), "struck": jnp.zeros((), bool)},
+        )
+
+
+class _FaultyVectorEnv(envs.VectorEnv):
+    """Tells the worlds when they are struck, and counts."""
+
+    env: _FaultyEnv  # type: ignore[assignment]
+
+    def step(self, state: envs.VectorState, action: jax.Array) -> tuple[envs.VectorState, Row, StepStats]:
+        struck = self.env._faults.struck
+        worlds = dataclasses.replace(state.worlds, info=state.worlds.info | {"struck": struck})
+        after, row, stats = super().step(dataclasses.replace(state, worlds=worlds), action)
+        # A step that starts an episode ignores everything, faults too.
+        own = {"struck": (struck & ~state.starts_episode).sum(dtype=jnp.float32), "iterations": jnp.ones(())}
+        return after, row, dataclasses.replace(stats, metric_sums=stats.metric_sums | own)
+
+
+def corrupt(tree: Any) -> dict[str, int]:
+    """How many numbers of each array are not finite or beyond `LIMIT`, by name; arrays without any are left out."""
+    found = {}
+    for path, x in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        if jnp.issubdtype(x.dtype, jnp.floating):
+            count = int((~(np.abs(np.asarray(x)) <= LIMIT)).sum())
+            if count:
+                found[jax.tree_util.keystr(path, simple=True, separator=".")] = count
+    return found

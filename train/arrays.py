@@ -1,0 +1,35 @@
+"""Trees as arrays with names, which can be written to files."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def to_arrays(tree: Any) -> dict[str, Any]:
+    """The leaves by their path (arrays or ``jax.ShapeDtypeStruct``), PRNG keys as their data; empty arrays are left out."""
+
+    def data(x: Any) -> Any:
+        return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
+
+    return {name: data(x) if _is_key(x) else x for name, x in _named(tree) if x.size}
+
+
+def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
+    """The tree that `to_arrays` took apart; zeros for what is not there."""
+    leaves = []
+    for name, x in _named(like):
+        array = arrays.get(name)
+        if array is None:
+            array = jnp.zeros(x.shape, x.dtype)
+        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(x) else array)
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), x) for path, x in paths]
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

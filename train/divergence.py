@@ -1,0 +1,150 @@
+"""When a run goes wrong: what is kept as evidence, and the rules by which it stops."""
+
+import io
+import pathlib
+import zipfile
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from envs import State
+from envs.vector import BlowUps, is_sane
+from train.arrays import from_arrays, to_arrays
+from train.config import Config
+from train.errors import UserError, warn
+from train.files import replace_file
+from train.state import TrainState
+
+DUMP_FILE = "diverged.npz"
+"""In the run directory: the last blow-ups, see `save_dump`."""
+
+PATIENCE = 3
+"""Logging intervals in a row with too many skipped updates after which a run stops."""
+
+
+def check_starts(pool: State, config: Config) -> None:
+    """Refuses a task whose start states are not sane.
+
+    Args:
+      pool: `State` with leading axis ``[pool_size]``.
+      config: the run's; ``max_diverged`` is the largest share of bad ones.
+
+    Raises:
+      UserError: too many are not; one sentence.
+    """
+    bad = ~np.asarray(is_sane(pool))
+    if bad.mean() > config.max_diverged or bad.all():
+        raise UserError(
+            f"{bad.sum()} of {bad.size} start states of {config.env} are not finite (limit --max-diverged "
+            f"{config.max_diverged}): its reset is at fault."
+        )
+
+
+class Watch:
+    """Looks at each logging interval of a run: keeps the evidence of blow-ups, and says when the run has to stop.
+
+    It stops when the worlds blew up on more than ``max_diverged`` of the interval's steps, when more than that share of the
+    fresh start states was bad, or when more than ``max_skipped`` of the gradient steps were skipped in each of `PATIENCE`
+    intervals in a row.
+
+    Args:
+      config: the run's.
+      run_dir: where the evidence goes.
+      interval_steps: environment steps in an interval, over all worlds.
+      pool_size: start states drawn for it.
+    """
+
+    def __init__(self, config: Config, run_dir: pathlib.Path, interval_steps: int, pool_size: int):
+        self._config = config
+        self._run_dir = run_dir
+        self._interval_steps = interval_steps
+        self._pool_size = pool_size
+        self._mostly_skipped = 0
+
+    def look(self, state: TrainState, metrics: dict[str, Any]) -> str | None:
+        """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if so: one sentence.
+
+        Args:
+          state: after the interval.
+          metrics: of the interval, on the host.
+        """
+        if metrics["safety/diverged"]:
+            try:
+                save_dump(self._run_dir, state.envs.blow_ups)
+            except OSError as error:
+                warn(
+                    f"What blew up could not be written to {self._run_dir / DUMP_FILE}: {error.strerror}. Training goes on."
+                )
+        # A share is NaN where there was no gradient step, and then not greater.
+        skipping = metrics["safety/skipped_share"] > self._config.max_skipped
+        self._mostly_skipped = self._mostly_skipped + 1 if skipping else 0
+
+        limit = f"limit --max-diverged {self._config.max_diverged}"
+        share = metrics["safety/diverged"] / self._interval_steps
+        if share > self._config.max_diverged:
+            return (
+                f"Worlds blew up on {share:.1%} of the last {self._interval_steps} world steps ({limit}): the run stopped "
+                f"with a checkpoint; look at the states before with: python -m eval.inspect {self._run_dir}"
+            )
+        bad = metrics["safety/bad_starts"]
+        if bad / self._pool_size > self._config.max_diverged:
+            return (
+                f"{bad} of {self._pool_size} fresh start states were not finite ({limit}): the run stopped with a "
+                "checkpoint, which holds none of them."
+            )
+        if self._mostly_skipped >= PATIENCE:
+            return (
+                f"In each of the last {PATIENCE} logging intervals more than {self._config.max_skipped:.0%} of the gradient "
+                f"steps were skipped (limit --max-skipped {self._config.max_skipped}), because a loss, a gradient or a "
+                "parameter was not finite: the run stopped with a checkpoint; lower the learning rates, or the scale of the "
+                "rewards."
+            )
+        return None
+
+
+def save_dump(run_dir: pathlib.Path, blow_ups: BlowUps) -> None:
+    """Writes the blow-ups that are kept, one array per leaf, named by its path (``physics.qpos``, ``info.model.body_mass``,
+    ``action``, ``world``, ``steps``) with leading axis ``[kept]``; PRNG keys as their data.
+    """
+    arrays = {name: np.asarray(x)[: blow_ups.kept] for name, x in to_arrays(blow_ups).items() if name != "count"}
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **arrays)
+    replace_file(run_dir / DUMP_FILE, data.getvalue())
+
+
+def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
+    """The blow-ups in a run directory; ``count`` is how many there are, the leading axis.
+
+    Args:
+      run_dir: the run directory.
+      like: structure and shapes of the run's (arrays or ``jax.ShapeDtypeStruct``).
+
+    Raises:
+      UserError: there are none, the file is damaged, or it belongs to another task; one sentence.
+    """
+    path = run_dir / DUMP_FILE
+    if not path.exists():
+        raise UserError(f"There is no {path}: no world of this run has blown up, or it is not a run directory.")
+    try:
+        # Opened here: of an archive that it cannot read NumPy leaves the file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            stored = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
+        ) from error
+    wanted = {name: x for name, x in to_arrays(like).items() if name != "count"}
+    kept = len(stored["world"]) if stored.get("world", np.zeros(())).ndim else 0
+    for name in sorted({*stored, *wanted}):
+        there = (stored[name].dtype, stored[name].shape) if name in stored else None
+        needed = (wanted[name].dtype, (kept, *wanted[name].shape[1:])) if name in wanted else None
+        if there != needed or not kept:
+            raise UserError(
+                f"{path} does not belong to this run: {name} is {_describe(there)} there, but {_describe(needed)} here."
+            )
+    return from_arrays(stored | {"count": jnp.asarray(kept, jnp.int32)}, like)
+
+
+def _describe(array: tuple[Any, tuple[int, ...]] | None) -> str:
+    return "nothing" if array is None else f"{array[0]}{list(array[1])}"

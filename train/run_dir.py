@@ -1,0 +1,52 @@
+"""The directory of a run: its name, whether it can be written, and that only one process writes to it."""
+
+import contextlib
+import datetime
+import fcntl
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+
+from train.config import Config
+from train.errors import UserError
+
+LOCK_FILE = ".lock"
+
+
+def run_dir_of(config: Config) -> pathlib.Path:
+    """The directory that the config names, or a new one for this moment."""
+    if config.run_dir is not None:
+        return pathlib.Path(config.run_dir).expanduser()
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    env = config.env.replace("/", "-")
+    return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"
+
+
+@contextlib.contextmanager
+def locked(run_dir: pathlib.Path) -> Iterator[None]:
+    """Creates the directory where there is none, and keeps other processes from training in it.
+
+    The lock belongs to the process: where that dies, the system gives it back. Readers need none.
+
+    Raises:
+      UserError: another process holds it, or the directory cannot be written; one sentence.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        # Not truncated: it may hold the name of the process that has the lock.
+        file = os.fdopen(os.open(run_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+    except OSError as error:
+        raise UserError(f"The run directory {run_dir} cannot be written: {error.strerror}.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{run_dir} is in use: {file.read(200).strip() or 'another process'} trains in it.") from error
+        except OSError:
+            pass  # a file system without locks
+        with contextlib.suppress(OSError):  # a full disk; the lock holds without a name in it
+            file.truncate()
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+        yield
