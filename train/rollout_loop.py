@@ -42,8 +42,8 @@ class RolloutLoop:
         samples = agent.rollout_steps * config.num_envs
         if samples >= 2**31:
             raise UserError(
-                f"--agent.rollout-steps {agent.rollout_steps} of {config.num_envs} worlds are {samples} samples, and at most "
-                f"{2**31 - 1} can be counted: lower one of them."
+                f"--agent.rollout-steps {agent.rollout_steps} of {config.num_envs} worlds are {samples} samples, and at "
+                f"most {2**31 - 1} can be counted: lower one of them."
             )
         if samples % agent.minibatches:
             raise UserError(
