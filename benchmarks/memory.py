@@ -3,8 +3,8 @@
 ``python -m benchmarks.memory --json benchmarks/results/memory.json``
 
 Each row is a process of its own, which trains for some iterations and writes a checkpoint. Its growth is that of the
-resident memory, from the moment at which the training program is compiled to its peak (CPU only, where the device's memory is
-the host's).
+resident memory, from the moment at which the training program is compiled to its peak. On CPU only, where the device's
+memory is the host's.
 """
 
 import dataclasses
