@@ -51,7 +51,7 @@ def main(args: Args) -> None:
     fill = jax.jit(lambda ring: jax.random.normal(root, ring.shape), donate_argnums=0)
     rows = state.replay.rows
     rows = dataclasses.replace(rows, obs=fill(rows.obs), action=fill(rows.action), reward=fill(rows.reward))
-    state = dataclasses.replace(state, replay=dataclasses.replace(state.replay, rows=rows))
+    state = jax.block_until_ready(dataclasses.replace(state, replay=dataclasses.replace(state.replay, rows=rows)))
     results = [measure(learner, state, replay=replay) for replay in (True, False)]
     table = Table("replay", "training waits (s)", "written after (s)", "size (MB)", "read after (s)")
     for row in results:
@@ -67,7 +67,7 @@ def measure(learner: Learner, state: Any, *, replay: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(pathlib.Path(folder))
         started = time.perf_counter()
-        checkpoints.save(1, jax.block_until_ready(state), Notes({}, {}, None), replay=replay)
+        checkpoints.save(1, state, Notes({}, {}, None), replay=replay)
         stall = time.perf_counter() - started
         checkpoints.finish()
         written = time.perf_counter() - started
