@@ -163,7 +163,8 @@ Written by `python -m benchmarks.learning --markdown docs/learning.md --figures 
 Preset `quick`, native physics, three seeds in one program; the return is that of the last evaluation (10 episodes of the
 deterministic policy for each seed). The interval is Student's over seeds: three seeds make it wide. Seconds are those of
 all three seeds together on one core, shared with other work, with compilation and without evaluation. The budget is a small
-fraction of what the papers train for: the table says which agent gets going, not which is best in the end."""
+fraction of what the papers train for: the table says which agent gets going, not which is best in the end. An agent that a
+table lacks has not been run on that task."""
 
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: pathlib.Path) -> None:
@@ -181,11 +182,11 @@ def draw(results: dict[str, list[dict[str, Any]]], folder: pathlib.Path) -> None
 def _figure(path: pathlib.Path, results: dict[str, list[dict[str, Any]]], shown: list[str], others: list[str]) -> None:
     figure, axes = plt.subplots(1, len(STEPS), figsize=(11, 2.8), layout="constrained")
     for axis, task in zip(axes, STEPS, strict=True):
-        axis.set(title=task, xlabel="environment steps")
+        axis.set(title=task, xlabel="thousands of environment steps")
         runs = {lines[0]["agent"]: lines for lines in results.values() if lines[0]["task"] == task}
         for agent in (agent for agent in [*others, *shown] if agent in runs):
             evaluated = [line for line in runs[agent][1:] if "eval/return_mean" in line]
-            steps = [line["env_steps"] for line in evaluated]
+            steps = [line["env_steps"] / 1000 for line in evaluated]
             returns = np.array([line["eval/return_mean"] for line in evaluated], float)
             if agent in others:
                 axis.plot(steps, returns.mean(1), color="0.8", linewidth=0.8)

@@ -5,6 +5,7 @@ import pathlib
 import zipfile
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -143,7 +144,8 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
             raise UserError(
                 f"{path} does not belong to this run: {name} is {_describe(there)} there, but {_describe(needed)} here."
             )
-    return from_arrays(stored | {"count": jnp.asarray(kept, jnp.int32)}, like)
+    as_many = jax.tree.map(lambda x: jax.ShapeDtypeStruct((kept, *x.shape[1:]) if x.ndim else (), x.dtype), like)
+    return from_arrays(stored | {"count": jnp.asarray(kept, jnp.int32)}, as_many)
 
 
 def _describe(array: tuple[Any, tuple[int, ...]] | None) -> str:

@@ -40,6 +40,11 @@ class RolloutLoop:
                 f"{config.agent} has no replay whose rewards could be normalised: --normalize-reward must stay off."
             )
         samples = agent.rollout_steps * config.num_envs
+        if samples >= 2**31:
+            raise UserError(
+                f"--agent.rollout-steps {agent.rollout_steps} of {config.num_envs} worlds are {samples} samples, and at "
+                f"most {2**31 - 1} can be counted: lower one of them."
+            )
         if samples % agent.minibatches:
             raise UserError(
                 f"--agent.minibatches {agent.minibatches} must divide the {samples} samples of a rollout "

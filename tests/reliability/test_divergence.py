@@ -86,6 +86,7 @@ def test_no_fault_is_learned_from_and_each_is_counted(agent: str, place: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("physics", ["mjx", "warp"])
 def test_other_engines_survive_faults_too(physics: str) -> None:
     if physics == "warp":

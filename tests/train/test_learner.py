@@ -166,7 +166,7 @@ def fate(action: Any) -> Any:
     return abs(action) * np.float32(1e4) // 1 % 60
 
 
-@pytest.mark.parametrize("agent", [*AGENTS, "flash_sac"])
+@pytest.mark.parametrize("agent", AGENTS)
 def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
     learner = Learner(tiny_config(agent=agent))

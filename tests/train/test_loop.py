@@ -3,8 +3,11 @@
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import shutil
+import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +23,7 @@ from train.config import Config
 from train.errors import UserError
 from train.learner import Learner
 from train.logs import read_lines
-from train.loop import train
+from train.loop import Interrupted, train
 from train.state import TrainState
 
 
@@ -94,6 +97,34 @@ def test_resumed_run_equals_the_whole_one_with_other_loops(tmp_path: pathlib.Pat
 def test_resumed_run_equals_the_whole_one_for_every_agent(tmp_path: pathlib.Path, agent: str, physics: str) -> None:
     whole = train(tiny_config(tmp_path / "whole", agent, physics=physics), console=quiet())
     check_resumed_run_equals(whole, tiny_config(tmp_path / "copy", agent, physics=physics))
+
+
+def test_a_run_stopped_in_an_evaluation_makes_it_again(
+    tiny_run: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunk is whole and its line is not written: the hardest place to go on from."""
+
+    class Running:
+        def is_ready(self) -> bool:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+            return False
+
+    def busy(learner: Learner, config: Config) -> None:
+        healthy(learner, config)
+        learner.evaluate = lambda *_: Running()  # type: ignore[assignment]
+
+    healthy = Learner.__init__
+    config = tiny_config(tmp_path / "run", checkpoint_steps=10**6)
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "__init__", busy)
+        with pytest.raises(Interrupted) as interrupted:
+            train(config, console=quiet())
+    assert interrupted.value.signal == signal.SIGTERM
+    assert Checkpoints(tmp_path / "run").steps == [160]
+    assert [line["env_steps"] for line in untimed(tmp_path / "run")] == [80]
+    train(config, resume=True, console=quiet())
+    assert untimed(tmp_path / "run") == untimed(tiny_run)
 
 
 def test_without_its_replay_a_run_says_that_it_fills_it_again(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -141,6 +141,9 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UserError, match=sentence):
         Learner(dataclasses.replace(config, agent_args=args))
     args = dataclasses.replace(config.agent_args, rollout_steps=10**9)
+    with pytest.raises(UserError, match=r"of 4 worlds are 4000000000 samples, and at most 2147483647 can be counted"):
+        Learner(dataclasses.replace(config, agent_args=args))
+    args = dataclasses.replace(config.agent_args, rollout_steps=4 * 10**8)
     learner = Learner(dataclasses.replace(config, agent_args=args))
     shapes = learner.state_shapes()
     with pytest.raises(UserError, match=r"This run needs .* and .* to give: lower --agent.rollout-steps to \d+ or less"):

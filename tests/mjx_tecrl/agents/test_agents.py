@@ -50,7 +50,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {
         "policy_blocks": 1,
         "policy_width": 16,
         "critic_blocks": 1,
-        "critic_width": 64,  # logits lie within its root: a narrower critic cannot be certain
+        "critic_width": 128,  # logits lie within its root: a narrower critic cannot be certain
         "num_atoms": 41,
         "value_range": (-3.0, 3.0),
         "lr": 5e-3,

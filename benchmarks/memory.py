@@ -1,0 +1,101 @@
+"""Memory: what a run says it needs, against what it takes.
+
+``python -m benchmarks.memory --json benchmarks/results/memory.json``
+
+Each row is a process of its own, which trains for some iterations and writes a checkpoint. Its growth is that of the
+resident memory, from the moment at which the training program is compiled to its peak. On CPU only, where the device's
+memory is the host's.
+"""
+
+import dataclasses
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+from typing import Annotated, Any
+
+import psutil
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import train.loop
+from benchmarks.report import environment
+from train.memory import Memory
+from train.presets import preset
+
+CASES = (
+    ("hopper", "sac", 16, 100_000),
+    ("hopper", "sac", 16, 4_000_000),
+    ("hopper", "dsac_e", 1024, 1_000_000),
+    ("humanoid", "dsac_e", 16, 100_000),
+    ("humanoid", "dsac_e", 16, 1_000_000),
+    ("humanoid", "ppo", 256, 0),
+)
+"""task, agent, worlds, replay"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Compare the memory that runs predict with what they take."""
+
+    json: pathlib.Path | None = None
+    """file to write the rows to"""
+    case: Annotated[int | None, tyro.conf.Suppress] = None
+    """measure this one, in this process"""
+
+
+def main(args: Args) -> None:
+    """Measures, prints, writes."""
+    if args.case is not None:
+        print(json.dumps(measure(*CASES[args.case])))
+        return
+    rows = []
+    for number in range(len(CASES)):
+        command = [sys.executable, "-m", "benchmarks.memory", "--case", str(number)]
+        rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+    table = Table("task", "agent", "worlds", "replay", "predicted (MB)", "measured (MB)", "ratio")
+    for row in rows:
+        ratio = f"{row['measured_mb'] / row['predicted_mb']:.2f}"
+        figures = (f"{row['predicted_mb']:.0f}", f"{row['measured_mb']:.0f}", ratio)
+        table.add_row(row["task"], row["agent"], str(row["num_envs"]), str(row["replay_size"]), *figures)
+    Console().print(table)
+    if args.json:
+        args.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=2) + "\n")
+
+
+def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str, Any]:
+    """One row."""
+    seen: dict[str, float] = {}
+    check = train.loop.check_memory
+
+    def note(learner: Any, state: Any, scratch: int = 0) -> Memory:
+        memory = check(learner, state, scratch)
+        seen["predicted"] = memory.device + memory.copy
+        seen["before"] = psutil.Process().memory_info().rss
+        return memory
+
+    train.loop.check_memory = note
+    with tempfile.TemporaryDirectory() as folder:
+        config = preset("quick", task, agent)
+        values: dict[str, Any] = {"replay_size": replay_size} if replay_size else {}
+        steps = 64 * num_envs
+        config = dataclasses.replace(
+            config, num_envs=num_envs, total_steps=steps, log_steps=steps, eval_episodes=1, run_dir=f"{folder}/run", **values
+        )
+        train.loop.train(config)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "task": task,
+        "agent": agent,
+        "num_envs": num_envs,
+        "replay_size": replay_size,
+        "predicted_mb": seen["predicted"] / 1e6,
+        "measured_mb": (peak - seen["before"]) / 1e6,
+    }
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, prog="python -m benchmarks.memory", description=__doc__))
