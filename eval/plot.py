@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import sys
+from typing import Any
 
 import matplotlib
 import tyro
@@ -60,13 +61,29 @@ def plot(args: Args) -> None:
         axis.set(title=title, xlabel="environment steps")
         axis.grid(alpha=0.3)
     axes[0, 0].legend()
+    write_figure(figure, args.out, dpi=120)
+
+
+def write_figure(figure: Any, out: pathlib.Path, dpi: int) -> None:
+    """Writes a figure, says so, and closes it.
+
+    Args:
+      figure: of pyplot.
+      out: file to write; its ending says of which kind.
+      dpi: pixels per inch.
+
+    Raises:
+      UserError: the file cannot be written, or its kind is unknown; one sentence.
+    """
+    from matplotlib import pyplot
+
     try:
-        figure.savefig(args.out, dpi=120)
+        figure.savefig(out, dpi=dpi)
     except (OSError, ValueError) as error:
-        raise UserError(f"{args.out} cannot be written: {error}.") from error
+        raise UserError(f"{out} cannot be written: {error}.") from error
     finally:
         pyplot.close(figure)
-    print(f"wrote {args.out}")
+    print(f"wrote {out}")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ import rich.console
 import rich.table
 
 from eval.command import run_command
+from eval.plot import write_figure
 from mjx_tecrl.era import check_token_era, response_entropy, token_entropy, token_era
 from train.errors import UserError
 
@@ -229,7 +230,7 @@ def evaluate(model: Transformer, params: dict, key: jax.Array) -> dict[str, jax.
     }
 
 
-def plot(args: Args, curves: dict[str, dict[str, np.ndarray]]) -> None:
+def plot(args: Args, out: pathlib.Path, curves: dict[str, dict[str, np.ndarray]]) -> None:
     """Writes the response entropy and the accuracy over the iterations: each seed, and their mean."""
     matplotlib.use("agg")
     from matplotlib import pyplot
@@ -248,13 +249,7 @@ def plot(args: Args, curves: dict[str, dict[str, np.ndarray]]) -> None:
     axes[0].legend()
     for axis in axes:
         axis.grid(alpha=0.3)
-    try:
-        figure.savefig(args.out, dpi=80)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{args.out} cannot be written: {error}.") from error
-    finally:
-        pyplot.close(figure)
-    print(f"wrote {args.out}")
+    write_figure(figure, out, dpi=80)
 
 
 def compare(args: Args) -> None:
@@ -291,7 +286,7 @@ def compare(args: Args) -> None:
         table.add_row(metric, *("" if value is None else f"{value.mean():.2f} ± {value.std():.2f}" for value in values))
     rich.console.Console().print(table)
     if args.out is not None:
-        plot(args, curves)
+        plot(args, args.out, curves)
 
 
 def main(args: list[str] | None = None) -> int:

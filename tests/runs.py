@@ -1,13 +1,17 @@
 """Tiny runs for the tests of training and evaluation."""
 
 import dataclasses
+import io
+import json
 import pathlib
 import shlex
+import zlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
 
 from train.config import Config
 from train.logs import METRICS_FILE, read_lines
@@ -61,3 +65,14 @@ def untimed(run_dir: pathlib.Path) -> list[dict[str, Any]]:
     """The log lines of a run without what measures the clock."""
     lines = read_lines(run_dir / METRICS_FILE)
     return [{k: v for k, v in line.items() if not k.startswith(TIMES)} for line in lines]
+
+
+def quiet() -> Console:
+    """A console whose output can be read from its ``file``."""
+    return Console(file=io.StringIO(), width=200)
+
+
+def seal(manifest: dict[str, Any]) -> str:
+    """The text of a checkpoint's manifest, with the right checksum whatever it says."""
+    text = json.dumps(manifest)
+    return json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())})

@@ -26,6 +26,19 @@ def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
+def describe(array: Any) -> str:
+    """Type and shape, as in ``float32[3, 4]`` (an array or its shape)."""
+    return f"{array.dtype}{list(array.shape)}"
+
+
+def misfit(there: dict[str, str], wanted: dict[str, str]) -> tuple[str, str, str] | None:
+    """The first name whose descriptions differ, and both of them, "nothing" for what is missing; None where all agree."""
+    for name in sorted({*there, *wanted}):
+        if there.get(name) != wanted.get(name):
+            return name, there.get(name, "nothing"), wanted.get(name, "nothing")
+    return None
+
+
 def _named(tree: Any) -> list[tuple[str, Any]]:
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
     return [(jax.tree_util.keystr(path, simple=True, separator="."), x) for path, x in paths]

@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 import pydantic
 
 import mjx_tecrl
-from train.arrays import from_arrays, to_arrays
+from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.errors import UserError, warn
 from train.state import Actor, TrainState
 
@@ -269,13 +269,13 @@ class Checkpoints:
             if name not in parts and name in optional:
                 continue
             there = {key: f"{dtype}{list(shape)}" for key, (dtype, shape, _) in parts.get(name, {}).items()}
-            wanted = {key: f"{x.dtype}{list(x.shape)}" for key, x in _shapes(tree).items()}
-            for key in sorted({*there, *wanted}):
-                if there.get(key) != wanted.get(key):
-                    raise UserError(
-                        f"The checkpoint of step {step} in {self._dir} does not belong to this run: {name}.{key} is "
-                        f"{there.get(key, 'nothing')} there, and {wanted.get(key, 'nothing')} in this run."
-                    )
+            wanted = {key: describe(x) for key, x in _shapes(tree).items()}
+            if found := misfit(there, wanted):
+                key, stored, needed = found
+                raise UserError(
+                    f"The checkpoint of step {step} in {self._dir} does not belong to this run: {name}.{key} is {stored} "
+                    f"there, and {needed} in this run."
+                )
 
     def _read(self, step: int, manifest: Manifest, like: dict[str, Any]) -> dict[str, Any]:
         path, expected = self._dir / str(step), manifest.arrays

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs import State
 from envs.vector import BlowUps, is_sane
-from train.arrays import from_arrays, to_arrays
+from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
 from train.errors import UserError, warn
 from train.files import replace_file
@@ -135,18 +135,11 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
         raise UserError(
             f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
         ) from error
-    wanted = {name: x for name, x in to_arrays(like).items() if name != "count"}
     kept = len(stored["world"]) if stored.get("world", np.zeros(())).ndim else 0
-    for name in sorted({*stored, *wanted}):
-        there = (stored[name].dtype, stored[name].shape) if name in stored else None
-        needed = (wanted[name].dtype, (kept, *wanted[name].shape[1:])) if name in wanted else None
-        if there != needed or not kept:
-            raise UserError(
-                f"{path} does not belong to this run: {name} is {_describe(there)} there, but {_describe(needed)} here."
-            )
     as_many = jax.tree.map(lambda x: jax.ShapeDtypeStruct((kept, *x.shape[1:]) if x.ndim else (), x.dtype), like)
-    return from_arrays(stored | {"count": jnp.asarray(kept, jnp.int32)}, as_many)
-
-
-def _describe(array: tuple[Any, tuple[int, ...]] | None) -> str:
-    return "nothing" if array is None else f"{array[0]}{list(array[1])}"
+    count = {"count": jnp.asarray(kept, jnp.int32)}
+    wanted = {name: describe(x) for name, x in to_arrays(as_many if kept else like).items() if name not in count}
+    if found := misfit({name: describe(x) for name, x in stored.items()}, wanted):
+        name, there, needed = found
+        raise UserError(f"{path} does not belong to this run: {name} is {there} there, but {needed} here.")
+    return from_arrays(stored | count, as_many)

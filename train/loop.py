@@ -122,6 +122,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             state, progress = restore_run(learner, shapes, checkpoints, console)
         if state is None:
             state = learner.init(root, pool)
+        del pool  # or it were held as long as the run
         config.save(run_dir)
         return _Run(learner, advance, run_dir, checkpoints, console, interrupt).train(state, progress)
 

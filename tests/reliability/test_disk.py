@@ -1,6 +1,5 @@
 """Disks that are full, and directories that go away, under a run."""
 
-import io
 import os
 import pathlib
 import resource
@@ -9,9 +8,8 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 
-from tests.runs import CHUNK_STEPS, tiny_config, untimed
+from tests.runs import CHUNK_STEPS, quiet, tiny_config, untimed
 from train.checkpoint import Checkpoints
 from train.errors import UserError
 from train.logs import METRICS_FILE, Logs
@@ -34,10 +32,6 @@ def after_line(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], o
         monkeypatch.setattr(ProgressDisplay, "show", then)
 
     return schedule
-
-
-def quiet() -> Console:
-    return Console(file=io.StringIO(), width=200)
 
 
 def limit_files(limit: int) -> None:

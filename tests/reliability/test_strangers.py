@@ -9,7 +9,6 @@ import random
 import shutil
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.runs import leaves, tiny_config
+from tests.runs import leaves, seal, tiny_config
 from train.checkpoint import MANIFEST_FILE, Checkpoints
 from train.config import CONFIG_FILE, Config, load_config
 from train.errors import UserError
@@ -102,8 +101,7 @@ def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -
     good, rng = json.loads(json.loads(path.read_text())["manifest"]), random.Random(0)
     for number in range(times):
         if number % 4:
-            text = json.dumps(mutate(good, rng))
-            path.write_text(json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())}))
+            path.write_text(seal(mutate(good, rng)))
         else:
             path.write_bytes(garble(json.dumps({"manifest": json.dumps(good), "crc32": 0}), rng))
         try:
@@ -121,8 +119,7 @@ def test_progress_that_makes_no_sense_is_one_sentence(tiny_run: pathlib.Path, tm
     path = run_dir / "checkpoints" / "320" / MANIFEST_FILE
     manifest = json.loads(json.loads(path.read_text())["manifest"])
     manifest["notes"]["progress"] = {"chunks": "many"}
-    text = json.dumps(manifest)
-    path.write_text(json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())}))
+    path.write_text(seal(manifest))
     learner = Learner(tiny_config(run_dir))
     with pytest.raises(UserError, match="tells no progress"):
         restore_run(learner, learner.state_shapes(), Checkpoints(run_dir), Console(quiet=True))

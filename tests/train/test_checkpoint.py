@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import zlib
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from eval.restore import restore
-from tests.runs import leaves, tiny_config
+from tests.runs import leaves, seal, tiny_config
 from train.checkpoint import MANIFEST_FILE, SCHEMA, Checkpoints, Notes
 from train.config import config_from_json, load_config
 from train.errors import UserError
@@ -37,8 +36,7 @@ def copy(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 def change_manifest(run_dir: pathlib.Path, step: int, **values: Any) -> None:
     """Sealed again, so that it is not taken for damage."""
     path = run_dir / "checkpoints" / str(step) / MANIFEST_FILE
-    text = json.dumps(json.loads(json.loads(path.read_text())["manifest"]) | values)
-    path.write_text(json.dumps({"manifest": text, "crc32": zlib.crc32(text.encode())}))
+    path.write_text(seal(json.loads(json.loads(path.read_text())["manifest"]) | values))
 
 
 def test_a_step_that_is_not_there(tiny_run: pathlib.Path) -> None:

@@ -1,7 +1,6 @@
 """Whole runs: their directory, exact resume, refusals."""
 
 import dataclasses
-import io
 import json
 import os
 import pathlib
@@ -13,11 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
 import envs
 from mjx_tecrl import AGENTS
-from tests.runs import CHUNK_STEPS, leaves, tiny_config, untimed
+from tests.runs import CHUNK_STEPS, leaves, quiet, tiny_config, untimed
 from train.checkpoint import Checkpoints
 from train.config import Config
 from train.errors import UserError
@@ -25,10 +23,6 @@ from train.learner import Learner
 from train.logs import read_lines
 from train.loop import Interrupted, train
 from train.state import TrainState
-
-
-def quiet() -> Console:
-    return Console(file=io.StringIO(), width=200)
 
 
 def final_state(config: Config, run_dir: pathlib.Path) -> TrainState:
