@@ -64,7 +64,7 @@ demo: $(RUNTIME) ## Run the demonstration; options in ARGS
 	$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(DEV) ## Run the tests; options in PYTEST_ARGS="-m 'not slow'"
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(DEV) ## Check style, format and types
 	$(BIN)/ruff check .

@@ -1,5 +1,8 @@
 """What all tests share."""
 
+import copy
+import dataclasses
+import functools
 import os
 import pathlib
 
@@ -23,6 +26,8 @@ import mujoco
 import pytest
 
 from tests.runs import tiny_config
+from train.config import Config
+from train.learner import Learner
 from train.loop import train
 
 
@@ -38,7 +43,30 @@ def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return pathlib.Path(config.logfile)
 
 
+@functools.cache
+def compiled(config: Config) -> Learner:
+    """One learner for all tests: what takes time is its compilation."""
+    return Learner(config)
+
+
+def shared_learner(config: Config) -> Learner:
+    """Runs that differ only in where they write, how long they are and what they keep share their compiled programs."""
+    apart = ("run_dir", "total_steps", "checkpoint_steps", "eval_steps", "checkpoint_replay")
+    theirs = {name: getattr(tiny_config(), name) for name in apart}
+    learner = copy.copy(compiled(dataclasses.replace(config, **theirs)))
+    learner.config = config
+    return learner
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that train in this process, and leave tasks and agents as they are."""
+    monkeypatch.setattr("train.loop.Learner", shared_learner)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The directory of a finished run of `tiny_config`; only to be read."""
-    return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.loop.Learner", shared_learner)
+        return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))

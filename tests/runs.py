@@ -6,11 +6,13 @@ import json
 import pathlib
 import shlex
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from rich.console import Console
 
 from train.config import Config
@@ -28,6 +30,12 @@ TIMES = ("wall_s", "speed/", "time/")
 
 CHUNK_STEPS = 80
 """environment steps per logging interval of `tiny_config`"""
+
+
+def long_but(short: Iterable[str], names: Iterable[str]) -> list[Any]:
+    """Parameters of a test: those of ``names`` that are not in ``short`` belong to the long form."""
+    marks = (pytest.mark.slow, pytest.mark.long)
+    return [name if name in short else pytest.param(name, marks=marks) for name in names]
 
 
 def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **values: Any) -> Config:

@@ -1,6 +1,7 @@
 """The training program: everything that runs inside ``jit``."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,10 @@ from train.state import Actor, Tally, TrainState, empty_tally, join
 
 MIN_POOL = 256
 """Start states drawn per chunk, at least."""
+
+
+_DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
+"""For the compiler; it also turns off the choice of kernels by their measured speed, which differs between processes."""
 
 
 class Learner:
@@ -48,12 +53,13 @@ class Learner:
         )
         self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
         self._turn = jax.jit(lambda state: self.loop.turn(state, self._collect, self._see))  # traced once, used twice
-        self.draw_pool = jax.jit(self._draw_pool)
-        self.init = jax.jit(self._init)
-        self.begin_chunk = jax.jit(self._begin_chunk, donate_argnums=0)
-        self.advance = jax.jit(self._advance, donate_argnums=0)
-        self.report = jax.jit(self._report)
-        self.evaluate = jax.jit(self._evaluate)
+        program = functools.partial(jax.jit, compiler_options=_DETERMINISTIC if config.deterministic else None)
+        self.draw_pool = program(self._draw_pool)
+        self.init = program(self._init)
+        self.begin_chunk = program(self._begin_chunk, donate_argnums=0)
+        self.advance = program(self._advance, donate_argnums=0)
+        self.report = program(self._report)
+        self.evaluate = program(self._evaluate)
 
     def row_shapes(self) -> Row:
         """Shapes of one row of the replay or the rollout, leading axis ``[num_envs]``."""

@@ -20,7 +20,7 @@ from train.errors import UserError, warn
 from train.interrupt import Interrupt
 from train.learner import Learner
 from train.logs import Logs
-from train.memory import check_memory
+from train.memory import check_memory, shortage_explained
 from train.progress import PatientOutput, ProgressDisplay
 from train.run_dir import locked, run_dir_of
 from train.state import TrainState
@@ -80,6 +80,7 @@ class Progress:
     return_mean: float | None = None
 
 
+@shortage_explained()
 def train(config: Config, *, resume: bool = False, console: Console | None = None) -> pathlib.Path:
     """Trains, and returns the run directory.
 
@@ -121,7 +122,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         if resume:
             state, progress = restore_run(learner, shapes, checkpoints, console)
         if state is None:
-            state = learner.init(root, pool)
+            state = jax.block_until_ready(learner.init(root, pool))  # whether there is the memory shows here
         del pool  # or it were held as long as the run
         config.save(run_dir)
         return _Run(learner, advance, run_dir, checkpoints, console, interrupt).train(state, progress)

@@ -1,6 +1,9 @@
 """Will it fit? Asked before anything is allocated."""
 
+import contextlib
 import dataclasses
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -91,6 +94,25 @@ def check_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memor
     else:
         _check(learner, needed, needed.device + needed.copy, host_free, 1 + copied, "this machine")
     return needed
+
+
+@contextlib.contextmanager
+def shortage_explained() -> Iterator[None]:
+    """For what was predicted to fit and does not, where others take memory too.
+
+    Raises:
+      UserError: instead of the error of whoever was refused memory; one sentence.
+    """
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        refused = re.search(r"Out of memory[^.\n]*", str(error))
+        if isinstance(error, jax.errors.JaxRuntimeError) and not refused:
+            raise
+        raise UserError(
+            f"There is less memory than the run needs ({refused[0] if refused else 'Out of memory'}): lower --replay-size, "
+            "--num-envs or --batch-size, or end what else takes memory."
+        ) from error
 
 
 def _check(learner: Learner, memory: Memory, needed: int, free: int, held: int, where: str) -> None:

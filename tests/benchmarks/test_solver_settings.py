@@ -3,9 +3,13 @@
 import json
 import pathlib
 
+import pytest
+
 from benchmarks.solver_settings import Config, main
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_it_finds_the_settings_that_suffice_in_every_set_of_states(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     results, page = tmp_path / "settings.json", tmp_path / "settings.md"
     task, settings = "inverted_pendulum", ((1, 1), (2, 6))

@@ -45,6 +45,8 @@ def test_score_equals_that_in_gymnasium(tiny_run: pathlib.Path) -> None:
     assert ours.length_mean == pytest.approx(theirs.length_mean, rel=0.2)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_mjx_scores_as_native(tiny_run: pathlib.Path) -> None:
     ours = [play(restore(tiny_run, physics=engine), 16) for engine in ("native", "mjx")]
     np.testing.assert_array_equal(ours[0].lengths, ours[1].lengths)

@@ -19,6 +19,7 @@ from mjx_tecrl.exploration import no_exploration
 from mjx_tecrl.off_policy import Learned, Schedule, compose
 from mjx_tecrl.policies import Policy, Sample
 from tests.mjx_tecrl.reference import last_layer
+from tests.runs import long_but
 
 # --- Scalar pieces, each of one parameter and without noise, so that an update can be computed by hand. ---
 
@@ -325,7 +326,7 @@ def test_an_update_keeps_all_types(name: str) -> None:
         assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type)
 
 
-@names
+@pytest.mark.parametrize("name", long_but(("dsac_e", "td3", "fast_sac_era"), OFF_POLICY))
 def test_updates_run_under_vmap_and_scan_in_place_as_one_program(name: str) -> None:
     agent, init, update = small(name)
     batches = jax.tree.map(lambda *x: np.stack(x), *[make_batch(i) for i in range(4)])

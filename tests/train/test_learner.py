@@ -204,6 +204,17 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: s
                 assert np.isfinite(leaf).all()
 
 
+def test_deterministic_reaches_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU the option changes nothing; but a compiler that no longer knew it would refuse it, as this one does another."""
+    number = jnp.zeros((), jnp.int32)
+    for determined in (True, False):
+        Learner(tiny_config(deterministic=determined)).draw_pool(ROOT, number)
+    monkeypatch.setattr("train.learner._DETERMINISTIC", {"xla_gpu_unheard_of": True})
+    Learner(tiny_config()).draw_pool(ROOT, number)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="No such compile option"):
+        Learner(tiny_config(deterministic=True)).draw_pool(ROOT, number)
+
+
 def test_refused_arguments_are_one_sentence() -> None:
     config = tiny_config(agent="fast_sac_era")
     args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))

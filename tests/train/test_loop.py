@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import envs
+import train.loop as train_loop
 from mjx_tecrl import AGENTS
 from tests.runs import CHUNK_STEPS, leaves, quiet, tiny_config, untimed
 from train.checkpoint import Checkpoints
@@ -71,6 +72,7 @@ def check_resumed_run_equals(whole: pathlib.Path, config: Config) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("programs")
 def test_resumed_run_equals_the_whole_one(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     text = check_resumed_run_equals(tiny_run, tiny_config(tmp_path / "copy"))
     # And what was printed without a terminal: plain lines.
@@ -79,6 +81,7 @@ def test_resumed_run_equals_the_whole_one(tiny_run: pathlib.Path, tmp_path: path
     assert "\x1b" not in text
 
 
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("agent", ["fast_sac_era", "ppo"])
 def test_resumed_run_equals_the_whole_one_with_other_loops(tmp_path: pathlib.Path, agent: str) -> None:
     whole = train(tiny_config(tmp_path / "whole", agent), console=quiet())
@@ -86,6 +89,7 @@ def test_resumed_run_equals_the_whole_one_with_other_loops(tmp_path: pathlib.Pat
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("physics", ["native", "mjx"])
 def test_resumed_run_equals_the_whole_one_for_every_agent(tmp_path: pathlib.Path, agent: str, physics: str) -> None:
@@ -93,6 +97,7 @@ def test_resumed_run_equals_the_whole_one_for_every_agent(tmp_path: pathlib.Path
     check_resumed_run_equals(whole, tiny_config(tmp_path / "copy", agent, physics=physics))
 
 
+@pytest.mark.usefixtures("programs")
 def test_a_run_stopped_in_an_evaluation_makes_it_again(
     tiny_run: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,14 +109,15 @@ def test_a_run_stopped_in_an_evaluation_makes_it_again(
             time.sleep(0.1)
             return False
 
-    def busy(learner: Learner, config: Config) -> None:
-        healthy(learner, config)
+    def busy(config: Config) -> Learner:
+        learner = healthy(config)
         learner.evaluate = lambda *_: Running()  # type: ignore[assignment]
+        return learner
 
-    healthy = Learner.__init__
+    healthy = train_loop.Learner
     config = tiny_config(tmp_path / "run", checkpoint_steps=10**6)
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "__init__", busy)
+        patch.setattr(train_loop, "Learner", busy)
         with pytest.raises(Interrupted) as interrupted:
             train(config, console=quiet())
     assert interrupted.value.signal == signal.SIGTERM
@@ -121,6 +127,7 @@ def test_a_run_stopped_in_an_evaluation_makes_it_again(
     assert untimed(tmp_path / "run") == untimed(tiny_run)
 
 
+@pytest.mark.usefixtures("programs")
 def test_without_its_replay_a_run_says_that_it_fills_it_again(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "copy"
     shutil.copytree(tiny_run, run_dir)
@@ -141,6 +148,7 @@ def test_without_its_replay_a_run_says_that_it_fills_it_again(tiny_run: pathlib.
     assert not (run_dir / "checkpoints" / "400" / "replay").exists()
 
 
+@pytest.mark.usefixtures("programs")
 def test_a_run_without_a_checkpoint_begins_again(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     config = tiny_config(tmp_path, total_steps=CHUNK_STEPS)
     config.save(tmp_path)

@@ -1,5 +1,7 @@
 """What a run needs is known before anything is allocated."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from tests.runs import tiny_config
 from train.errors import UserError
 from train.learner import Learner
-from train.memory import check_memory, predict_memory
+from train.loop import train
+from train.memory import check_memory, predict_memory, shortage_explained
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
@@ -63,3 +66,11 @@ def test_the_programs_scratch_counts(learner: Learner, monkeypatch: pytest.Monke
     check_memory(learner, shapes, 9_000)
     with pytest.raises(UserError, match="This run needs"):
         check_memory(learner, shapes, 11_000)
+
+
+def test_a_shortage_that_nobody_foresaw_is_one_sentence(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, 1e18)
+    with pytest.raises(UserError, match=r"less memory than the run needs \(Out of memory allocating \d+ bytes\): lower"):
+        train(tiny_config(tmp_path / "run", replay_size=10**12, num_envs=1000, learning_starts=4000))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="anything else"), shortage_explained():
+        raise jax.errors.JaxRuntimeError("INTERNAL: anything else")

@@ -19,6 +19,7 @@ from scipy import stats
 import envs
 from benchmarks.originals import GymnasiumOriginal
 from envs.physics import SolverConfig, make_physics
+from tests.runs import long_but
 
 WORLDS = 64
 
@@ -34,7 +35,7 @@ def step(name: str, engine: str) -> Any:
     return jax.jit(jax.vmap(envs.make(name, physics=engine).step))
 
 
-@pytest.mark.parametrize("name", ["hopper", "half_cheetah"])
+@pytest.mark.parametrize("name", long_but(("half_cheetah",), ("hopper", "half_cheetah")))
 def test_one_step_equals_native(name: str, states: Any) -> None:
     """Over 64 states with the measured solver setting; the same state structure goes to either engine."""
     state, action = spread(states(name))
@@ -53,6 +54,8 @@ def test_one_step_equals_native(name: str, states: Any) -> None:
     assert np.median(np.abs(got.physics.qvel - expected.physics.qvel).max(1)) < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_humanoid_with_contact_forces_equals_gymnasiums(states: Any) -> None:
     task = envs.make("humanoid-v5", physics="mjx")
     drawn, action = spread(states("humanoid"))
@@ -82,6 +85,8 @@ def test_humanoid_with_contact_forces_equals_gymnasiums(states: Any) -> None:
     assert contacts > WORLDS // 4
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_episodes_are_distributed_as_natives() -> None:
     """The inverted pendulum's, under a trained policy, are compared in the tests of scores."""
     name, n = "inverted_double_pendulum", 400
