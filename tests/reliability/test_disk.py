@@ -17,7 +17,6 @@ from train.logs import METRICS_FILE, Logs
 from train.loop import train
 from train.progress import ProgressDisplay
 
-
 pytestmark = pytest.mark.usefixtures("programs")
 
 

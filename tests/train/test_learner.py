@@ -205,7 +205,7 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: s
 
 
 def test_deterministic_reaches_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU the option changes nothing; but a compiler that no longer knew it would refuse it, as this one does another."""
+    """On a CPU the option changes nothing; but a compiler that no longer knew it would refuse it, as it does another."""
     number = jnp.zeros((), jnp.int32)
     for determined in (True, False):
         Learner(tiny_config(deterministic=determined)).draw_pool(ROOT, number)
