@@ -77,8 +77,8 @@ class Config:
     """largest share of gradient steps that may be skipped as not finite; above it for three logging intervals in a row, the
     run stops"""
     deterministic: bool = False
-    """on a GPU: only kernels that sum in a fixed order, chosen without measuring, so that a run can be repeated exactly (on a
-    CPU it always can be); slower; warp's physics is not covered"""
+    """on a GPU: only kernels that sum in a fixed order, chosen without measuring, so that a run can be repeated exactly (on
+    a CPU it always can be); slower; warp's physics is not covered"""
     compilation_cache: str | None = "~/.cache/mjx_tecrl"
     """folder for compiled programs, so that the next start is fast; None for no cache"""
     wandb: bool = False
