@@ -77,31 +77,31 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]:
     """Trains one agent on one task: what was run, and then a line per interval."""
     config = dataclasses.replace(
-        chosen("quick", task, agent), total_steps=steps, log_steps=steps // INTERVALS, eval_episodes=10
+        chosen("quick", task, agent),
+        total_steps=steps,
+        log_steps=steps // INTERVALS,
+        eval_episodes=10,
+        num_seeds=seeds,
     ).validate()
     learner = Learner(config)
-    roots = jax.vmap(jax.random.key)(jnp.arange(seeds))
-    pools = jax.jit(jax.vmap(learner.draw_pool, (0, None)))
-    chunk = jax.jit(jax.vmap(learner.train_chunk), donate_argnums=0)
-    evaluate = jax.jit(jax.vmap(learner.evaluate, (0, 0, None)))
-    state = jax.jit(jax.vmap(learner.init))(roots, pools(roots, 0))
-    chunk_steps = learner.chunk_iterations * config.num_envs
+    state = learner.init(learner.root, learner.draw_pool(learner.root, jnp.asarray(0, jnp.int32)))
     args = dataclasses.asdict(config.agent_args)
     lines = [{"task": task, "agent": agent, "seeds": seeds, "agent_args": args, "environment": environment()}]
     train_s = 0.0
-    for number in range(1, -(-steps // chunk_steps) + 1):
-        pool = pools(roots, number)
+    for chunk in range(1, -(-steps // learner.chunk_steps) + 1):
+        number = jnp.asarray(chunk, jnp.int32)
+        pool = learner.draw_pool(learner.root, number)
         started = time.perf_counter()
-        state, metrics = jax.block_until_ready(chunk(state, pool))
+        state, metrics = jax.block_until_ready(learner.train_chunk(state, pool))
         train_s += time.perf_counter() - started
-        env_steps = number * chunk_steps
+        env_steps = chunk * learner.chunk_steps
         line: dict[str, Any] = {
             "env_steps": env_steps,
-            "updates": int(state.updates[0]),
+            "updates": int(state.updates),
             "train_s": round(train_s, 2),
         }
-        if number % 2 == 0 or env_steps >= steps:
-            episodes = evaluate(roots, state.actor, number)
+        if chunk % 2 == 0 or env_steps >= steps:
+            episodes = learner.evaluate(learner.root, state.actor, number)
             metrics["eval/return_mean"] = jnp.nanmean(jnp.where(episodes.diverged, jnp.nan, episodes.returns), -1)
             metrics["eval/length_mean"] = episodes.lengths.mean(-1)
         lines.append(line | {name: _plain(value) for name, value in metrics.items()})

@@ -19,7 +19,7 @@ from envs.physics import PhysicsState
 from envs.physics.native import silent
 from envs.vector import LIMIT, TRAIL, BlowUps
 from eval.command import run_command
-from train.config import load_config
+from eval.restore import load_single_config
 from train.divergence import load_dump
 from train.errors import UserError
 from train.learner import Learner
@@ -64,7 +64,7 @@ class Offence(NamedTuple):
 
 def inspect(args: Args) -> None:
     """Loads the evidence, makes the steps again, prints, and films."""
-    config = load_config(args.run_dir)
+    config = load_single_config(args.run_dir)
     if args.physics is not None:
         config = dataclasses.replace(config, physics=args.physics).validate()
     learner = Learner(config)

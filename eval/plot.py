@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
@@ -41,9 +42,8 @@ def plot(args: Args) -> None:
     from matplotlib import pyplot
 
     runs = {}
-    for run_dir in args.run_dirs:
-        path = run_dir / METRICS_FILE if run_dir.is_dir() else run_dir
-        runs[run_dir.name if run_dir.is_dir() else path.stem] = lines = read_lines(path)
+    for name, path in _named(args.run_dirs):
+        runs[name] = lines = read_lines(path)
         if not lines:
             raise UserError(f"{path} holds no metrics.")
     if not runs:
@@ -62,6 +62,18 @@ def plot(args: Args) -> None:
         axis.grid(alpha=0.3)
     axes[0, 0].legend()
     write_figure(figure, args.out, dpi=120)
+
+
+def _named(run_dirs: tuple[pathlib.Path, ...]) -> Iterator[tuple[str, pathlib.Path]]:
+    """The metrics files that are meant, with a name for each; a run of several seeds has one for each of them."""
+    for run_dir in run_dirs:
+        if not run_dir.is_dir():
+            yield run_dir.stem, run_dir
+            continue
+        seeds = sorted(run_dir.glob(f"seed-*/{METRICS_FILE}"))
+        yield from ((f"{run_dir.name}/{path.parent.name}", path) for path in seeds)
+        if not seeds:
+            yield run_dir.name, run_dir / METRICS_FILE
 
 
 def write_figure(figure: Any, out: pathlib.Path, dpi: int) -> None:

@@ -6,9 +6,11 @@ import pathlib
 import jax
 
 from train.checkpoint import Checkpoints
-from train.config import load_config
+from train.config import Config, load_config
+from train.errors import UserError
 from train.learner import Learner
 from train.loop import use_compilation_cache
+from train.seeds import seed_configs
 from train.state import Actor
 
 
@@ -27,6 +29,19 @@ class Restored:
     step: int
 
 
+def load_single_config(run_dir: pathlib.Path) -> Config:
+    """The config of a run directory of one seed.
+
+    Raises:
+      UserError: no run there, or one of several seeds; one sentence.
+    """
+    config = load_config(run_dir)
+    if config.num_seeds > 1:
+        first = pathlib.Path(str(seed_configs(config, run_dir)[0].run_dir))
+        raise UserError(f"{run_dir} holds {config.num_seeds} seeds: name one of them, such as {first}.")
+    return config
+
+
 def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None = None) -> Restored:
     """Restores the newest checkpoint of a run directory, or that of ``step``; nothing else is needed.
 
@@ -38,7 +53,7 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     Raises:
       UserError: no run there, no such checkpoint, or a damaged one.
     """
-    config = load_config(run_dir)
+    config = load_single_config(run_dir)
     if physics is not None:
         config = dataclasses.replace(config, physics=physics).validate()
     use_compilation_cache(config.compilation_cache)

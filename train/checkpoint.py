@@ -217,32 +217,34 @@ class Checkpoints:
             raise UserError(f"There is no checkpoint of step {step} in {self._dir}; there are {steps}.")
         return step
 
-    def restore(self, like: TrainState) -> tuple[int, TrainState, Notes]:
-        """The newest whole checkpoint: its step, the state and what else was kept.
+    def restore(self, like: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Notes]:
+        """The newest whole checkpoint, of step ``at_most`` or before: its step, the state and what else was kept.
 
         A damaged one is passed over with a warning. One that was written without its replay comes back with an empty one.
 
         Args:
           like: the state's structure and shapes (arrays or ``jax.ShapeDtypeStruct``).
+          at_most: environment steps; None for any.
 
         Raises:
           UserError: there is no whole one, or it is another run's.
         """
-        step, parts, manifest = self._restore(None, _split(like), optional=frozenset({"replay"}))
+        candidates = [step for step in self.steps[::-1] if at_most is None or step <= at_most]
+        step, parts, manifest = self._restore(candidates, _split(like), optional=frozenset({"replay"}))
         return step, TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"]), manifest.notes
 
     def restore_actor(self, like: Actor, step: int | None = None) -> tuple[int, Actor]:
         """Only what it takes to act, of the newest whole checkpoint or that of ``step``; otherwise as `restore`."""
-        step, parts, _ = self._restore(step, {"actor": like})
+        candidates = self.steps[::-1] if step is None else [self.resolve(step)]
+        step, parts, _ = self._restore(candidates, {"actor": like})
         return step, parts["actor"]
 
     def _restore(
         self,
-        step: int | None,
+        candidates: list[int],
         like: dict[str, Any],
         optional: frozenset[str] = frozenset(),
     ) -> tuple[int, dict[str, Any], Manifest]:
-        candidates = self.steps[::-1] if step is None else [self.resolve(step)]
         if not candidates:
             raise UserError(f"There is no checkpoint in {self._dir}.")
         for candidate in candidates:

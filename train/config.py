@@ -64,6 +64,8 @@ class Config:
     """episodes per evaluation"""
     seed: int = 0
     """seed of everything random"""
+    num_seeds: int = 1
+    """independent runs trained side by side in one program, with the seeds from --seed on; each in a directory of its own"""
     run_dir: str | None = None
     """where to write; default: runs/ENV-AGENT-TIME"""
     keep_checkpoints: int = 2
@@ -98,6 +100,7 @@ class Config:
             "checkpoint_steps",
             "eval_episodes",
             "keep_checkpoints",
+            "num_seeds",
         ]
         for name in positive:
             if getattr(self, name) < 1:

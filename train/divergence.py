@@ -15,7 +15,6 @@ from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
 from train.errors import UserError, warn
 from train.files import replace_file
-from train.state import TrainState
 
 DUMP_FILE = "diverged.npz"
 """In the run directory: the last blow-ups, see `save_dump`."""
@@ -28,13 +27,14 @@ def check_starts(pool: State, config: Config) -> None:
     """Refuses a task whose start states are not sane.
 
     Args:
-      pool: `State` with leading axis ``[pool_size]``.
+      pool: `State` with leading axis ``[pool_size]``, of several seeds ``[num_seeds, pool_size]``.
       config: the run's; ``max_diverged`` is the largest share of bad ones.
 
     Raises:
       UserError: too many are not; one sentence.
     """
-    bad = ~np.asarray(is_sane(pool))
+    sane = jax.vmap(is_sane) if config.num_seeds > 1 else is_sane
+    bad = ~np.asarray(sane(pool))
     if bad.mean() > config.max_diverged or bad.all():
         raise UserError(
             f"{bad.sum()} of {bad.size} start states of {config.env} are not finite (limit --max-diverged "
@@ -63,16 +63,16 @@ class Watch:
         self._pool_size = pool_size
         self._mostly_skipped = 0
 
-    def look(self, state: TrainState, metrics: dict[str, Any]) -> str | None:
+    def look(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
         """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if so: one sentence.
 
         Args:
-          state: after the interval.
+          blow_ups: those that are kept at its end.
           metrics: of the interval, on the host.
         """
         if metrics["safety/diverged"]:
             try:
-                save_dump(self._run_dir, state.envs.blow_ups)
+                save_dump(self._run_dir, blow_ups)
             except OSError as error:
                 warn(
                     f"What blew up could not be written to {self._run_dir / DUMP_FILE}: {error.strerror}. Training goes on."

@@ -1,7 +1,8 @@
 """The training program: everything that runs inside ``jit``."""
 
 import dataclasses
-import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from train.config import Config
 from train.errors import UserError
 from train.replay_loop import ReplayLoop
 from train.rollout_loop import RolloutLoop
+from train.seeds import roots, seed_axes
 from train.state import Actor, Tally, TrainState, empty_tally, join
 
 MIN_POOL = 256
@@ -28,8 +30,9 @@ _DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
 class Learner:
     """A task and an agent, and the jitted functions that train and evaluate one on the other.
 
-    All randomness comes from ``root``, the key of the run's seed, which the functions are given: several seeds are one
-    ``vmap`` over it and over the state.
+    All randomness comes from ``root``, the key of the run's seed, which the functions are given. With ``num_seeds`` above 1
+    there is one for each, and the jitted functions take and return everything with a leading axis ``[num_seeds]``, but for
+    counters (`train.seeds.seed_axes`).
 
     Args:
       config: a validated config.
@@ -52,14 +55,30 @@ class Learner:
             RolloutLoop(config, self.agent) if isinstance(self.agent, OnPolicyAgent) else ReplayLoop(config, self.agent)
         )
         self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
+        self.chunk_steps = self.chunk_iterations * config.num_envs
         self._turn = jax.jit(lambda state: self.loop.turn(state, self._collect, self._see))  # traced once, used twice
-        program = functools.partial(jax.jit, compiler_options=_DETERMINISTIC if config.deterministic else None)
-        self.draw_pool = program(self._draw_pool)
-        self.init = program(self._init)
-        self.begin_chunk = program(self._begin_chunk, donate_argnums=0)
-        self.advance = program(self._advance, donate_argnums=0)
-        self.report = program(self._report)
-        self.evaluate = program(self._evaluate)
+        self.root = roots(config)
+        self._compile()
+
+    def _compile(self) -> None:
+        options = _DETERMINISTIC if self.config.deterministic else None
+
+        def program(function: Callable[..., Any], in_axes: Any, out_axes: Any = 0, donated: tuple[int, ...] = ()) -> Any:
+            if self.config.num_seeds > 1:
+                function = jax.vmap(function, in_axes, out_axes)
+            return jax.jit(function, donate_argnums=donated, compiler_options=options)
+
+        self.draw_pool = program(self._draw_pool, (0, None))
+        axes = self._seed_axes() if self.config.num_seeds > 1 else None
+        self.init = program(self._init, (0, 0), axes)
+        self.begin_chunk = program(self._begin_chunk, (axes, 0), axes, donated=(0,))
+        self.advance = program(self._advance, (axes, None), axes, donated=(0,))
+        self.report = program(self._report, (axes,))
+        self.evaluate = program(self._evaluate, (0, axes and axes.actor, None))
+
+    def _seed_axes(self) -> TrainState:
+        root, number = jax.random.key(0), jnp.zeros((), jnp.int32)
+        return seed_axes(jax.eval_shape(self._init, root, jax.eval_shape(self._draw_pool, root, number)))
 
     def row_shapes(self) -> Row:
         """Shapes of one row of the replay or the rollout, leading axis ``[num_envs]``."""
@@ -77,8 +96,7 @@ class Learner:
 
     def state_shapes(self) -> TrainState:
         """Structure and shapes of the run's state, computed without allocating it."""
-        root = jax.random.key(0)
-        return self.init.eval_shape(root, self.draw_pool.eval_shape(root, jnp.zeros((), jnp.int32)))
+        return self.init.eval_shape(self.root, self.draw_pool.eval_shape(self.root, jnp.zeros((), jnp.int32)))
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""

@@ -1,5 +1,6 @@
 """A run on the host's side: portions of the training program, and between them logs, evaluations and checkpoints."""
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -8,38 +9,21 @@ from typing import IO, Any, cast
 
 import jax
 import jax.numpy as jnp
-import pydantic
 from rich.console import Console
 
 import envs
 from mjx_tecrl.replay import Replay
-from train.checkpoint import Checkpoints, Notes
-from train.config import CONFIG_FILE, Config, config_from_json, load_config
-from train.divergence import Watch, check_starts
-from train.errors import UserError, warn
+from train.config import CONFIG_FILE, Config, load_config
+from train.divergence import check_starts
+from train.errors import UserError
 from train.interrupt import Interrupt
 from train.learner import Learner
-from train.logs import Logs
 from train.memory import check_memory, shortage_explained
-from train.progress import PatientOutput, ProgressDisplay
-from train.run_dir import locked, run_dir_of
+from train.progress import PatientOutput, ProgressDisplay, together
+from train.record import Progress, Record
+from train.run_dir import check_same_run, locked, run_dir_of
+from train.seeds import all_seeds, one_seed, seed_configs
 from train.state import TrainState
-
-FREE_TO_CHANGE = {
-    "preset",
-    "total_steps",
-    "eval_steps",
-    "checkpoint_steps",
-    "checkpoint_replay",
-    "eval_episodes",
-    "run_dir",
-    "keep_checkpoints",
-    "max_diverged",
-    "max_skipped",
-    "compilation_cache",
-    "wandb",
-}
-"""Fields that may differ when a run is resumed; every other one is part of what the checkpoint means."""
 
 PORTION_S = 1.0
 """Seconds of training between two looks at the signals that came."""
@@ -55,29 +39,6 @@ class Interrupted(Exception):
     def __init__(self, signal: int):
         super().__init__(signal)
         self.signal = signal
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """What the host has to remember of a run, beside the state.
-
-    Attributes:
-      chunks: finished, and in the logs.
-      turns: done of the chunk after them.
-      train_s: seconds they took.
-      wall_s: seconds of the whole run.
-      diverged: worlds that blew up, up to the last log line.
-      updates: gradient steps up to the last log line.
-      return_mean: of the evaluation at the last log line; None without one.
-    """
-
-    chunks: int = 0
-    turns: int = 0
-    train_s: float = 0.0
-    wall_s: float = 0.0
-    diverged: int = 0
-    updates: int = 0
-    return_mean: float | None = None
 
 
 @shortage_explained()
@@ -97,19 +58,23 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     config = config.validate()
     run_dir = run_dir_of(config)
     if resume:
-        _check_same_run(config, load_config(run_dir))
+        check_same_run(config, load_config(run_dir))
     elif (run_dir / CONFIG_FILE).exists():
         raise UserError(f"{run_dir} holds a run already: add --resume to go on with it, or name another --run-dir.")
     learner = Learner(config)
     shapes = learner.state_shapes()
     check_memory(learner, shapes)
     use_compilation_cache(config.compilation_cache)
-    root = jax.random.key(config.seed)
-    pool = learner.draw_pool(root, jnp.zeros((), jnp.int32))
+    pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
     check_starts(pool, config)
-    with locked(run_dir), Interrupt(console) as interrupt:
+    configs = seed_configs(config, run_dir)
+    with contextlib.ExitStack() as stack:
+        for path in dict.fromkeys([run_dir, *(pathlib.Path(str(one.run_dir)) for one in configs)]):
+            stack.enter_context(locked(path))
+        interrupt = stack.enter_context(Interrupt(console))
+        seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
         console.print(
-            f"{config.agent} on {config.env}: {config.num_envs} worlds, {learner.env.engine} physics, "
+            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {learner.env.engine} physics, "
             f"preset {config.preset}; run directory {run_dir}\ncompiling",
             soft_wrap=True,
         )
@@ -117,41 +82,49 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         analysis = advance.memory_analysis()
         memory = check_memory(learner, shapes, analysis.temp_size_in_bytes if analysis else 0)
         console.print(f"memory: {memory.describe()}", soft_wrap=True)
-        checkpoints = Checkpoints(run_dir, config.keep_checkpoints)
+        records = [Record(one, learner.chunk_steps, learner.worlds.pool_size) for one in configs]
         state, progress = None, Progress()
         if resume:
-            state, progress = restore_run(learner, shapes, checkpoints, console)
+            state, progress = restore_run(learner, shapes, records, console)
         if state is None:
-            state = jax.block_until_ready(learner.init(root, pool))  # whether there is the memory shows here
+            state = jax.block_until_ready(learner.init(learner.root, pool))  # whether there is the memory shows here
         del pool  # or it were held as long as the run
         config.save(run_dir)
-        return _Run(learner, advance, run_dir, checkpoints, console, interrupt).train(state, progress)
+        for one in configs:
+            one.save(pathlib.Path(str(one.run_dir)))
+        return _Run(learner, advance, run_dir, records, console, interrupt).train(state, progress)
 
 
 def restore_run(
-    learner: Learner, shapes: TrainState, checkpoints: Checkpoints, console: Console
+    learner: Learner, shapes: TrainState, records: list[Record], console: Console
 ) -> tuple[TrainState | None, Progress]:
-    """The state and the progress in the newest whole checkpoint of a run; no state where it was stopped before the first.
+    """The state and the progress in the newest checkpoint that is whole in all seeds; no state where there is none yet.
 
     Raises:
       UserError: there are checkpoints, but none is whole, or they are another run's.
     """
-    if not checkpoints.steps:
+    if not all(record.checkpoints.steps for record in records):
         console.print("There is no checkpoint yet: the run begins again.")
-        checkpoints.clean(beyond=0)
+        for record in records:
+            record.checkpoints.clean(beyond=0)
         return None, Progress()
-    step, state, notes = checkpoints.restore(shapes)
-    _check_same_run(learner.config, config_from_json(notes.config, f"The config in the checkpoint of step {step}"))
-    checkpoints.clean(beyond=step)
+    several = len(records) > 1
+    of_one = jax.eval_shape(lambda state: one_seed(state, 0), shapes) if several else shapes
+    restored = [record.restore(of_one) for record in records]
+    while len({step for step, _, _ in restored}) > 1:
+        oldest = min(step for step, _, _ in restored)
+        restored = [record.restore(of_one, oldest) for record in records]
+    step, state, progress = restored[0]
+    if several:
+        state = all_seeds([state for _, state, _ in restored])
+    for record in records:
+        record.checkpoints.clean(beyond=step)
     if isinstance(state.replay, Replay) and not int(state.replay.size):
         console.print(
             f"The checkpoint of step {step} has no replay: learning goes on when {learner.config.learning_starts} "
             "transitions have been collected."
         )
-    try:
-        return state, pydantic.TypeAdapter(Progress).validate_python(notes.progress)
-    except pydantic.ValidationError as error:
-        raise UserError(f"The checkpoint of step {step} tells no progress: {error.errors()[0]['msg']}.") from error
+    return state, progress
 
 
 class _Run:
@@ -161,7 +134,7 @@ class _Run:
       learner: the task and the agent.
       advance: its training program, compiled.
       run_dir: where everything is written.
-      checkpoints: of this directory.
+      records: of its seeds.
       console: where progress goes.
       interrupt: says whether to stop.
     """
@@ -171,7 +144,7 @@ class _Run:
         learner: Learner,
         advance: Callable[[TrainState, jax.Array], TrainState],
         run_dir: pathlib.Path,
-        checkpoints: Checkpoints,
+        records: list[Record],
         console: Console,
         interrupt: Interrupt,
     ):
@@ -179,44 +152,42 @@ class _Run:
         self.advance = advance
         self.config = learner.config
         self.run_dir = run_dir
-        self.checkpoints = checkpoints
+        self.records = records
         self.console = console
         self.interrupt = interrupt
-        self.root = jax.random.key(self.config.seed)
-        self.chunk_steps = learner.chunk_iterations * self.config.num_envs
+        self.last_chunk = -(-self.config.total_steps // learner.chunk_steps)
         self.turn_steps = learner.loop.turn_iterations * self.config.num_envs
-        self.last_chunk = -(-self.config.total_steps // self.chunk_steps)
         self.portion = 1  # turns, as many as fit into `PORTION_S`
         self.stalled_s = 0.0  # by checkpoints, since the last log line
 
     def train(self, state: TrainState, progress: Progress) -> pathlib.Path:
         """Goes on to the end, or until a signal comes."""
-        config = self.config
-        logs = Logs(self.run_dir, progress.chunks * self.chunk_steps, config.to_json() if config.wandb else None)
-        display = ProgressDisplay(self.console, self.last_chunk * self.chunk_steps, self._env_steps(progress))
-        watch = Watch(config, self.run_dir, self.chunk_steps, self.learner.worlds.pool_size)
+        chunk_steps = self.learner.chunk_steps
+        display = ProgressDisplay(self.console, self.last_chunk * chunk_steps, self._env_steps(progress))
         started = time.perf_counter() - progress.wall_s
         try:
+            for record in self.records:
+                record.open(progress.chunks * chunk_steps)
             with display:
                 while progress.chunks < self.last_chunk and self.interrupt.signal is None:
                     state, progress = self._train_chunk(state, progress, display)
                     if progress.turns < self.learner.loop.turns_per_chunk:
                         break
-                    evaluation = self._evaluate(state, progress)
-                    if evaluation is None:
+                    evaluations = self._evaluate(state, progress)
+                    if evaluations is None:
                         break
-                    metrics = jax.device_get(self.learner.report(state)) | evaluation
+                    reports = self._each(jax.device_get(self.learner.report(state)))
+                    metrics = [report | evaluation for report, evaluation in zip(reports, evaluations, strict=True)]
                     progress = dataclasses.replace(progress, wall_s=time.perf_counter() - started)
-                    progress = self._write_line(logs, display, state, progress, metrics)
-                    reason_to_stop = watch.look(state, metrics)
-                    if self._due(config.checkpoint_steps, progress.chunks) or reason_to_stop:
+                    progress = self._write_lines(display, state, progress, metrics)
+                    reason_to_stop = self._look(state, metrics)
+                    if self._due(self.config.checkpoint_steps, progress.chunks) or reason_to_stop:
                         self._save(state, progress)
                     if reason_to_stop:
                         raise UserError(reason_to_stop)
             self._save(state, dataclasses.replace(progress, wall_s=time.perf_counter() - started))
         finally:
-            logs.close()
-            self.checkpoints.finish()
+            self._close()
         self._say_goodbye(progress)
         return self.run_dir
 
@@ -225,7 +196,7 @@ class _Run:
         learner, turns_per_chunk = self.learner, self.learner.loop.turns_per_chunk
         if not progress.turns:
             number = jnp.asarray(progress.chunks + 1, jnp.int32)
-            state = learner.begin_chunk(state, learner.draw_pool(self.root, number))
+            state = learner.begin_chunk(state, learner.draw_pool(learner.root, number))
         while progress.turns < turns_per_chunk and self.interrupt.signal is None:
             turns = min(self.portion, turns_per_chunk - progress.turns)
             started = time.perf_counter()
@@ -236,75 +207,82 @@ class _Run:
             self.portion = max(1, min(2 * self.portion, int(turns * PORTION_S / seconds)))
             progress = dataclasses.replace(progress, turns=progress.turns + turns, train_s=progress.train_s + seconds)
             display.advance(self._env_steps(progress))
-            self._look_after_checkpoint()
+            for record in self.records:
+                record.look_after_checkpoint()
         return state, progress
 
-    def _evaluate(self, state: TrainState, progress: Progress) -> dict[str, Any] | None:
-        """The evaluation, if one is due after the chunk under way; None where a signal comes."""
+    def _evaluate(self, state: TrainState, progress: Progress) -> list[dict[str, Any]] | None:
+        """The evaluation of each seed, if one is due after the chunk under way; None where a signal comes."""
         number = progress.chunks + 1
         if not self._due(self.config.eval_steps, number) and number != self.last_chunk:
-            return {}
+            return [{} for _ in self.records]
         started = time.perf_counter()
-        episodes = self.learner.evaluate(self.root, state.actor, jnp.asarray(number, jnp.int32))
+        episodes = self.learner.evaluate(self.learner.root, state.actor, jnp.asarray(number, jnp.int32))
         while not all(x.is_ready() for x in jax.tree.leaves(episodes)):
             if self.interrupt.signal is not None:
                 return None
             time.sleep(0.01)
-        return _summary(jax.device_get(episodes)) | {"time/eval_s": time.perf_counter() - started}
+        took = {"time/eval_s": time.perf_counter() - started}
+        return [_summary(one) | took for one in self._each(jax.device_get(episodes))]
 
-    def _write_line(
-        self, logs: Logs, display: ProgressDisplay, state: TrainState, progress: Progress, metrics: dict[str, Any]
+    def _write_lines(
+        self, display: ProgressDisplay, state: TrainState, progress: Progress, metrics: list[dict[str, Any]]
     ) -> Progress:
-        """The log line of the chunk that ends here; returns what is to be remembered at the beginning of the next."""
+        """The log lines of the chunk that ends here; returns what is to be remembered at the beginning of the next."""
         updates, seconds = int(state.updates), progress.train_s
-        after = Progress(
-            chunks=progress.chunks + 1,
-            wall_s=progress.wall_s,
-            diverged=progress.diverged + int(metrics["safety/diverged"]),
-            updates=updates,
-            return_mean=float(metrics["eval/return_mean"]) if "eval/return_mean" in metrics else None,
-        )
+        after = Progress(chunks=progress.chunks + 1, wall_s=progress.wall_s, updates=updates)
         line = {
             "env_steps": self._env_steps(after),
             "updates": updates,
             "wall_s": progress.wall_s,
-            "safety/diverged_total": after.diverged,
-            "speed/env_steps_per_s": self.chunk_steps / seconds,
+            "speed/env_steps_per_s": self.learner.chunk_steps / seconds,
             "speed/updates_per_s": (updates - progress.updates) / seconds,
             "time/train_s": seconds,
             "time/checkpoint_s": self.stalled_s,
         }
         self.stalled_s = 0.0
-        display.show(logs.write(line | metrics))
+        display.show(together([record.write(line, own) for record, own in zip(self.records, metrics, strict=True)]))
         return after
+
+    def _look(self, state: TrainState, metrics: list[dict[str, Any]]) -> str | None:
+        """Why the run has to stop, if so: one seed that went wrong is enough."""
+        blow_ups = self._each(state.envs.blow_ups)
+        looks = zip(self.records, blow_ups, metrics, strict=True)
+        reasons = [record.look(evidence, own) for record, evidence, own in looks]
+        return next(filter(None, reasons), None)
 
     def _save(self, state: TrainState, progress: Progress) -> None:
         """Begins a checkpoint."""
         started = time.perf_counter()
-        self._look_after_checkpoint(wait=True)
-        return_mean = None if progress.turns else progress.return_mean
-        notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
-        self.checkpoints.save(self._env_steps(progress), state, notes, replay=self.config.checkpoint_replay)
+        for number, record in enumerate(self.records):
+            own = state if len(self.records) == 1 else one_seed(state, number)
+            record.save(self._env_steps(progress), own, progress)
         self.stalled_s += time.perf_counter() - started
 
-    def _look_after_checkpoint(self, *, wait: bool = False) -> None:
-        """A checkpoint that cannot be written does not end a run: the next one may."""
-        try:
-            self.checkpoints.finish(wait=wait)
-        except UserError as error:
-            warn(f"{error} Training goes on; the checkpoints before it are whole.")
+    def _each(self, tree: Any) -> list[Any]:
+        """What belongs to each seed of a tree with an axis for them."""
+        if len(self.records) == 1:
+            return [tree]
+        return [jax.tree.map(lambda x, number=number: x[number], tree) for number in range(len(self.records))]
+
+    def _close(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for record in self.records:
+                stack.callback(record.close)
 
     def _env_steps(self, progress: Progress) -> int:
-        return progress.chunks * self.chunk_steps + progress.turns * self.turn_steps
+        return progress.chunks * self.learner.chunk_steps + progress.turns * self.turn_steps
 
     def _due(self, interval_steps: int, chunks: int) -> bool:
         """Whether an interval, rounded to whole chunks, ends with this chunk."""
-        return chunks % max(1, round(interval_steps / self.chunk_steps)) == 0
+        return chunks % max(1, round(interval_steps / self.learner.chunk_steps)) == 0
 
     def _say_goodbye(self, progress: Progress) -> None:
         steps = self._env_steps(progress)
         if progress.chunks >= self.last_chunk:
-            self.console.print(f"Done: {steps} steps. Score it with:\n  python -m eval.run {self.run_dir}", soft_wrap=True)
+            self.console.print(
+                f"Done: {steps} steps. Score it with:\n  python -m eval.run {self.records[0].run_dir}", soft_wrap=True
+            )
             return
         assert self.interrupt.signal is not None
         command = f"python -m train.run --run-dir {self.run_dir} --resume"
@@ -325,13 +303,6 @@ def _summary(episodes: envs.Episodes) -> dict[str, Any]:
         "eval/length_mean": episodes.lengths[whole].mean(),
         "eval/diverged": episodes.diverged.sum(),
     }
-
-
-def _check_same_run(config: Config, saved: Config) -> None:
-    for field in dataclasses.fields(Config):
-        now, before = getattr(config, field.name), getattr(saved, field.name)
-        if now != before and field.name not in FREE_TO_CHANGE:
-            raise UserError(f"--resume goes on with a run whose {field.name} is {before!r}; it cannot become {now!r}.")
 
 
 def use_compilation_cache(folder: str | None) -> None:

@@ -61,7 +61,7 @@ def predict_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Mem
     rest = _bytes(state) - replay - networks
     rollout = 0
     if isinstance(learner.agent, OnPolicyAgent) and not scratch:
-        rollout = learner.agent.rollout_steps * _bytes(learner.row_shapes())
+        rollout = learner.config.num_seeds * learner.agent.rollout_steps * _bytes(learner.row_shapes())
     return Memory(
         experience=replay + rollout,
         worlds=rest + _bytes(state.envs.pool),

@@ -97,3 +97,21 @@ def describe(line: dict[str, Any]) -> str:
     if line.get("safety/overflow"):
         parts.append(f"{line['safety/overflow']:.0f} steps with too few --physics.max-contacts or --physics.max-constraints")
     return "  ".join(parts)
+
+
+def together(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """One line for those of several seeds: speeds and counts are added up, everything else is averaged."""
+    first, *others = lines
+    if not others:
+        return first
+
+    def merge(name: str) -> Any:
+        values = [line[name] for line in lines if line.get(name) is not None]
+        if not values or name == "env_steps":
+            return first[name]
+        return sum(values) if name.startswith(_ADD_UP) else sum(values) / len(values)
+
+    return {name: merge(name) for name in first}
+
+
+_ADD_UP = ("speed/", "safety/diverged", "safety/skipped_updates", "safety/overflow")

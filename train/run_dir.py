@@ -1,6 +1,7 @@
 """The directory of a run: its name, whether it can be written, and that only one process writes to it."""
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import os
@@ -13,6 +14,22 @@ from train.errors import UserError
 
 LOCK_FILE = ".lock"
 
+FREE_TO_CHANGE = {
+    "preset",
+    "total_steps",
+    "eval_steps",
+    "checkpoint_steps",
+    "checkpoint_replay",
+    "eval_episodes",
+    "run_dir",
+    "keep_checkpoints",
+    "max_diverged",
+    "max_skipped",
+    "compilation_cache",
+    "wandb",
+}
+"""Fields that may differ when a run is resumed; every other one is part of what the checkpoint means."""
+
 
 def run_dir_of(config: Config) -> pathlib.Path:
     """The directory that the config names, or a new one for this moment."""
@@ -21,6 +38,18 @@ def run_dir_of(config: Config) -> pathlib.Path:
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     env = config.env.replace("/", "-")
     return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"
+
+
+def check_same_run(config: Config, saved: Config) -> None:
+    """Refuses to go on with another run.
+
+    Raises:
+      UserError: a field differs that is part of what a checkpoint means; one sentence.
+    """
+    for field in dataclasses.fields(Config):
+        now, before = getattr(config, field.name), getattr(saved, field.name)
+        if now != before and field.name not in FREE_TO_CHANGE:
+            raise UserError(f"--resume goes on with a run whose {field.name} is {before!r}; it cannot become {now!r}.")
 
 
 @contextlib.contextmanager

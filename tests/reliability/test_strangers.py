@@ -22,6 +22,7 @@ from train.config import CONFIG_FILE, Config, load_config
 from train.errors import UserError
 from train.learner import Learner
 from train.loop import restore_run
+from train.record import Record
 
 NASTY: list[Any] = [
     None, True, -1, 0, 10**30, 1e308, -1e-320, float("nan"), float("inf"), "", "x" * 10_000, "../../../../etc/passwd",
@@ -121,8 +122,9 @@ def test_progress_that_makes_no_sense_is_one_sentence(tiny_run: pathlib.Path, tm
     manifest["notes"]["progress"] = {"chunks": "many"}
     path.write_text(seal(manifest))
     learner = Learner(tiny_config(run_dir))
+    record = Record(learner.config, learner.chunk_steps, learner.worlds.pool_size)
     with pytest.raises(UserError, match="tells no progress"):
-        restore_run(learner, learner.state_shapes(), Checkpoints(run_dir), Console(quiet=True))
+        restore_run(learner, learner.state_shapes(), [record], Console(quiet=True))
 
 
 READ = """

@@ -1,0 +1,113 @@
+"""What a run keeps of one of its seeds: logs, checkpoints, and the evidence when it goes wrong."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import pydantic
+
+from envs.vector import BlowUps
+from train.checkpoint import Checkpoints, Notes
+from train.config import Config, config_from_json
+from train.divergence import Watch
+from train.errors import UserError, warn
+from train.logs import Logs
+from train.run_dir import check_same_run
+from train.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What the host has to remember of a run, beside the state.
+
+    Attributes:
+      chunks: finished, and in the logs.
+      turns: done of the chunk after them.
+      train_s: seconds they took.
+      wall_s: seconds of the whole run.
+      updates: gradient steps up to the last log line.
+      diverged: worlds of this seed that blew up, up to the last log line.
+      return_mean: of this seed's evaluation at the last log line; None without one.
+    """
+
+    chunks: int = 0
+    turns: int = 0
+    train_s: float = 0.0
+    wall_s: float = 0.0
+    updates: int = 0
+    diverged: int = 0
+    return_mean: float | None = None
+
+
+class Record:
+    """The directory of one seed.
+
+    Args:
+      config: of this seed alone, with its directory.
+      interval_steps: environment steps in a logging interval, over all worlds.
+      pool_size: start states drawn for it.
+    """
+
+    def __init__(self, config: Config, interval_steps: int, pool_size: int):
+        self.config = config
+        self.run_dir = pathlib.Path(str(config.run_dir))
+        self.checkpoints = Checkpoints(self.run_dir, config.keep_checkpoints)
+        self._watch = Watch(config, self.run_dir, interval_steps, pool_size)
+        self._logs: Logs | None = None
+        self._diverged = 0
+        self._return_mean: float | None = None
+
+    def restore(self, shapes: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Progress]:
+        """The newest whole checkpoint, of step ``at_most`` or before: its step, the state and the progress.
+
+        Raises:
+          UserError: none is whole, or they are another run's.
+        """
+        step, state, notes = self.checkpoints.restore(shapes, at_most)
+        check_same_run(self.config, config_from_json(notes.config, f"The config in the checkpoint of step {step}"))
+        try:
+            progress = pydantic.TypeAdapter(Progress).validate_python(notes.progress)
+        except pydantic.ValidationError as error:
+            raise UserError(f"The checkpoint of step {step} tells no progress: {error.errors()[0]['msg']}.") from error
+        self._diverged, self._return_mean = progress.diverged, progress.return_mean
+        return step, state, progress
+
+    def open(self, env_steps: int) -> None:
+        """Opens the logs, of which lines beyond ``env_steps`` are dropped."""
+        self._logs = Logs(self.run_dir, env_steps, self.config.to_json() if self.config.wandb else None)
+
+    def write(self, line: dict[str, Any], metrics: dict[str, Any]) -> dict[str, float | int | None]:
+        """Writes a line of the logs, ``line`` and this seed's ``metrics``; returns it flattened."""
+        assert self._logs is not None
+        self._diverged += int(metrics["safety/diverged"])
+        self._return_mean = float(metrics["eval/return_mean"]) if "eval/return_mean" in metrics else None
+        return self._logs.write(line | {"safety/diverged_total": self._diverged} | metrics)
+
+    def look(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
+        """Why the run has to stop after the interval with these ``metrics``, if so: see `Watch`."""
+        return self._watch.look(blow_ups, metrics)
+
+    def save(self, step: int, state: TrainState, progress: Progress) -> None:
+        """Begins a checkpoint."""
+        self.look_after_checkpoint(wait=True)
+        return_mean = None if progress.turns else self._return_mean
+        progress = dataclasses.replace(progress, diverged=self._diverged, return_mean=self._return_mean)
+        notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
+        self.checkpoints.save(step, state, notes, replay=self.config.checkpoint_replay)
+
+    def look_after_checkpoint(self, *, wait: bool = False) -> None:
+        """A checkpoint that cannot be written does not end a run: the next one may."""
+        try:
+            self.checkpoints.finish(wait=wait)
+        except UserError as error:
+            warn(f"{error} Training goes on; the checkpoints before it are whole.")
+
+    def close(self) -> None:
+        """Closes the logs.
+
+        Raises:
+          UserError: the last checkpoint could not be written.
+        """
+        if self._logs is not None:
+            self._logs.close()
+        self.checkpoints.finish()
