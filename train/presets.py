@@ -25,7 +25,7 @@ per step, 5e7 steps, replay 1e7, learning from 1e5 on, rewards of 3 steps). Depa
 of width 64 and 128 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02
 instead of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and
 replay of the other agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the
-preset's own length.
+run.
 
 The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
 longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
@@ -63,6 +63,9 @@ farther apart than what a step earns: at 1.0 for hopper's 0.1 to 0.3 the policy 
 NUM_ATOMS = {"hopper": 201}
 """Where the paper's 101 atoms are too few for the range."""
 
+LENGTH = ("total_steps", "num_envs", "updates_per_step")
+"""What says how many gradient steps a run makes."""
+
 PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
 
 
@@ -70,8 +73,14 @@ Values = tuple[dict[str, Any], dict[str, Any]]
 """Values of the agent's config, and of the run's."""
 
 
-def preset(name: str, env: str, agent: str) -> Config:
+def preset(name: str, env: str, agent: str, **length: int) -> Config:
     """The config that preset ``name`` gives for a task and an agent; an agent without an entry here keeps its own defaults.
+
+    Args:
+      name: one of `PRESETS`, or ``auto``.
+      env: the task.
+      agent: the agent.
+      **length: those of `LENGTH` that are other than the preset's; step sizes that fall over a run fall over this one.
 
     Raises:
       ValueError: an unknown preset, task or agent.
@@ -83,7 +92,11 @@ def preset(name: str, env: str, agent: str) -> Config:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4) or PRESETS
         raise ValueError(f"unknown preset {name!r}; did you mean {', '.join(near)}?")
     family = task.name.split("-v")[0]
-    agent_values, run_values = _values(agent, kind.Config, name, family)
+    agent_values, own_values = _values(agent, kind.Config, name, family)
+    run_values = _RUNS[name](family) | own_values | length
+    if issubclass(kind.Config, FlashSACConfig):
+        total, worlds, updates = (run_values[field] for field in LENGTH)
+        agent_values |= {"decay_updates": max(1, total // max(1, worlds) * updates)}
     return Config(
         env=task.name,
         agent=agent,
@@ -91,7 +104,7 @@ def preset(name: str, env: str, agent: str) -> Config:
         env_args=task.Args(),
         agent_args=kind.Config(**agent_values),
         randomization=task.randomization,
-        **(_RUNS[name](family) | run_values),
+        **run_values,
     )
 
 
@@ -247,9 +260,7 @@ def _flash(preset: str, env: str) -> Values:
         lr = _quick_lr(env)
         agent = {"policy_blocks": 1, "policy_width": 64, "critic_blocks": 1, "critic_width": 128}
         agent |= {"lr": lr, "final_lr": lr / 2, "tau": 0.02, "delay": 1}
-    whole = _RUNS[preset](env) | run
-    updates = whole["total_steps"] // whole["num_envs"] * whole["updates_per_step"]
-    return agent | {"decay_updates": updates}, run
+    return agent, run
 
 
 _RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}

@@ -10,10 +10,10 @@ from typing import Annotated
 import tyro
 
 from mjx_tecrl import AGENTS
-from train.config import Config, load_config
+from train.config import Config, flag, load_config
 from train.errors import UserError
 from train.loop import Interrupted, train
-from train.presets import preset
+from train.presets import LENGTH, preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +44,8 @@ def main(args: list[str] | None = None) -> int:
 def parse(args: list[str]) -> tuple[bool, Config]:
     """The config that a command line asks for, and whether it asks to resume.
 
-    The task, the agent and the preset (or the run to resume) decide which flags there are and what they default to, so they
-    are read first.
+    The task, the agent, the preset and the run's length (or the run to resume) decide which flags there are and what they
+    default to, so they are read first.
 
     Raises:
       UserError: an unknown task, agent or preset, another agent's flag, or no run to resume.
@@ -57,6 +57,8 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     first.add_argument("--preset", default="auto")
     first.add_argument("--run-dir")
     first.add_argument("--resume", action="store_true")
+    for name in LENGTH:
+        first.add_argument(flag(name), dest=name)
     known, _ = first.parse_known_args(args)
     if known.resume:
         if known.run_dir is None:
@@ -64,7 +66,8 @@ def parse(args: list[str]) -> tuple[bool, Config]:
         default = load_config(pathlib.Path(known.run_dir).expanduser())
     else:
         try:
-            default = preset(known.preset, known.env, known.agent)
+            length = {name: int(value) for name in LENGTH if (value := getattr(known, name) or "").isdecimal()}
+            default = preset(known.preset, known.env, known.agent, **length)
         except ValueError as error:
             raise UserError(str(error)) from error
 
@@ -75,11 +78,11 @@ def parse(args: list[str]) -> tuple[bool, Config]:
 
 def _check_agent_flags(args: list[str], agent: str) -> None:
     """A flag that only other agents have is a misunderstanding, not a typing error."""
-    for flag in (arg.split("=")[0] for arg in args if arg.startswith("--agent.")):
-        name = flag.removeprefix("--agent.").removeprefix("no-").replace("-", "_")
+    for given in (arg.split("=")[0] for arg in args if arg.startswith("--agent.")):
+        name = given.removeprefix("--agent.").removeprefix("no-").replace("-", "_")
         owners = [other for other, kind in AGENTS.items() if name in kind.Config.__dataclass_fields__]
         if owners and agent not in owners:
-            raise UserError(f"{agent} has nothing that {flag} could set; agents that have it: {', '.join(owners)}.")
+            raise UserError(f"{agent} has nothing that {given} could set; agents that have it: {', '.join(owners)}.")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,14 @@ def test_the_documented_command_is_understood() -> None:
     assert (config.agent, config.env_args.reset_noise_scale, config.solver.iterations) == ("fast_sac_era", 0.1, 3)
 
 
+def test_step_sizes_fall_over_the_run_that_is_asked_for() -> None:
+    flags = ["--env", "hopper", "--agent", "flash_sac", "--preset", "quick", "--total-steps", "3200", "--num-envs", "8"]
+    _, config = parse([*flags, "--updates-per-step", "2"])
+    assert config.agent_args.decay_updates == 3200 // 8 * 2
+    _, config = parse([*flags, "--agent.decay-updates", "7"])
+    assert config.agent_args.decay_updates == 7
+
+
 def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--env", "hopper", "--help"])
