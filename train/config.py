@@ -58,6 +58,8 @@ class Config:
     """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
     randomization: Annotated[envs.Randomization, tyro.conf.arg(name="randomize")] = envs.NOT_RANDOMIZED
+    random_start: bool = False
+    """until the first gradient step act uniformly at random instead of by the untrained policy (agents with a replay)"""
     normalize_reward: bool = False
     """divide rewards by the running spread of discounted returns, which then stay within 5 (agents with a replay)"""
     eval_episodes: int = 16

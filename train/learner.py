@@ -180,6 +180,10 @@ class Learner:
         obs = self._see(normalizer, join(worlds.worlds.obs))
         draw = lambda key: self.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
         action, exploration = self.loop.explore(state.exploration, draw, worlds.starts_episode, key_explore)
+        if self.config.random_start:
+            filling = state.iterations < -(-self.config.learning_starts // self.config.num_envs)
+            uniform = jax.random.uniform(jax.random.fold_in(key_explore, 1), action.shape, minval=-1.0)
+            action = jnp.where(filling, uniform, action)
         # Clipping would make an action of one that is infinite.
         sane = jnp.abs(action) <= LIMIT
         worlds, row, stats = self.worlds.step(worlds, jnp.where(sane, jnp.clip(action, -1, 1), jnp.nan))

@@ -27,6 +27,9 @@ instead of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`
 replay of the other agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the
 run.
 
+``td3`` and ``ddpg`` fill the replay with uniform actions (TD3's first 1000 or 10 000 steps), since the deterministic policy
+they begin with does nothing: half-cheetah then stands still, and nothing is learned from it.
+
 The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
 longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
 """
@@ -294,6 +297,11 @@ _OWN: dict[tuple[str, str], Callable[[str], Values]] = {
         {"num_envs": 4096, "updates_per_step": 8, "batch_size": 8192, "replay_size": 4096 * 1024} | _THOUSANDS,
     ),
     ("fast_sac", "quick"): lambda env: ({"discount": 0.99}, {}),
-    ("td3", "quick"): lambda env: ({"delay": 2}, {}),
+    ("td3", "paper"): lambda env: ({}, {"random_start": True}),
+    ("td3", "quick"): lambda env: ({"delay": 2}, {"random_start": True}),
+    ("td3", "parallel"): lambda env: ({}, {"random_start": True}),
+    ("ddpg", "paper"): lambda env: ({}, {"random_start": True}),
+    ("ddpg", "quick"): lambda env: ({}, {"random_start": True}),
+    ("ddpg", "parallel"): lambda env: ({}, {"random_start": True}),
 }
 """Where an agent departs from its family."""

@@ -35,10 +35,9 @@ class RolloutLoop:
                     f"{config.agent} learns from rollouts and has no replay: {flag(name)} must stay 0, "
                     f"not {getattr(config, name)}."
                 )
-        if config.normalize_reward:
-            raise UserError(
-                f"{config.agent} has no replay whose rewards could be normalised: --normalize-reward must stay off."
-            )
+        for name in ("normalize_reward", "random_start"):
+            if getattr(config, name):
+                raise UserError(f"{config.agent} has no replay to fill: {flag(name)} is for agents that have one.")
         samples = agent.rollout_steps * config.num_envs
         if samples >= 2**31:
             raise UserError(

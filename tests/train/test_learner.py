@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import envs
 from mjx_tecrl import Agent
@@ -94,6 +95,17 @@ def test_replay_holds_what_happened() -> None:
     assert metrics["train/episodes"] == rows.done.sum()
     # Every step of an inverted pendulum but the last of an episode rewards 1.
     np.testing.assert_array_equal(rows.reward[:20], rows.valid[:20] & ~rows.terminated[:20])
+
+
+def test_the_first_fill_may_be_random() -> None:
+    """A deterministic policy that has learned nothing does nothing."""
+    learner = Learner(tiny_config(agent="td3", random_start=True))
+    state, _ = chunk(learner, start(learner), 1)
+    action = np.asarray(state.replay.rows.action)[:20, :, 0]  # type: ignore[union-attr]
+    filled = 10  # steps of 4 worlds
+    assert stats.kstest(action[:filled].ravel(), "uniform", (-1, 2)).pvalue > 1e-3
+    assert np.abs(action[:filled]).max() > 0.8
+    assert np.abs(action[filled:]).max() < 0.6  # the policy's 0, and noise of 0.1
 
 
 def test_normalizer_sees_every_observation_once() -> None:

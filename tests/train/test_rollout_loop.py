@@ -12,6 +12,7 @@ import pytest
 import envs
 from mjx_tecrl import Rollout
 from tests.runs import tiny_config
+from train.config import flag
 from train.errors import UserError
 from train.learner import Learner
 from train.memory import check_memory
@@ -132,10 +133,9 @@ def test_wrong_settings_are_refused() -> None:
     none = dict.fromkeys(("updates_per_step", "batch_size", "replay_size", "learning_starts"), 0)
     with pytest.raises(UserError, match=r"dsac_e learns from a replay: --replay-size must be at least 1, not 0"):
         Learner(dataclasses.replace(tiny_config(), **none))
-    with pytest.raises(
-        UserError, match=r"ppo has no replay whose rewards could be normalised: --normalize-reward must stay"
-    ):
-        Learner(dataclasses.replace(config, normalize_reward=True))
+    for name in ("normalize_reward", "random_start"):
+        with pytest.raises(UserError, match=f"ppo has no replay to fill: {flag(name)} is for agents that have one"):
+            Learner(dataclasses.replace(config, **{name: True}))
     args = dataclasses.replace(config.agent_args, minibatches=7)
     sentence = r"--agent.minibatches 7 must divide the 40 samples of a rollout \(10 steps of 4 worlds\)"
     with pytest.raises(UserError, match=sentence):
