@@ -68,7 +68,7 @@ def main(args: Args) -> None:
 
 def measure(args: Args, *pair: str) -> dict[str, Any]:
     """One row of the table."""
-    runs = [_program(args, agent) for agent in pair]
+    runs = [program(args.preset, args.task, agent, args.batch_size, args.updates)[0] for agent in pair]
     seconds = np.array([[_seconds(run) for run in runs] for _ in range(args.turns)])
     ratios = seconds[:, 0] / seconds[:, 1]
     return {
@@ -79,32 +79,41 @@ def measure(args: Args, *pair: str) -> dict[str, Any]:
     }
 
 
-def _program(args: Args, name: str) -> Callable[[], None]:
-    """A compiled turn."""
-    env = envs.make(args.task, physics="native")
+def program(preset: str, task: str, agent_name: str, batch_size: int, updates: int) -> tuple[Callable[[], None], float]:
+    """A compiled turn of gradient steps on one batch, and the floating-point operations of one of them.
+
+    Args:
+      preset: of the agent's constants.
+      task: for the sizes of observation and action.
+      agent_name: the agent, with its choices.
+      batch_size: transitions per gradient step.
+      updates: gradient steps in the turn.
+    """
+    env = envs.make(task, physics="native")
     spec = Spec(env.obs_size, env.action_size)
-    config = chosen(args.preset, args.task, name)
+    config = chosen(preset, task, agent_name)
     agent = named_agent(config.agent).make(config.agent_args, spec)
     rng = np.random.default_rng(0)
-    obs, next_obs = rng.normal(size=(2, args.batch_size, spec.critic_obs_size))
+    obs, next_obs = rng.normal(size=(2, batch_size, spec.critic_obs_size))
     batch = Batch(
         obs=jnp.float32(obs),
-        action=jnp.float32(rng.uniform(-1, 1, (args.batch_size, spec.action_size))),
-        reward=jnp.float32(rng.normal(size=args.batch_size)),
-        discount=jnp.full(args.batch_size, agent.discount),
+        action=jnp.float32(rng.uniform(-1, 1, (batch_size, spec.action_size))),
+        reward=jnp.float32(rng.normal(size=batch_size)),
+        discount=jnp.full(batch_size, agent.discount),
         next_obs=jnp.float32(next_obs),
-        weight=jnp.ones(args.batch_size),
+        weight=jnp.ones(batch_size),
     )
 
     @jax.jit
     def turn(state: Any, batch: Batch) -> Any:
-        keys = jax.random.split(jax.random.key(0), args.updates)
+        keys = jax.random.split(jax.random.key(0), updates)
         return jax.lax.scan(lambda state, key: agent.update(state, batch, key), state, keys)
 
     state = agent.init(jax.random.key(0))
     run = lambda: jax.block_until_ready(turn(state, batch))  # noqa: E731
     run()
-    return run
+    costs: Any = jax.jit(agent.update).lower(state, batch, jax.random.key(0)).cost_analysis()
+    return run, costs["flops"]
 
 
 def _seconds(run: Callable[[], None]) -> float:

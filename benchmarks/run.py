@@ -1,0 +1,83 @@
+"""``python -m benchmarks.run [SUITE ...]``: how fast this machine does what a run does.
+
+Without ``--full`` each suite is cut down to minutes on two cores. Compare figures of one run with each other, and files that
+``--json`` wrote only where the machines are the same.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.report import environment
+from benchmarks.suites import SUITES, Row
+from eval.command import run_command
+from train.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Measure the speed of the parts and of the whole."""
+
+    suites: tyro.conf.Positional[tuple[str, ...]] = ()
+    """what to measure: physics, replay, update, train, startup, scaling; default: all of them"""
+    full: bool = False
+    """every task, engine, agent and size, which takes an hour, instead of the short form"""
+    json: pathlib.Path | None = None
+    """file to write the figures to, with hardware, versions and commit"""
+    against: pathlib.Path | None = None
+    """file that an earlier run wrote: its figures are shown beside these"""
+
+
+def main(args: Args) -> None:
+    """Measures, prints, writes.
+
+    Raises:
+      UserError: an unknown suite, or a file that is none; one sentence.
+    """
+    if unknown := set(args.suites) - set(SUITES):
+        raise UserError(f"unknown suite {min(unknown)!r}; choose from: {', '.join(SUITES)}.")
+    before = _read(args.against) if args.against else {}
+    report: dict[str, Any] = {"environment": environment(), "full": args.full, "suites": {}}
+    for name in args.suites or tuple(SUITES):
+        suite = SUITES[name]
+        rows = []
+        table = Table("case", "figure", "unit", *(["before", "ratio"] if args.against else []), title=name)
+        for row in suite(args.full):
+            rows.append(row._asdict())
+            table.add_row(*_cells(row, before.get(name, {}) if args.against else None))
+            report["suites"][name] = rows
+            if args.json:  # after each figure: what was measured stays if the next one fails
+                args.json.write_text(json.dumps(report, indent=2) + "\n")
+        Console().print(table, "", (suite.__doc__ or "").partition("\n")[0], "")
+
+
+def _cells(row: Row, before: dict[str, float] | None) -> list[str]:
+    cells = [row.case, _figure(row.value), row.unit]
+    if before is not None:
+        old = before.get(row.case)
+        cells += ["", ""] if old is None else [_figure(old), f"{row.value / old:.2f}"]
+    return cells
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _read(path: pathlib.Path) -> dict[str, dict[str, float]]:
+    """Suite, case, figure."""
+    try:
+        suites = json.loads(path.read_text())["suites"]
+        return {name: {row["case"]: float(row["value"]) for row in rows} for name, rows in suites.items()}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not what --json wrote: {error}.") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(Args, main, "python -m benchmarks.run"))
