@@ -62,11 +62,11 @@ def physics(full: bool) -> Iterator[Row]:
 
 
 def replay(full: bool) -> Iterator[Row]:
-    """Inserting a row of all worlds, and drawing a batch of 256, over the size of the ring: both should be flat."""
+    """Inserting a row of all worlds (hopper's), and drawing a batch of 256, over the ring's size: both should be flat."""
     worlds, steps = 16, 100
     row = envs.Row(
-        obs=jnp.zeros((worlds, 348)),
-        action=jnp.zeros((worlds, 17)),
+        obs=jnp.zeros((worlds, 11)),
+        action=jnp.zeros((worlds, 3)),
         reward=jnp.zeros(worlds),
         terminated=jnp.zeros(worlds, bool),
         done=jnp.zeros(worlds, bool),
