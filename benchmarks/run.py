@@ -31,6 +31,8 @@ class Args:
     """file to write the figures to, with hardware, versions and commit"""
     against: pathlib.Path | None = None
     """file that an earlier run wrote: its figures are shown beside these"""
+    markdown: pathlib.Path | None = None
+    """file to write the figures to as a page of the documentation"""
 
 
 def main(args: Args) -> None:
@@ -53,7 +55,39 @@ def main(args: Args) -> None:
             report["suites"][name] = rows
             if args.json:  # after each figure: what was measured stays if the next one fails
                 args.json.write_text(json.dumps(report, indent=2) + "\n")
-        Console().print(table, "", (suite.__doc__ or "").partition("\n")[0], "")
+        Console().print(table, "", _summary(name), "")
+    if args.markdown:
+        args.markdown.write_text(page(report))
+
+
+def page(report: dict[str, Any]) -> str:
+    """The figures as a page of the documentation."""
+    where = report["environment"]
+    hardware = f"{where['cpu']}, {where['cores']} cores" if where["device"] == "cpu" else where["device"]
+    versions = ", ".join(f"{name} {where['versions'][name]}" for name in ("jax", "mujoco", "mujoco-mjx"))
+    blocks = [_HEAD.format(hardware=hardware, versions=versions)]
+    for name, rows in report["suites"].items():
+        lines = (f"| {row['case']} | {_figure(row['value'])} | {row['unit']} |" for row in rows)
+        blocks.append(f"## {name}\n\n{_summary(name)}\n\n| case | figure | unit |\n|---|---|---|\n" + "\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+_HEAD = """\
+# Speed
+
+Written by `python -m benchmarks.run --json benchmarks/results/speed.json --markdown docs/speed.md`, on {hardware}
+({versions}). `--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file
+beside the new ones, with their ratio.
+
+How to read it: compare figures of one page with each other, and hardly with those of another machine. Of every figure the
+fastest of three measurements counts, since what else a machine does only ever slows it down. An update's floor is what its
+floating-point operations (counted by the compiler, before it optimises) would take at the rate of a large matrix product
+measured in the same run: "floor / time" is the share of an update that better programming with the same arithmetic could not
+save. A step of the physics has no such floor: its work is branches and small solves."""
+
+
+def _summary(name: str) -> str:
+    return (SUITES[name].__doc__ or "").partition("\n")[0]
 
 
 def _cells(row: Row, before: dict[str, float] | None) -> list[str]:

@@ -28,7 +28,9 @@ def command(*args: str) -> int:
 
 def test_figures_are_shown_kept_and_compared(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "speed.json"
-    assert command("speed", "--json", str(path)) == 0
+    assert command("speed", "--json", str(path), "--markdown", str(tmp_path / "speed.md")) == 0
+    assert "## speed\n\nWhat is claimed.\n\n" in (tmp_path / "speed.md").read_text()
+    assert "| large | 1,500 | steps/s |\n" in (tmp_path / "speed.md").read_text()
     kept = json.loads(path.read_text())
     assert kept["suites"]["speed"][1] == {"case": "large", "value": 1500.0, "unit": "steps/s"}
     assert {"cpu", "versions", "commit"} <= kept["environment"].keys()
