@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import tyro
 
 import envs
-from benchmarks.report import open_report, save_report
+from benchmarks.report import describe, open_report, save_report
 from train.config import Config
 from train.loop import use_compilation_cache
 
@@ -56,10 +56,7 @@ def main(args: Args) -> None:
 
 def page(report: dict[str, Any]) -> str:
     """The tables as a page of the documentation."""
-    where = report["environment"]
-    hardware = f"{where['cpu']}, {where['cores']} cores" if where["device"] == "cpu" else where["device"]
-    versions = ", ".join(f"{name} {where['versions'][name]}" for name in ("jax", "mujoco", "mujoco-mjx"))
-    lines = [_HEAD.format(hardware=hardware, versions=versions)]
+    lines = [_HEAD.format(machine=describe(report["environment"]))]
     for name, measured in report["tasks"].items():
         lines += ["", f"## {name}", "", *_table(name, measured)]
     return "\n".join(lines) + "\n"
@@ -69,7 +66,7 @@ _HEAD = """\
 # Speed of the physics engines
 
 Written by `python -m benchmarks.engines --json benchmarks/results/engines.json --markdown docs/engines.md`,
-on {hardware} ({versions}).
+on {machine}.
 
 Environment steps per second of all worlds together, and in brackets physics steps: random actions, automatic resets, no
 agent. A dash stands for a step of all worlds that would have taken longer than the limit. Compare the figures of one table

@@ -27,6 +27,13 @@ def environment() -> dict[str, Any]:
     }
 
 
+def describe(where: dict[str, Any]) -> str:
+    """One line about an `environment`: the hardware, and the versions that matter most."""
+    hardware = f"{where['cpu']}, {where['cores']} cores" if where["device"] == "cpu" else where["device"]
+    versions = ", ".join(f"{name} {where['versions'][name]}" for name in ("jax", "mujoco", "mujoco-mjx"))
+    return f"{hardware} ({versions})"
+
+
 def open_report(path: pathlib.Path | None) -> dict[str, Any]:
     """What the file holds already, by task, to be added to, and where it is added to."""
     report = json.loads(path.read_text()) if path is not None and path.exists() else {"tasks": {}}

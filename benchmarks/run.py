@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report import environment
+from benchmarks.report import describe, environment
 from benchmarks.suites import SUITES, Row
 from eval.command import run_command
 from train.errors import UserError
@@ -62,10 +62,7 @@ def main(args: Args) -> None:
 
 def page(report: dict[str, Any]) -> str:
     """The figures as a page of the documentation."""
-    where = report["environment"]
-    hardware = f"{where['cpu']}, {where['cores']} cores" if where["device"] == "cpu" else where["device"]
-    versions = ", ".join(f"{name} {where['versions'][name]}" for name in ("jax", "mujoco", "mujoco-mjx"))
-    blocks = [_HEAD.format(hardware=hardware, versions=versions)]
+    blocks = [_HEAD.format(machine=describe(report["environment"]))]
     for name, rows in report["suites"].items():
         lines = (f"| {row['case']} | {_figure(row['value'])} | {row['unit']} |" for row in rows)
         blocks.append(f"## {name}\n\n{_summary(name)}\n\n| case | figure | unit |\n|---|---|---|\n" + "\n".join(lines))
@@ -75,8 +72,8 @@ def page(report: dict[str, Any]) -> str:
 _HEAD = """\
 # Speed
 
-Written by `python -m benchmarks.run --json benchmarks/results/speed.json --markdown docs/speed.md`, on {hardware}
-({versions}). `--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file
+Written by `python -m benchmarks.run --json benchmarks/results/speed.json --markdown docs/speed.md`, on
+{machine}. `--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file
 beside the new ones, with their ratio.
 
 How to read it: compare figures of one page with each other, and hardly with those of another machine. Of every figure the

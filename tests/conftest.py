@@ -1,8 +1,5 @@
 """What all tests share."""
 
-import copy
-import dataclasses
-import functools
 import os
 import pathlib
 
@@ -25,9 +22,7 @@ import envs  # noqa: F401  before MuJoCo, which chooses how to draw when it is i
 import mujoco
 import pytest
 
-from tests.runs import tiny_config
-from train.config import Config
-from train.learner import Learner
+from tests.runs import shared_learner, tiny_config
 from train.loop import train
 
 
@@ -41,21 +36,6 @@ def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     config.logfile = str(tmp_path_factory.mktemp("mujoco") / "MUJOCO_LOG.TXT")
     config.set()
     return pathlib.Path(config.logfile)
-
-
-@functools.cache
-def compiled(config: Config) -> Learner:
-    """One learner for all tests: what takes time is its compilation."""
-    return Learner(config)
-
-
-def shared_learner(config: Config) -> Learner:
-    """Runs that differ only in where they write, how long they are and what they keep share their compiled programs."""
-    apart = ("run_dir", "total_steps", "checkpoint_steps", "eval_steps", "checkpoint_replay")
-    theirs = {name: getattr(tiny_config(), name) for name in apart}
-    learner = copy.copy(compiled(dataclasses.replace(config, **theirs)))
-    learner.config = config
-    return learner
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Tiny runs for the tests of training and evaluation."""
 
+import copy
 import dataclasses
+import functools
 import io
 import json
 import pathlib
@@ -16,8 +18,10 @@ import pytest
 from rich.console import Console
 
 from train.config import Config
+from train.learner import Learner
 from train.logs import METRICS_FILE, read_lines
 from train.presets import preset
+from train.seeds import roots
 
 TINY_FLAGS = shlex.split(
     "--physics native --num-envs 4 --batch-size 8 --replay-size 400 --learning-starts 40 --log-steps 80 --eval-steps 160 "
@@ -61,6 +65,21 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
     if config.replay_size:
         defaults |= {"batch_size": 8, "replay_size": 400, "learning_starts": 40}
     return dataclasses.replace(config, **(defaults | values))
+
+
+@functools.cache
+def _compiled(config: Config) -> Learner:
+    """One learner for all tests: what takes time is its compilation."""
+    return Learner(config)
+
+
+def shared_learner(config: Config) -> Learner:
+    """Runs that differ only in seed, length, directory and what they keep share their compiled programs."""
+    apart = ("seed", "run_dir", "total_steps", "checkpoint_steps", "eval_steps", "checkpoint_replay")
+    theirs = {name: getattr(tiny_config(), name) for name in apart}
+    learner = copy.copy(_compiled(dataclasses.replace(config, **theirs)))
+    learner.config, learner.root = config, roots(config)
+    return learner
 
 
 def leaves(tree: Any) -> list[np.ndarray]:

@@ -261,7 +261,7 @@ def assert_same(a: Any, b: Any) -> None:
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-@names
+@pytest.mark.parametrize("name", long_but(("dsac_e", "td3", "fast_sac_era", "flash_sac"), OFF_POLICY))
 def test_policy_temperature_and_targets_rest_on_the_first_of_two_updates(name: str) -> None:
     _, init, update = small(name)
     first = init(jax.random.key(0))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eval.restore import restore
-from tests.runs import CHUNK_STEPS, long_but, quiet, tiny_config, untimed
+from tests.runs import CHUNK_STEPS, long_but, quiet, shared_learner, tiny_config, untimed
 from train.checkpoint import Checkpoints
 from train.config import Config, load_config
 from train.errors import UserError
@@ -23,14 +23,16 @@ SEEDS = {"num_seeds": 2, "seed": 3}
 
 
 def final(config: Config) -> TrainState:
-    return Checkpoints(pathlib.Path(str(config.run_dir))).restore(Learner(config).state_shapes())[1]
+    return Checkpoints(pathlib.Path(str(config.run_dir))).restore(shared_learner(config).state_shapes())[1]
 
 
 @pytest.fixture(scope="module", params=long_but(["td3"], ["td3", "ppo"]))
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A finished run of two seeds: with a delay and a first fill, which are conditions on counters; and with rollouts."""
     config = tiny_config(tmp_path_factory.mktemp("seeds") / "run", request.param, **SEEDS)
-    train(config, console=quiet())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.loop.Learner", shared_learner)
+        train(config, console=quiet())
     return config
 
 
@@ -68,6 +70,7 @@ def test_seeds_differ(run: Config) -> None:
     assert any(jax.tree.leaves(changed))
 
 
+@pytest.mark.usefixtures("programs")
 def test_a_resumed_run_is_the_whole_one_from_the_newest_step_that_all_seeds_have(
     run: Config, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
