@@ -9,15 +9,15 @@ from train.config import Config
 from train.presets import preset
 
 
-def chosen(preset_name: str, task: str, agent: str) -> Config:
-    """The config of a preset, with the agent's choices.
+def chosen(preset_name: str, task: str, agent: str, **length: int) -> Config:
+    """The config of a preset, with the agent's choices, for a run of this `train.presets.LENGTH`.
 
     Raises:
       ValueError: an unknown name.
       TypeError: a choice that the agent does not have.
     """
     name, _, choices = agent.partition(":")
-    config = preset(preset_name, task, name)
+    config = preset(preset_name, task, name, **length)
     # Commas separate choices, except in a list such as hidden=[64,64].
     values = dict(choice.split("=") for choice in re.split(r",(?![^\[]*\])", choices) if choice)
     args = dataclasses.replace(config.agent_args, **{key: _value(text) for key, text in values.items()})

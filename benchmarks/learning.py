@@ -77,8 +77,7 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]:
     """Trains one agent on one task: what was run, and then a line per interval."""
     config = dataclasses.replace(
-        chosen("quick", task, agent),
-        total_steps=steps,
+        chosen("quick", task, agent, total_steps=steps),
         log_steps=steps // INTERVALS,
         eval_episodes=10,
         num_seeds=seeds,

@@ -44,6 +44,11 @@ def main(args: Args) -> None:
     if unknown := set(args.suites) - set(SUITES):
         raise UserError(f"unknown suite {min(unknown)!r}; choose from: {', '.join(SUITES)}.")
     before = _read(args.against) if args.against else {}
+    for path in filter(None, (args.json, args.markdown)):
+        try:
+            path.touch()  # or it were known only after measuring
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}.") from error
     report: dict[str, Any] = {"environment": environment(), "full": args.full, "suites": {}}
     for name in args.suites or tuple(SUITES):
         suite = SUITES[name]
@@ -76,11 +81,11 @@ Written by `python -m benchmarks.run --json benchmarks/results/speed.json --mark
 {machine}. `--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file
 beside the new ones, with their ratio.
 
-How to read it: compare figures of one page with each other, and hardly with those of another machine. Of every figure the
-fastest of three measurements counts, since what else a machine does only ever slows it down. An update's floor is what its
-floating-point operations (counted by the compiler, before it optimises) would take at the rate of a large matrix product
-measured in the same run: "floor / time" is the share of an update that better programming with the same arithmetic could not
-save. A step of the physics has no such floor: its work is branches and small solves."""
+How to read it: compare figures of one page with each other, and hardly with those of another machine. Of several
+measurements the fastest counts, since what else a machine does only ever slows it down; a start is measured once. The floor
+of an update is what its floating-point operations (counted by the compiler, before it optimises) would take at the rate of a
+large matrix product measured in the same run: "floor / time" is the share of an update that better programming with the same
+arithmetic could not save. A step of the physics has no such floor: its work is branches and small solves."""
 
 
 def _summary(name: str) -> str:

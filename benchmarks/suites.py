@@ -22,7 +22,7 @@ from train.learner import Learner
 from train.presets import preset
 
 REPEATS = 3
-"""measurements, of which the fastest counts: noise only ever adds"""
+"""of a measurement, of which the fastest counts: noise only ever adds"""
 
 
 class Row(NamedTuple):
@@ -177,8 +177,8 @@ train.loop.train(config, resume=turns != "1")
 def startup(full: bool) -> Iterator[Row]:
     """Seconds from the start of Python to the first log line of humanoid: cold, with compiled programs kept, and resumed.
 
-    Until that line a fresh run fills its replay with 2000 transitions and makes one gradient step; a resumed one, whose
-    checkpoint holds a replay of 400 000 rows (0.6 GB), as many steps with 126 gradient steps.
+    Until that line a fresh run fills its replay with 2000 transitions, makes two gradient steps and plays one episode of an
+    evaluation; a resumed one, whose checkpoint holds a replay of 400 000 rows (0.6 GB), makes 126 gradient steps.
     """
     for engine in ("native", "mjx") if full else ("native",):
         with tempfile.TemporaryDirectory() as folder:

@@ -43,6 +43,7 @@ def plot(args: Args) -> None:
 
     runs = {}
     for name, path in _named(args.run_dirs):
+        name = str(path) if name in runs else name
         runs[name] = lines = read_lines(path)
         if not lines:
             raise UserError(f"{path} holds no metrics.")
@@ -70,7 +71,7 @@ def _named(run_dirs: tuple[pathlib.Path, ...]) -> Iterator[tuple[str, pathlib.Pa
         if not run_dir.is_dir():
             yield run_dir.stem, run_dir
             continue
-        seeds = sorted(run_dir.glob(f"seed-*/{METRICS_FILE}"))
+        seeds = sorted(run_dir.glob(f"seed-*/{METRICS_FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
         yield from ((f"{run_dir.name}/{path.parent.name}", path) for path in seeds)
         if not seeds:
             yield run_dir.name, run_dir / METRICS_FILE

@@ -12,7 +12,7 @@ def to_arrays(tree: Any) -> dict[str, Any]:
     def data(x: Any) -> Any:
         return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
 
-    return {name: data(x) if _is_key(x) else x for name, x in _named(tree) if x.size}
+    return {name: data(x) if is_key(x) else x for name, x in _named(tree) if x.size}
 
 
 def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
@@ -22,7 +22,7 @@ def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
         array = arrays.get(name)
         if array is None:
             array = jnp.zeros(x.shape, x.dtype)
-        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(x) else array)
+        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if is_key(x) else array)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
@@ -44,5 +44,6 @@ def _named(tree: Any) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path, simple=True, separator="."), x) for path, x in paths]
 
 
-def _is_key(x: Any) -> bool:
+def is_key(x: Any) -> bool:
+    """Whether this is an array of PRNG keys, or the shape of one."""
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

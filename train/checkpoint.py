@@ -8,9 +8,12 @@ evaluation reads only what it needs: ``actor``, ``loop`` (worlds, keys, counters
 import concurrent.futures
 import contextlib
 import dataclasses
+import gc
 import json
+import logging
 import pathlib
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -126,7 +129,7 @@ class Checkpoints:
         parts = _split(state)
         if not replay:
             del parts["replay"]
-        copies = {name: {key: np.array(x) for key, x in to_arrays(tree).items()} for name, tree in parts.items()}
+        copies = {name: {key: _copy(x) for key, x in to_arrays(tree).items()} for name, tree in parts.items()}
         whole = {name: arrays for name, arrays in copies.items() if arrays}
         self._writing = self._writer.submit(self._write, step, whole, notes)
 
@@ -141,21 +144,33 @@ class Checkpoints:
         writing, self._writing = self._writing, None
         try:
             writing.result()
-        except Exception as error:  # whatever Orbax, TensorStore or the file system came upon
+        except OSError as error:
             raise UserError(f"A checkpoint could not be written to {self._dir}: {_first_line(error)}.") from error
 
     def _write(self, step: int, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> None:
         self._dir.mkdir(exist_ok=True)
         try:
             self._write_aside(self._dir / f"{step}.partial", parts, notes).rename(self._dir / str(step))
-        except BaseException:
+            problem = None
+        except Exception as error:  # whatever Orbax, TensorStore or the file system came upon
+            problem = _first_line(error)
             with contextlib.suppress(OSError):
                 self._remove_if(lambda name: not _is_step(name))  # it may be what fills the disk
-            raise
-        steps = self.steps
+        if problem is not None:
+            _forget_tasks()
+            raise OSError(problem)
         if self._keep is not None:
-            for old in set(steps) - {*steps[-self._keep :], steps[0], self.best()}:
-                _remove(self._dir / str(old))
+            self.prune(self.steps, self._keep)
+
+    def prune(self, steps: list[int], keep: int) -> None:
+        """Removes those of ``steps`` (ascending) that are neither of the newest ``keep`` nor the first nor the best."""
+        for old in set(steps[1:-keep]) - {self.best()}:
+            _remove(self._dir / str(old))
+
+    @property
+    def writing(self) -> bool:
+        """Whether there is a checkpoint whose end `finish` has not told yet."""
+        return self._writing is not None
 
     def _write_aside(self, path: pathlib.Path, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> pathlib.Path:
         saves = {name: ocp.args.StandardSave(arrays) for name, arrays in parts.items()}
@@ -284,6 +299,8 @@ class Checkpoints:
         present = {name: _shapes(tree) for name, tree in like.items() if name in expected}
         restores = {name: ocp.args.StandardRestore(shapes) for name, shapes in present.items()}
         try:
+            if parts := sorted({folder.name for folder in path.iterdir() if folder.is_dir()} - set(expected)):
+                raise DamagedError(f"{MANIFEST_FILE} knows nothing of its {parts[0]}")
             # The files first: Orbax and TensorStore take some damage for data, and some makes them stumble.
             for name in present:
                 changed = dict(manifest.files[name].items() ^ dict(_files(path / name)).items())
@@ -297,6 +314,29 @@ class Checkpoints:
         except Exception as error:  # damage has no type of its own
             raise DamagedError(_first_line(error)) from error
         return {name: from_arrays(arrays[name] if name in expected else {}, tree) for name, tree in like.items()}
+
+
+def _copy(array: Any) -> np.ndarray:
+    """On the host; what is there already is a copy."""
+    return array if isinstance(array, np.ndarray) else np.array(array)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """What goes wrong in Orbax's tasks is raised, and told once; each of them would tell it too, with a traceback."""
+    return not any(words in record.getMessage() for words in ("exception was never retrieved", "_SignalingThread.run()"))
+
+
+for _logger in ("absl", "asyncio"):
+    logging.getLogger(_logger).addFilter(_is_news)
+
+
+def _forget_tasks() -> None:
+    """Lets those go that failed, which some say on standard error."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _is_step(name: str) -> bool:

@@ -145,8 +145,15 @@ class Config:
             )
 
     def save(self, run_dir: pathlib.Path) -> None:
-        """Writes the config into the run directory."""
-        replace_file(run_dir / CONFIG_FILE, json.dumps(self.to_json(), indent=2).encode() + b"\n")
+        """Writes the config into the run directory.
+
+        Raises:
+          UserError: it cannot be written; one sentence.
+        """
+        try:
+            replace_file(run_dir / CONFIG_FILE, json.dumps(self.to_json(), indent=2).encode() + b"\n")
+        except OSError as error:
+            raise UserError(f"{run_dir / CONFIG_FILE} cannot be written: {error.strerror}.") from error
 
     def to_json(self) -> dict[str, Any]:
         """The config as JSON has it; `config_from_json` reads it."""

@@ -35,7 +35,7 @@ def check_starts(pool: State, config: Config) -> None:
     """
     sane = jax.vmap(is_sane) if config.num_seeds > 1 else is_sane
     bad = ~np.asarray(sane(pool))
-    if bad.mean() > config.max_diverged or bad.all():
+    if bad.mean(-1).max() > config.max_diverged or bad.all():
         raise UserError(
             f"{bad.sum()} of {bad.size} start states of {config.env} are not finite (limit --max-diverged "
             f"{config.max_diverged}): its reset is at fault."

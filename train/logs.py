@@ -40,6 +40,9 @@ class Logs:
       run_dir: the run directory.
       env_steps: the last line to keep: those beyond it, left over from work that was lost, are dropped.
       wandb_config: start a Weights & Biases run with this config; None for none.
+
+    Raises:
+      UserError: the file cannot be written; one sentence.
     """
 
     def __init__(self, run_dir: pathlib.Path, env_steps: int, wandb_config: dict[str, Any] | None = None):
@@ -50,12 +53,22 @@ class Logs:
         self._events: EventsWriter | None = None
         self._events_files = 0
         lines = [line for line in read_lines(self._path) if line["env_steps"] <= env_steps]
-        replace_file(self._path, "".join(map(_text, lines)).encode())
+        try:
+            replace_file(self._path, "".join(map(_text, lines)).encode())
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
         self._wandb: Any = None
         if wandb_config is not None:
             import wandb
 
-            self._wandb = wandb.init(project="mjx-tecrl", dir=str(run_dir), config=wandb_config)
+            self._wandb = wandb.init(
+                project="mjx-tecrl",
+                name=run_dir.name,
+                group=run_dir.parent.name,
+                dir=str(run_dir),
+                config=wandb_config,
+                reinit="create_new",  # one for each seed
+            )
 
     def write(self, metrics: dict[str, Any]) -> dict[str, float | int | None]:
         """Writes one line; ``metrics`` holds ``env_steps``. Returns it flattened.

@@ -15,7 +15,7 @@ import envs
 from mjx_tecrl.replay import Replay
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
-from train.errors import UserError
+from train.errors import UserError, warn
 from train.interrupt import Interrupt
 from train.learner import Learner
 from train.memory import check_memory, shortage_explained
@@ -57,19 +57,21 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     console = console or Console(file=cast(IO[str], PatientOutput()))
     config = config.validate()
     run_dir = run_dir_of(config)
+    configs = seed_configs(config, run_dir)
+    # Of one seed the two are the same.
+    directories = {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in configs}
     if resume:
         check_same_run(config, load_config(run_dir))
-    elif (run_dir / CONFIG_FILE).exists():
-        raise UserError(f"{run_dir} holds a run already: add --resume to go on with it, or name another --run-dir.")
+    elif taken := next((path for path in directories if (path / CONFIG_FILE).exists()), None):
+        raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
     learner = Learner(config)
     shapes = learner.state_shapes()
     check_memory(learner, shapes)
     use_compilation_cache(config.compilation_cache)
     pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
     check_starts(pool, config)
-    configs = seed_configs(config, run_dir)
     with contextlib.ExitStack() as stack:
-        for path in dict.fromkeys([run_dir, *(pathlib.Path(str(one.run_dir)) for one in configs)]):
+        for path in directories:
             stack.enter_context(locked(path))
         interrupt = stack.enter_context(Interrupt(console))
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
@@ -82,16 +84,15 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         analysis = advance.memory_analysis()
         memory = check_memory(learner, shapes, analysis.temp_size_in_bytes if analysis else 0)
         console.print(f"memory: {memory.describe()}", soft_wrap=True)
-        records = [Record(one, learner.chunk_steps, learner.worlds.pool_size) for one in configs]
+        records = [Record(one, learner.chunk_steps, learner.worlds.pool_size, config.num_seeds > 1) for one in configs]
         state, progress = None, Progress()
         if resume:
             state, progress = restore_run(learner, shapes, records, console)
         if state is None:
             state = jax.block_until_ready(learner.init(learner.root, pool))  # whether there is the memory shows here
         del pool  # or it were held as long as the run
-        config.save(run_dir)
-        for one in configs:
-            one.save(pathlib.Path(str(one.run_dir)))
+        for path, one in directories.items():
+            one.save(path)
         return _Run(learner, advance, run_dir, records, console, interrupt).train(state, progress)
 
 
@@ -103,19 +104,28 @@ def restore_run(
     Raises:
       UserError: there are checkpoints, but none is whole, or they are another run's.
     """
-    if not all(record.checkpoints.steps for record in records):
+    without = [record for record in records if not record.checkpoints.steps]
+    if without:
+        # A run may be killed while some of its seeds have their first checkpoint and others not yet.
+        if any(len(record.checkpoints.steps) > 1 for record in records):
+            raise UserError(f"{without[0].run_dir} has no checkpoint, while other seeds of the run have some.")
         console.print("There is no checkpoint yet: the run begins again.")
         for record in records:
             record.checkpoints.clean(beyond=0)
         return None, Progress()
     several = len(records) > 1
-    of_one = jax.eval_shape(lambda state: one_seed(state, 0), shapes) if several else shapes
+    of_one = one_seed(shapes, 0) if several else shapes
     restored = [record.restore(of_one) for record in records]
     while len({step for step, _, _ in restored}) > 1:
         oldest = min(step for step, _, _ in restored)
-        restored = [record.restore(of_one, oldest) for record in records]
+        for number, record in enumerate(records):
+            if restored[number][0] > oldest:
+                warn(f"{record.run_dir} goes back from step {restored[number][0]}: the newest of all seeds is {oldest}.")
+                restored[number] = record.restore(of_one, oldest)
     step, state, progress = restored[0]
     if several:
+        if any((one.chunks, one.turns) != (progress.chunks, progress.turns) for _, _, one in restored):
+            raise UserError(f"The seeds of {records[0].run_dir.parent} have gone apart: go on with each of them alone.")
         state = all_seeds([state for _, state, _ in restored])
     for record in records:
         record.checkpoints.clean(beyond=step)
@@ -207,8 +217,7 @@ class _Run:
             self.portion = max(1, min(2 * self.portion, int(turns * PORTION_S / seconds)))
             progress = dataclasses.replace(progress, turns=progress.turns + turns, train_s=progress.train_s + seconds)
             display.advance(self._env_steps(progress))
-            for record in self.records:
-                record.look_after_checkpoint()
+            self._look_after_checkpoints()
         return state, progress
 
     def _evaluate(self, state: TrainState, progress: Progress) -> list[dict[str, Any]] | None:
@@ -249,15 +258,32 @@ class _Run:
         blow_ups = self._each(state.envs.blow_ups)
         looks = zip(self.records, blow_ups, metrics, strict=True)
         reasons = [record.look(evidence, own) for record, evidence, own in looks]
-        return next(filter(None, reasons), None)
+        return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:
         """Begins a checkpoint."""
         started = time.perf_counter()
+        self._look_after_checkpoints(wait=True)
+        if not self.config.checkpoint_replay:
+            state = dataclasses.replace(state, replay=())
         for number, record in enumerate(self.records):
             own = state if len(self.records) == 1 else one_seed(state, number)
             record.save(self._env_steps(progress), own, progress)
         self.stalled_s += time.perf_counter() - started
+
+    def _look_after_checkpoints(self, *, wait: bool = False) -> None:
+        """Tells how those that were begun ended, and removes what is no longer needed.
+
+        Of several seeds only steps that all of them have count as new: a run goes on from one of these.
+        """
+        records = self.records
+        begun = [record.checkpoints for record in records if record.checkpoints.writing]
+        for record in records:
+            record.look_after_checkpoint(wait=wait)
+        if begun and len(records) > 1 and not any(checkpoints.writing for checkpoints in begun):
+            common = set.intersection(*(set(record.checkpoints.steps) for record in records))
+            for record in records:
+                record.checkpoints.prune(sorted(common), self.config.keep_checkpoints)
 
     def _each(self, tree: Any) -> list[Any]:
         """What belongs to each seed of a tree with an axis for them."""

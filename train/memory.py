@@ -129,7 +129,8 @@ def _check(learner: Learner, memory: Memory, needed: int, free: int, held: int, 
         if held > 1 and needed - memory.experience <= free:
             advice += ", or add --no-checkpoint-replay"
     else:
-        advice = f"lower --num-envs, to {max(1, config.num_envs * free // needed)} for a start"
+        flag, value = ("--num-seeds", config.num_seeds) if config.num_seeds > 1 else ("--num-envs", config.num_envs)
+        advice = f"lower {flag}, to {max(1, value * free // needed)} for a start"
     raise UserError(
         f"This run needs {decimal(needed)} and {where} has {decimal(free)} to give: {advice} ({memory.describe()})."
     )

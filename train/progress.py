@@ -100,18 +100,18 @@ def describe(line: dict[str, Any]) -> str:
 
 
 def together(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """One line for those of several seeds: speeds and counts are added up, everything else is averaged."""
-    first, *others = lines
-    if not others:
-        return first
+    """One line for those of several seeds: counts are added up, and everything else is averaged where it was measured."""
+    if len(lines) == 1:
+        return lines[0]
 
     def merge(name: str) -> Any:
         values = [line[name] for line in lines if line.get(name) is not None]
         if not values or name == "env_steps":
-            return first[name]
-        return sum(values) if name.startswith(_ADD_UP) else sum(values) / len(values)
+            return lines[0].get(name)
+        return sum(values) if name in _COUNTS else sum(values) / len(values)
 
-    return {name: merge(name) for name in first}
+    return {name: merge(name) for line in lines for name in line}
 
 
-_ADD_UP = ("speed/", "safety/diverged", "safety/skipped_updates", "safety/overflow")
+_COUNTS = ("safety/diverged_total", "safety/skipped_updates", "safety/overflow")
+"""those of the figures shown that are counts"""

@@ -46,12 +46,14 @@ class Record:
       config: of this seed alone, with its directory.
       interval_steps: environment steps in a logging interval, over all worlds.
       pool_size: start states drawn for it.
+      one_of_several: it is one of several seeds, of whose checkpoints the run decides together which to keep.
     """
 
-    def __init__(self, config: Config, interval_steps: int, pool_size: int):
+    def __init__(self, config: Config, interval_steps: int, pool_size: int, one_of_several: bool = False):
         self.config = config
         self.run_dir = pathlib.Path(str(config.run_dir))
-        self.checkpoints = Checkpoints(self.run_dir, config.keep_checkpoints)
+        self.checkpoints = Checkpoints(self.run_dir, None if one_of_several else config.keep_checkpoints)
+        self._name = f"Seed {config.seed}: " if one_of_several else ""
         self._watch = Watch(config, self.run_dir, interval_steps, pool_size)
         self._logs: Logs | None = None
         self._diverged = 0
@@ -85,11 +87,11 @@ class Record:
 
     def look(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
         """Why the run has to stop after the interval with these ``metrics``, if so: see `Watch`."""
-        return self._watch.look(blow_ups, metrics)
+        reason = self._watch.look(blow_ups, metrics)
+        return reason and self._name + reason
 
     def save(self, step: int, state: TrainState, progress: Progress) -> None:
-        """Begins a checkpoint."""
-        self.look_after_checkpoint(wait=True)
+        """Begins a checkpoint, of ``progress`` and what this seed has of its own to remember; none is under way."""
         return_mean = None if progress.turns else self._return_mean
         progress = dataclasses.replace(progress, diverged=self._diverged, return_mean=self._return_mean)
         notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
@@ -108,6 +110,8 @@ class Record:
         Raises:
           UserError: the last checkpoint could not be written.
         """
-        if self._logs is not None:
-            self._logs.close()
-        self.checkpoints.finish()
+        try:
+            if self._logs is not None:
+                self._logs.close()
+        finally:
+            self.checkpoints.finish()

@@ -37,7 +37,7 @@ class RolloutLoop:
                 )
         for name in ("normalize_reward", "random_start"):
             if getattr(config, name):
-                raise UserError(f"{config.agent} has no replay to fill: {flag(name)} is for agents that have one.")
+                raise UserError(f"{config.agent} learns from rollouts and has no replay: {flag(name)} must stay off.")
         samples = agent.rollout_steps * config.num_envs
         if samples >= 2**31:
             raise UserError(

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from mjx_tecrl import AGENTS
-from train.config import Config, flag, load_config
+from train.config import Config, load_config
 from train.errors import UserError
 from train.loop import Interrupted, train
 from train.presets import LENGTH, preset
@@ -44,8 +44,8 @@ def main(args: list[str] | None = None) -> int:
 def parse(args: list[str]) -> tuple[bool, Config]:
     """The config that a command line asks for, and whether it asks to resume.
 
-    The task, the agent, the preset and the run's length (or the run to resume) decide which flags there are and what they
-    default to, so they are read first.
+    The task, the agent and the preset (or the run to resume) decide which flags there are and what they default to, so they
+    are read first.
 
     Raises:
       UserError: an unknown task, agent or preset, another agent's flag, or no run to resume.
@@ -57,8 +57,6 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     first.add_argument("--preset", default="auto")
     first.add_argument("--run-dir")
     first.add_argument("--resume", action="store_true")
-    for name in LENGTH:
-        first.add_argument(flag(name), dest=name)
     known, _ = first.parse_known_args(args)
     if known.resume:
         if known.run_dir is None:
@@ -66,13 +64,19 @@ def parse(args: list[str]) -> tuple[bool, Config]:
         default = load_config(pathlib.Path(known.run_dir).expanduser())
     else:
         try:
-            length = {name: int(value) for name in LENGTH if (value := getattr(known, name) or "").isdecimal()}
-            default = preset(known.preset, known.env, known.agent, **length)
+            default = preset(known.preset, known.env, known.agent)
         except ValueError as error:
             raise UserError(str(error)) from error
 
     _check_agent_flags(args, default.agent)
     command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
+    if not known.resume:
+        # Step sizes that fall over a run fall over this one, whatever its length: with it, the defaults are others.
+        length = {name: getattr(command.config, name) for name in LENGTH}
+        agent_args = preset(known.preset, known.env, known.agent, **length).agent_args
+        if agent_args != default.agent_args:
+            default = dataclasses.replace(default, agent_args=agent_args)
+            command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
     return command.resume, command.config
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mjx_tecrl.replay import Replay
+from train.arrays import is_key
 from train.config import Config
 from train.state import Actor, TrainState
 
@@ -43,13 +45,25 @@ def seed_axes(state: TrainState) -> TrainState:
 
 
 def one_seed(state: TrainState, number: int) -> TrainState:
-    """The state of one of several seeds."""
-    return _map(lambda part: jax.tree.map(lambda x: x[number], part), lambda part: part, state)
+    """The state of one of several seeds (arrays or their shapes).
+
+    It is copied to the host array by array, so that the device need not hold it twice.
+    """
+
+    def one(x: Any) -> Any:
+        if isinstance(x, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+        return x[number] if is_key(x) else np.asarray(x[number])
+
+    return _map(lambda part: jax.tree.map(one, part), lambda part: part, state)
 
 
 def all_seeds(states: list[TrainState]) -> TrainState:
     """The state of several seeds from theirs."""
-    stack = lambda *parts: jax.tree.map(lambda *x: jnp.stack(x), *parts)  # noqa: E731
+
+    def stack(*parts: Any) -> Any:
+        return jax.tree.map(lambda *x: jnp.stack(x) if is_key(x[0]) else np.stack(list(map(np.asarray, x))), *parts)
+
     return _map(stack, lambda first, *_: first, *states)
 
 

@@ -37,7 +37,7 @@ class FlashSACConfig(OffPolicyConfig):
     final_lr: float = 1.5e-4
     """last step size; a cosine lies between the two"""
     decay_updates: int = 1_000_000
-    """updates until the last step size; the presets give those of their length, so give it with another --total-steps"""
+    """updates until the last step size; by default those of the run"""
     tau: float = 0.01
     """step of the Polyak averages"""
     init_log_alpha: float = -4.60517

@@ -134,7 +134,7 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UserError, match=r"dsac_e learns from a replay: --replay-size must be at least 1, not 0"):
         Learner(dataclasses.replace(tiny_config(), **none))
     for name in ("normalize_reward", "random_start"):
-        with pytest.raises(UserError, match=f"ppo has no replay to fill: {flag(name)} is for agents that have one"):
+        with pytest.raises(UserError, match=f"ppo learns from rollouts and has no replay: {flag(name)} must stay off"):
             Learner(dataclasses.replace(config, **{name: True}))
     args = dataclasses.replace(config.agent_args, minibatches=7)
     sentence = r"--agent.minibatches 7 must divide the 40 samples of a rollout \(10 steps of 4 worlds\)"

@@ -25,7 +25,7 @@ def test_the_documented_command_is_understood() -> None:
 
 
 def test_step_sizes_fall_over_the_run_that_is_asked_for() -> None:
-    flags = ["--env", "hopper", "--agent", "flash_sac", "--preset", "quick", "--total-steps", "3200", "--num-envs", "8"]
+    flags = ["--env", "hopper", "--agent", "flash_sac", "--preset", "quick", "--total_steps", "3_200", "--num-envs=8"]
     _, config = parse([*flags, "--updates-per-step", "2"])
     assert config.agent_args.decay_updates == 3200 // 8 * 2
     _, config = parse([*flags, "--agent.decay-updates", "7"])

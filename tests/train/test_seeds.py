@@ -16,6 +16,7 @@ from train.config import Config, load_config
 from train.errors import UserError
 from train.learner import Learner
 from train.loop import train
+from train.progress import together
 from train.seeds import all_seeds, one_seed, seed_axes, seed_configs
 from train.state import TrainState
 
@@ -110,6 +111,43 @@ def test_what_conditions_depend_on_is_the_same_in_all_seeds() -> None:
         np.testing.assert_array_equal(x, y)
     assert jax.tree.structure(parts[0]) == jax.tree.structure(Learner(tiny_config(agent="td3")).state_shapes())
     assert seed_axes(parts[0]).iterations is None
+
+
+def test_a_seed_that_is_there_already_is_not_overwritten(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "seed-4").mkdir()
+    tiny_config().save(tmp_path / "seed-4")
+    with pytest.raises(UserError, match="seed-4 holds a run already"):
+        train(tiny_config(tmp_path, **SEEDS), console=quiet())
+
+
+@pytest.mark.usefixtures("programs")
+def test_seeds_do_not_begin_again_because_one_is_missing(run: Config, tmp_path: pathlib.Path) -> None:
+    again = shutil.copytree(str(run.run_dir), tmp_path / "again")
+    shutil.rmtree(again / "seed-4" / "checkpoints")
+    with pytest.raises(UserError, match="seed-4 has no checkpoint, while other seeds of the run have some"):
+        train(tiny_config(again, run.agent, **SEEDS), resume=True, console=quiet())
+    assert Checkpoints(again / "seed-3").steps == [80, 240, 320]
+
+
+def test_what_is_shown_of_several_seeds() -> None:
+    lines = [
+        {"env_steps": 10, "speed/env_steps_per_s": 4.0, "safety/diverged_total": 1, "agent/entropy": None},
+        {
+            "env_steps": 10,
+            "speed/env_steps_per_s": 4.0,
+            "safety/diverged_total": 2,
+            "agent/entropy": 3.0,
+            "eval/return_mean": 5.0,
+        },
+    ]
+    assert together(lines) == {
+        "env_steps": 10,
+        "speed/env_steps_per_s": 4.0,
+        "safety/diverged_total": 3,
+        "agent/entropy": 3.0,
+        "eval/return_mean": 5.0,
+    }
+    assert together(lines[:1]) is lines[0]
 
 
 def test_no_seeds_are_one_sentence() -> None:
