@@ -272,17 +272,18 @@ class _Run:
         self.stalled_s += time.perf_counter() - started
 
     def _look_after_checkpoints(self, *, wait: bool = False) -> None:
-        """Tells how those that were begun ended, and removes what is no longer needed.
-
-        Of several seeds only steps that all of them have count as new: a run goes on from one of these.
-        """
-        records = self.records
-        begun = [record.checkpoints for record in records if record.checkpoints.writing]
-        for record in records:
+        """Tells how those that were begun ended."""
+        begun = any(record.checkpoints.writing for record in self.records)
+        for record in self.records:
             record.look_after_checkpoint(wait=wait)
-        if begun and len(records) > 1 and not any(checkpoints.writing for checkpoints in begun):
-            common = set.intersection(*(set(record.checkpoints.steps) for record in records))
-            for record in records:
+        if begun and not any(record.checkpoints.writing for record in self.records):
+            self._prune()
+
+    def _prune(self) -> None:
+        """Of several seeds only steps that all of them have count as new, for a run goes on from one of these."""
+        if len(self.records) > 1:
+            common = set.intersection(*(set(record.checkpoints.steps) for record in self.records))
+            for record in self.records:
                 record.checkpoints.prune(sorted(common), self.config.keep_checkpoints)
 
     def _each(self, tree: Any) -> list[Any]:
@@ -293,6 +294,7 @@ class _Run:
 
     def _close(self) -> None:
         with contextlib.ExitStack() as stack:
+            stack.callback(self._prune)  # the last of these
             for record in self.records:
                 stack.callback(record.close)
 

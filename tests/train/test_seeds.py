@@ -123,10 +123,12 @@ def test_a_seed_that_is_there_already_is_not_overwritten(tmp_path: pathlib.Path)
 @pytest.mark.usefixtures("programs")
 def test_seeds_do_not_begin_again_because_one_is_missing(run: Config, tmp_path: pathlib.Path) -> None:
     again = shutil.copytree(str(run.run_dir), tmp_path / "again")
+    steps = Checkpoints(again / "seed-3").steps
+    assert len(steps) > 1
     shutil.rmtree(again / "seed-4" / "checkpoints")
     with pytest.raises(UserError, match="seed-4 has no checkpoint, while other seeds of the run have some"):
         train(tiny_config(again, run.agent, **SEEDS), resume=True, console=quiet())
-    assert Checkpoints(again / "seed-3").steps == [80, 240, 320]
+    assert Checkpoints(again / "seed-3").steps == steps
 
 
 def test_what_is_shown_of_several_seeds() -> None:
