@@ -70,6 +70,15 @@ def test_no_whole_checkpoint_is_one_sentence(copy: pathlib.Path) -> None:
         restore(copy)
 
 
+def test_a_part_that_its_manifest_does_not_name_is_damage(copy: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not a checkpoint that was written without its replay."""
+    manifest = json.loads(json.loads((copy / "checkpoints" / "320" / MANIFEST_FILE).read_text())["manifest"])
+    named = {name: {part: x for part, x in manifest[name].items() if part != "replay"} for name in ("arrays", "files")}
+    change_manifest(copy, 320, **named)
+    assert Checkpoints(copy).restore(Learner(tiny_config()).state_shapes())[0] == 240
+    assert "is damaged: manifest.json knows nothing of its replay; the one before it is used" in capsys.readouterr().err
+
+
 def test_an_array_that_orbax_restores_differently_is_damage(copy: pathlib.Path, like: TrainState) -> None:
     """The files are as they were written: only the array's own checksum tells."""
     path = copy / "checkpoints" / "320" / MANIFEST_FILE
