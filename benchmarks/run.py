@@ -1,7 +1,7 @@
 """``python -m benchmarks.run [SUITE ...]``: how fast this machine does what a run does.
 
-Without ``--full`` each suite is cut down to minutes on two cores. Compare figures of one run with each other, and files that
-``--json`` wrote only where the machines are the same.
+Without ``--full`` each suite is cut down: all of them take twelve minutes on two cores. Compare figures of one run with each
+other, and files that ``--json`` wrote only where the machines are the same.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Args:
     suites: tyro.conf.Positional[tuple[str, ...]] = ()
     """what to measure: physics, replay, update, train, startup, scaling; default: all of them"""
     full: bool = False
-    """every task, engine, agent and size, which takes an hour, instead of the short form"""
+    """every task, engine, agent and size, instead of the short form of some twelve minutes on two cores"""
     json: pathlib.Path | None = None
     """file to write the figures to, with hardware, versions and commit"""
     against: pathlib.Path | None = None
@@ -78,8 +78,9 @@ _HEAD = """\
 # Speed
 
 Written by `python -m benchmarks.run --json benchmarks/results/speed.json --markdown docs/speed.md`, on
-{machine}. `--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file
-beside the new ones, with their ratio.
+{machine}.
+`--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file beside the new
+ones, with their ratio.
 
 How to read it: compare figures of one page with each other, and hardly with those of another machine. Of several
 measurements the fastest counts, since what else a machine does only ever slows it down; a start is measured once. The floor

@@ -122,7 +122,7 @@ def matmul_rate(size: int = 1024) -> float:
 
 
 def train(full: bool) -> Iterator[Row]:
-    """Whole training iterations of preset quick, and their share of physics, collection and learning."""
+    """Iterations of preset quick, and what takes their time; measured one by one, so that a share may fall below 0."""
     for task in ("humanoid", "hopper", "half_cheetah") if full else ("hopper",):
         for engine in ("native", "mjx") if full else ("native",):
             for agent in ("sac", "dsac_e"):
