@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from typing import Annotated, Any
+from typing import Any
 
 import psutil
 import tyro
@@ -43,18 +43,20 @@ class Args:
 
     json: pathlib.Path | None = None
     """file to write the rows to"""
-    case: Annotated[int | None, tyro.conf.Suppress] = None
-    """measure this one, in this process"""
+
+
+_MEASURE = """
+import json, sys
+from benchmarks.memory import CASES, measure
+print(json.dumps(measure(*CASES[int(sys.argv[1])])))
+"""
 
 
 def main(args: Args) -> None:
     """Measures, prints, writes."""
-    if args.case is not None:
-        print(json.dumps(measure(*CASES[args.case])))
-        return
     rows = []
     for number in range(len(CASES)):
-        command = [sys.executable, "-m", "benchmarks.memory", "--case", str(number)]
+        command = [sys.executable, "-c", _MEASURE, str(number)]
         rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
     table = Table("task", "agent", "worlds", "replay", "predicted (MB)", "measured (MB)", "ratio")
     for row in rows:
