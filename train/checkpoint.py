@@ -35,6 +35,10 @@ SCHEMA = 1
 MANIFEST_BYTES = 2**24
 """A manifest has some hundred bytes for each array: a larger one is not ours."""
 BLOCK_BYTES = 2**22
+CHUNK_BYTES = 2**24
+"""What is compressed at a time."""
+FILE_BYTES = 2**26
+"""Size of a data file. Files are written out when they are full, so that this bounds what waits in memory for the disk."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +92,11 @@ class Checkpoints:
     def __init__(self, run_dir: pathlib.Path, keep: int | None = None):
         self._dir = run_dir.resolve() / CHECKPOINTS_DIR
         self._keep = keep
-        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        self._reader = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         # One thread, so that checkpoints are written one after the other.
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._writing: concurrent.futures.Future[None] | None = None
+        self._memory: dict[tuple[str, str], np.ndarray] = {}
 
     @property
     def steps(self) -> list[int]:
@@ -129,9 +134,21 @@ class Checkpoints:
         parts = _split(state)
         if not replay:
             del parts["replay"]
-        copies = {name: {key: _copy(x) for key, x in to_arrays(tree).items()} for name, tree in parts.items()}
+        copies = {name: self._copied(name, to_arrays(tree)) for name, tree in parts.items()}
         whole = {name: arrays for name, arrays in copies.items() if arrays}
         self._writing = self._writer.submit(self._write, step, whole, notes)
+
+    def _copied(self, part: str, arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+        """On the host, over the copies of the checkpoint before: it is fresh memory that takes long, not the copying."""
+        copies = {}
+        for name, x in arrays.items():
+            copies[name] = np.asarray(x)
+            if isinstance(x, jax.Array) and _on_host(x):  # else that is a copy already
+                if (part, name) not in self._memory:
+                    self._memory[part, name] = np.empty_like(copies[name])
+                np.copyto(self._memory[part, name], copies[name])
+                copies[name] = self._memory[part, name]
+        return copies
 
     def finish(self, *, wait: bool = True) -> None:
         """Waits until the checkpoint that is being written is whole; without ``wait`` it only looks.
@@ -173,8 +190,17 @@ class Checkpoints:
         return self._writing is not None
 
     def _write_aside(self, path: pathlib.Path, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> pathlib.Path:
-        saves = {name: ocp.args.StandardSave(arrays) for name, arrays in parts.items()}
-        self._orbax.save(path, args=ocp.args.Composite(**saves), force=True)
+        saves = {
+            name: ocp.args.PyTreeSave(
+                arrays,
+                save_args={key: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES) for key in arrays},
+                ocdbt_target_data_file_size=FILE_BYTES,
+            )
+            for name, arrays in parts.items()
+        }
+        handlers = {name: ocp.PyTreeCheckpointHandler(type_handler_registry=_types()) for name in parts}
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(**handlers)) as orbax:
+            orbax.save(path, args=ocp.args.Composite(**saves), force=True)
         manifest = Manifest(
             schema=SCHEMA,
             version=mjx_tecrl.__version__,
@@ -306,7 +332,7 @@ class Checkpoints:
                 changed = dict(manifest.files[name].items() ^ dict(_files(path / name)).items())
                 if changed:
                     raise ValueError(f"{name}/{min(changed)} has changed since it was written")
-            arrays = self._orbax.restore(path, args=ocp.args.Composite(**restores))
+            arrays = self._reader.restore(path, args=ocp.args.Composite(**restores))
             for name, shapes in present.items():
                 for key in shapes:
                     if _describe(np.asarray(arrays[name][key])) != expected[name][key]:
@@ -316,9 +342,18 @@ class Checkpoints:
         return {name: from_arrays(arrays[name] if name in expected else {}, tree) for name, tree in like.items()}
 
 
-def _copy(array: Any) -> np.ndarray:
-    """On the host; what is there already is a copy."""
-    return array if isinstance(array, np.ndarray) else np.array(array)
+def _on_host(array: jax.Array) -> bool:
+    """Whether NumPy sees the array itself, which training is about to overwrite."""
+    return all(device.platform == "cpu" for device in array.devices())
+
+
+def _types() -> ocp.type_handlers.TypeHandlerRegistry:
+    """How Orbax writes arrays: without copying those of the host once more, which `Checkpoints.save` did."""
+    handlers = ocp.type_handlers
+    return handlers.create_type_handler_registry(
+        (np.ndarray, handlers.NumpyHandler(deepcopy_host_arrays=False)),
+        (jax.Array, handlers.ArrayHandler()),
+    )
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,8 +1,10 @@
 """Checkpoints: what comes back, what is passed over, and what is refused."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
+import tracemalloc
 from typing import Any
 
 import jax
@@ -12,7 +14,7 @@ import pytest
 
 from eval.restore import restore
 from tests.runs import leaves, seal, tiny_config
-from train.checkpoint import MANIFEST_FILE, SCHEMA, Checkpoints, Notes
+from train.checkpoint import CHUNK_BYTES, FILE_BYTES, MANIFEST_FILE, SCHEMA, Checkpoints, Notes
 from train.config import config_from_json, load_config
 from train.errors import UserError
 from train.learner import Learner
@@ -189,3 +191,23 @@ def test_a_run_of_each_schema_can_be_restored(schema: int, tmp_path: pathlib.Pat
     assert int(state.updates) == 11
     assert config_from_json(notes.config, "notes").agent == "td3"
     assert restore(run_dir).step == 80
+
+
+def test_writing_takes_little_memory_beside_the_copy(tmp_path: pathlib.Path) -> None:
+    """Orbax copies arrays of the host by default, and what it compressed waits in memory until a file is full."""
+    size = 2 * FILE_BYTES
+    actor = jnp.asarray(np.random.default_rng(0).standard_normal(size // 4, np.float32))
+    state: Any = TrainState(**{field.name: () for field in dataclasses.fields(TrainState)} | {"actor": {"weights": actor}})
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    tracemalloc.start()
+    try:
+        for step in (1, 2):
+            checkpoints.save(step, state, NOTES)
+            checkpoints.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size <= peak < 1.2 * size
+    files = [path.stat().st_size for path in (tmp_path / "checkpoints" / "2").rglob("*") if path.is_file()]
+    assert 0.8 * size < sum(files) < size
+    assert max(files) < FILE_BYTES + 2 * CHUNK_BYTES
