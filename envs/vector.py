@@ -5,6 +5,7 @@ ignores the action and starts the next episode. Every world thereby yields exact
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -132,17 +133,33 @@ class VectorEnv:
     Args:
       env: the task.
       num_envs: number of worlds.
-      pool_size: number of start states in the pool.
+      pool_size: number of start states in the pool, at least.
+      mesh: devices that share the worlds, along its only axis; None for one device.
+
+    Raises:
+      ValueError: the devices cannot share the worlds equally.
     """
 
-    def __init__(self, env: Env, num_envs: int, pool_size: int):
+    def __init__(self, env: Env, num_envs: int, pool_size: int, mesh: jax.sharding.Mesh | None = None):
+        devices = mesh.size if mesh else 1
+        if num_envs % devices:
+            raise ValueError(f"{devices} devices cannot share {num_envs} worlds equally")
         self.env = env
         self.num_envs = num_envs
-        self.pool_size = max(pool_size, num_envs)
+        self.pool_size = -(-max(pool_size, num_envs) // devices) * devices
+        self._mesh = mesh
+
+    def _each(self, function: Callable[..., State]) -> Callable[..., State]:
+        """``function`` of one world as one of all of them, of which every device steps its own."""
+        if self._mesh is None:
+            return jax.vmap(function)
+        # Not left to the compiler: it would have engines that are no JAX step all worlds in one place.
+        spec = jax.sharding.PartitionSpec(self._mesh.axis_names)
+        return jax.shard_map(jax.vmap(function), mesh=self._mesh, in_specs=spec, out_specs=spec, check_vma=False)
 
     def draw(self, key: jax.Array) -> State:
         """``pool_size`` fresh start states."""
-        return jax.vmap(self.env.reset)(jax.random.split(key, self.pool_size))
+        return self._each(self.env.reset)(jax.random.split(key, self.pool_size))
 
     def init(self, pool: State) -> VectorState:
         """All worlds at the start of an episode, from a pool of `draw`.
@@ -183,7 +200,7 @@ class VectorEnv:
         """One step of every world under ``action`` ``[num_envs, action_size]``."""
         trail = state.trail.at[state.trail_head].set(_positions(state.worlds))
         state = dataclasses.replace(state, trail=trail, trail_head=(state.trail_head + 1) % TRAIL)
-        stepped = jax.vmap(self.env.step)(state.worlds, action)
+        stepped = self._each(self.env.step)(state.worlds, action)
         # Metrics feed nothing but logs: one that is no number is left out, and the world goes on.
         metrics = {name: jnp.where(_within_limit(x), x, jnp.zeros_like(x)) for name, x in stepped.metrics.items()}
         stepped = dataclasses.replace(stepped, metrics=metrics)

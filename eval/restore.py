@@ -35,7 +35,7 @@ def load_single_config(run_dir: pathlib.Path) -> Config:
     Raises:
       UserError: no run there, or one of several seeds; one sentence.
     """
-    config = load_config(run_dir)
+    config = dataclasses.replace(load_config(run_dir), devices=1)  # enough to act
     if config.num_seeds > 1:
         first = pathlib.Path(str(seed_configs(config, run_dir)[0].run_dir))
         raise UserError(f"{run_dir} holds {config.num_seeds} seeds: name one of them, such as {first}.")
@@ -60,4 +60,4 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     learner = Learner(config)
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
     step, actor = Checkpoints(run_dir).restore_actor(like, step)
-    return Restored(learner, actor, step)
+    return Restored(learner, jax.device_put(actor), step)

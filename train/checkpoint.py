@@ -15,7 +15,7 @@ import pathlib
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ import pydantic
 import mjx_tecrl
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.errors import UserError, warn
+from train.mesh import fetch, is_main_process, largest
 from train.state import Actor, TrainState
 
 CHECKPOINTS_DIR = "checkpoints"
@@ -82,7 +83,8 @@ class DamagedError(Exception):
 class Checkpoints:
     """The checkpoints of one run directory, named by environment steps.
 
-    Of all that are written, the newest, the first and the one with the best evaluation stay.
+    Of all that are written, the newest, the first and the one with the best evaluation stay. In a run of several processes
+    the main one writes them, and all of them read.
 
     Args:
       run_dir: the run directory.
@@ -92,7 +94,6 @@ class Checkpoints:
     def __init__(self, run_dir: pathlib.Path, keep: int | None = None):
         self._dir = run_dir.resolve() / CHECKPOINTS_DIR
         self._keep = keep
-        self._reader = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         # One thread, so that checkpoints are written one after the other.
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._writing: concurrent.futures.Future[None] | None = None
@@ -110,12 +111,12 @@ class Checkpoints:
         self._remove_if(lambda name: not _is_step(name) or int(name) > beyond)
 
     def _remove_if(self, unwanted: Callable[[str], bool]) -> None:
-        for path in self._dir.iterdir() if self._dir.is_dir() else ():
+        for path in self._dir.iterdir() if self._dir.is_dir() and is_main_process() else ():
             if unwanted(path.name):
                 _remove(path)
 
     def save(self, step: int, state: TrainState, notes: Notes, *, replay: bool = True) -> None:
-        """Begins to write a checkpoint, unless there is one of this step.
+        """Begins to write a checkpoint, unless there is one of this step. All processes have to call this.
 
         Returns once the state is copied, so that its buffers can be donated; `finish` tells how it ended.
 
@@ -129,20 +130,21 @@ class Checkpoints:
           UserError: the checkpoint before this one could not be written.
         """
         self.finish()
-        if step in self.steps:
+        if largest(step in self.steps):
             return
         parts = _split(state)
         if not replay:
             del parts["replay"]
         copies = {name: self._copied(name, to_arrays(tree)) for name, tree in parts.items()}
         whole = {name: arrays for name, arrays in copies.items() if arrays}
-        self._writing = self._writer.submit(self._write, step, whole, notes)
+        if is_main_process():
+            self._writing = self._writer.submit(self._write, step, whole, notes)
 
     def _copied(self, part: str, arrays: dict[str, Any]) -> dict[str, np.ndarray]:
         """On the host, over the copies of the checkpoint before: it is fresh memory that takes long, not the copying."""
         copies = {}
         for name, x in arrays.items():
-            copies[name] = np.asarray(x)
+            copies[name] = fetch(x)
             if isinstance(x, jax.Array) and _on_host(x):  # else that is a copy already
                 if (part, name) not in self._memory:
                     self._memory[part, name] = np.empty_like(copies[name])
@@ -198,8 +200,7 @@ class Checkpoints:
             )
             for name, arrays in parts.items()
         }
-        handlers = {name: ocp.PyTreeCheckpointHandler(type_handler_registry=_types()) for name in parts}
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(**handlers)) as orbax:
+        with _orbax(parts) as orbax:
             orbax.save(path, args=ocp.args.Composite(**saves), force=True)
         manifest = Manifest(
             schema=SCHEMA,
@@ -259,7 +260,7 @@ class Checkpoints:
         return step
 
     def restore(self, like: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Notes]:
-        """The newest whole checkpoint, of step ``at_most`` or before: its step, the state and what else was kept.
+        """The newest whole checkpoint, of step ``at_most`` or before: its step, the state in NumPy's arrays, the notes.
 
         A damaged one is passed over with a warning. One that was written without its replay comes back with an empty one.
 
@@ -323,7 +324,11 @@ class Checkpoints:
     def _read(self, step: int, manifest: Manifest, like: dict[str, Any]) -> dict[str, Any]:
         path, expected = self._dir / str(step), manifest.arrays
         present = {name: _shapes(tree) for name, tree in like.items() if name in expected}
-        restores = {name: ocp.args.StandardRestore(shapes) for name, shapes in present.items()}
+        as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+        restores = {
+            name: ocp.args.PyTreeRestore(shapes, restore_args=dict.fromkeys(shapes, as_numpy))
+            for name, shapes in present.items()
+        }
         try:
             if parts := sorted({folder.name for folder in path.iterdir() if folder.is_dir()} - set(expected)):
                 raise DamagedError(f"{MANIFEST_FILE} knows nothing of its {parts[0]}")
@@ -332,10 +337,11 @@ class Checkpoints:
                 changed = dict(manifest.files[name].items() ^ dict(_files(path / name)).items())
                 if changed:
                     raise ValueError(f"{name}/{min(changed)} has changed since it was written")
-            arrays = self._reader.restore(path, args=ocp.args.Composite(**restores))
+            with _orbax(present) as orbax:
+                arrays = orbax.restore(path, args=ocp.args.Composite(**restores))
             for name, shapes in present.items():
                 for key in shapes:
-                    if _describe(np.asarray(arrays[name][key])) != expected[name][key]:
+                    if _describe(arrays[name][key]) != expected[name][key]:
                         raise ValueError(f"the array {name}.{key} has changed since it was written")
         except Exception as error:  # damage has no type of its own
             raise DamagedError(_first_line(error)) from error
@@ -347,13 +353,20 @@ def _on_host(array: jax.Array) -> bool:
     return all(device.platform == "cpu" for device in array.devices())
 
 
-def _types() -> ocp.type_handlers.TypeHandlerRegistry:
-    """How Orbax writes arrays: without copying those of the host once more, which `Checkpoints.save` did."""
-    handlers = ocp.type_handlers
-    return handlers.create_type_handler_registry(
-        (np.ndarray, handlers.NumpyHandler(deepcopy_host_arrays=False)),
-        (jax.Array, handlers.ArrayHandler()),
+def _orbax(parts: Iterable[str]) -> ocp.Checkpointer:
+    """Orbax for these parts of a checkpoint, each a dict of NumPy's arrays."""
+    types = ocp.type_handlers
+    registry = types.create_type_handler_registry(
+        (np.ndarray, types.NumpyHandler(deepcopy_host_arrays=False)),  # they were copied in `Checkpoints.save`
+        (jax.Array, types.ArrayHandler()),
     )
+    me = jax.process_index()  # Orbax would wait for the other processes
+    alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me}, barrier_sync_key_prefix=str(me))
+    handler = lambda: ocp.PyTreeCheckpointHandler(type_handler_registry=registry, multiprocessing_options=alone)  # noqa: E731
+    handlers = ocp.CompositeCheckpointHandler(
+        composite_options=ocp.CompositeOptions(multiprocessing_options=alone), **{name: handler() for name in parts}
+    )
+    return ocp.Checkpointer(handlers, multiprocessing_options=alone)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -412,5 +425,4 @@ def _split(state: TrainState) -> dict[str, Any]:
 
 
 def _shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in to_arrays(tree).items()}
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in to_arrays(tree).items()}

@@ -64,6 +64,8 @@ class Config:
     """divide rewards by the running spread of discounted returns, which then stay within 5 (agents with a replay)"""
     eval_episodes: int = 16
     """episodes per evaluation"""
+    devices: int = 1
+    """devices that share the worlds, the replay and the batches; default: one, or all those of a run of several processes"""
     seed: int = 0
     """seed of everything random"""
     num_seeds: int = 1
@@ -103,6 +105,7 @@ class Config:
             "eval_episodes",
             "keep_checkpoints",
             "num_seeds",
+            "devices",
         ]
         for name in positive:
             if getattr(self, name) < 1:

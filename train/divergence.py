@@ -15,6 +15,7 @@ from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
 from train.errors import UserError, warn
 from train.files import replace_file
+from train.mesh import is_main_process
 
 DUMP_FILE = "diverged.npz"
 """In the run directory: the last blow-ups, see `save_dump`."""
@@ -70,7 +71,7 @@ class Watch:
           blow_ups: those that are kept at its end.
           metrics: of the interval, on the host.
         """
-        if metrics["safety/diverged"]:
+        if metrics["safety/diverged"] and is_main_process():
             try:
                 save_dump(self._run_dir, blow_ups)
             except OSError as error:

@@ -14,6 +14,7 @@ from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
 from train.errors import UserError
+from train.mesh import make_mesh, put, state_shardings, whole, with_shardings
 from train.replay_loop import ReplayLoop
 from train.rollout_loop import RolloutLoop
 from train.seeds import roots, seed_axes
@@ -47,12 +48,15 @@ class Learner:
             self.env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
             spec = Spec(self.env.obs_size, self.env.action_size, self.env.privileged_size)
             self.agent: Agent | OnPolicyAgent = named_agent(config.agent).make(config.agent_args, spec)
+            self.mesh = make_mesh(config.devices)
+            self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL, self.mesh)
         except (ValueError, NotImplementedError) as error:
             raise UserError(f"{str(error).rstrip('.')}.") from error
         self._critic_obs_size = spec.critic_obs_size
-        self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL)
         self.loop: ReplayLoop | RolloutLoop = (
-            RolloutLoop(config, self.agent) if isinstance(self.agent, OnPolicyAgent) else ReplayLoop(config, self.agent)
+            RolloutLoop(config, self.agent)
+            if isinstance(self.agent, OnPolicyAgent)
+            else ReplayLoop(config, self.agent, self.mesh)
         )
         self.chunk_iterations = self.loop.turns_per_chunk * self.loop.turn_iterations
         self.chunk_steps = self.chunk_iterations * config.num_envs
@@ -63,22 +67,30 @@ class Learner:
     def _compile(self) -> None:
         options = _DETERMINISTIC if self.config.deterministic else None
 
-        def program(function: Callable[..., Any], in_axes: Any, out_axes: Any = 0, donated: tuple[int, ...] = ()) -> Any:
-            if self.config.num_seeds > 1:
+        root, number = jax.random.key(0), jnp.zeros((), jnp.int32)
+        of_one_seed = jax.eval_shape(self._init, root, jax.eval_shape(self._draw_pool, root, number))
+        several = self.config.num_seeds > 1
+        axes = seed_axes(of_one_seed) if several else None
+        everywhere = whole(self.mesh) if self.mesh else None
+        self._shardings = state_shardings(self.mesh, of_one_seed, several) if self.mesh else None
+
+        def program(
+            function: Callable[..., Any],
+            in_axes: Any,
+            out_axes: Any = 0,
+            out: Any = everywhere,
+            donated: tuple[int, ...] = (),
+        ) -> Any:
+            if several:
                 function = jax.vmap(function, in_axes, out_axes)
-            return jax.jit(function, donate_argnums=donated, compiler_options=options)
+            return jax.jit(function, out_shardings=out, donate_argnums=donated, compiler_options=options)
 
         self.draw_pool = program(self._draw_pool, (0, None))
-        axes = self._seed_axes() if self.config.num_seeds > 1 else None
-        self.init = program(self._init, (0, 0), axes)
-        self.begin_chunk = program(self._begin_chunk, (axes, 0), axes, donated=(0,))
-        self.advance = program(self._advance, (axes, None), axes, donated=(0,))
+        self.init = program(self._init, (0, 0), axes, self._shardings)
+        self.begin_chunk = program(self._begin_chunk, (axes, 0), axes, self._shardings, donated=(0,))
+        self.advance = program(self._advance, (axes, None), axes, self._shardings, donated=(0,))
         self.report = program(self._report, (axes,))
         self.evaluate = program(self._evaluate, (0, axes and axes.actor, None))
-
-    def _seed_axes(self) -> TrainState:
-        root, number = jax.random.key(0), jnp.zeros((), jnp.int32)
-        return seed_axes(jax.eval_shape(self._init, root, jax.eval_shape(self._draw_pool, root, number)))
 
     def row_shapes(self) -> Row:
         """Shapes of one row of the replay or the rollout, leading axis ``[num_envs]``."""
@@ -95,8 +107,13 @@ class Learner:
         )
 
     def state_shapes(self) -> TrainState:
-        """Structure and shapes of the run's state, computed without allocating it."""
-        return self.init.eval_shape(self.root, self.draw_pool.eval_shape(self.root, jnp.zeros((), jnp.int32)))
+        """Structure and shapes of the run's state, computed without allocating it; on several devices also shardings."""
+        shapes = self.init.eval_shape(self.root, self.draw_pool.eval_shape(self.root, jnp.zeros((), jnp.int32)))
+        return with_shardings(shapes, self._shardings) if self._shardings else shapes
+
+    def place(self, state: TrainState, shapes: TrainState) -> TrainState:
+        """A state of the host where the programs want it; ``shapes`` are those of `state_shapes`."""
+        return put(state, shapes) if self.mesh else jax.device_put(state)
 
     def init_actor(self, key: jax.Array) -> Actor:
         """An untrained actor."""

@@ -19,6 +19,7 @@ from train.errors import UserError, warn
 from train.interrupt import Interrupt
 from train.learner import Learner
 from train.memory import check_memory, shortage_explained
+from train.mesh import is_main_process, largest
 from train.progress import PatientOutput, ProgressDisplay, together
 from train.record import Progress, Record
 from train.run_dir import check_same_run, locked, run_dir_of
@@ -54,7 +55,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
       UserError: the config cannot be, or the run cannot go on; one sentence.
       Interrupted: by Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    console = console or Console(file=cast(IO[str], PatientOutput()))
+    console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
     run_dir = run_dir_of(config)
     configs = seed_configs(config, run_dir)
@@ -71,7 +72,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
     check_starts(pool, config)
     with contextlib.ExitStack() as stack:
-        for path in directories:
+        for path in directories if is_main_process() else ():
             stack.enter_context(locked(path))
         interrupt = stack.enter_context(Interrupt(console))
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
@@ -91,7 +92,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         if state is None:
             state = jax.block_until_ready(learner.init(learner.root, pool))  # whether there is the memory shows here
         del pool  # or it were held as long as the run
-        for path, one in directories.items():
+        for path, one in directories.items() if is_main_process() else ():
             one.save(path)
         return _Run(learner, advance, run_dir, records, console, interrupt).train(state, progress)
 
@@ -127,6 +128,8 @@ def restore_run(
         if any((one.chunks, one.turns) != (progress.chunks, progress.turns) for _, _, one in restored):
             raise UserError(f"The seeds of {records[0].run_dir.parent} have gone apart: go on with each of them alone.")
         state = all_seeds([state for _, state, _ in restored])
+    if (newest := largest(step)) != step:
+        raise UserError(f"The checkpoint of step {newest} of {records[0].run_dir} is not there in all processes.")
     for record in records:
         record.checkpoints.clean(beyond=step)
     if isinstance(state.replay, Replay) and not int(state.replay.size):
@@ -134,7 +137,7 @@ def restore_run(
             f"The checkpoint of step {step} has no replay: learning goes on when {learner.config.learning_starts} "
             "transitions have been collected."
         )
-    return state, progress
+    return learner.place(state, shapes), progress
 
 
 class _Run:
@@ -169,6 +172,7 @@ class _Run:
         self.turn_steps = learner.loop.turn_iterations * self.config.num_envs
         self.portion = 1  # turns, as many as fit into `PORTION_S`
         self.stalled_s = 0.0  # by checkpoints, since the last log line
+        self.signal = 0  # that stops the run
 
     def train(self, state: TrainState, progress: Progress) -> pathlib.Path:
         """Goes on to the end, or until a signal comes."""
@@ -179,7 +183,7 @@ class _Run:
             for record in self.records:
                 record.open(progress.chunks * chunk_steps)
             with display:
-                while progress.chunks < self.last_chunk and self.interrupt.signal is None:
+                while progress.chunks < self.last_chunk and not self._is_stopped():
                     state, progress = self._train_chunk(state, progress, display)
                     if progress.turns < self.learner.loop.turns_per_chunk:
                         break
@@ -207,18 +211,23 @@ class _Run:
         if not progress.turns:
             number = jnp.asarray(progress.chunks + 1, jnp.int32)
             state = learner.begin_chunk(state, learner.draw_pool(learner.root, number))
-        while progress.turns < turns_per_chunk and self.interrupt.signal is None:
+        while progress.turns < turns_per_chunk and not self._is_stopped():
             turns = min(self.portion, turns_per_chunk - progress.turns)
             started = time.perf_counter()
             state = self.advance(state, jnp.asarray(turns, jnp.int32))
             jax.block_until_ready(state.iterations)
             seconds = time.perf_counter() - started
             # No portion is taken for more than twice as fast as the one before it.
-            self.portion = max(1, min(2 * self.portion, int(turns * PORTION_S / seconds)))
+            self.portion = largest(max(1, min(2 * self.portion, int(turns * PORTION_S / seconds))))
             progress = dataclasses.replace(progress, turns=progress.turns + turns, train_s=progress.train_s + seconds)
             display.advance(self._env_steps(progress))
             self._look_after_checkpoints()
         return state, progress
+
+    def _is_stopped(self) -> bool:
+        """Whether a signal came, to whichever process."""
+        self.signal = largest(self.interrupt.signal or 0)
+        return self.signal != 0
 
     def _evaluate(self, state: TrainState, progress: Progress) -> list[dict[str, Any]] | None:
         """The evaluation of each seed, if one is due after the chunk under way; None where a signal comes."""
@@ -228,7 +237,7 @@ class _Run:
         started = time.perf_counter()
         episodes = self.learner.evaluate(self.learner.root, state.actor, jnp.asarray(number, jnp.int32))
         while not all(x.is_ready() for x in jax.tree.leaves(episodes)):
-            if self.interrupt.signal is not None:
+            if jax.process_count() == 1 and self._is_stopped():
                 return None
             time.sleep(0.01)
         took = {"time/eval_s": time.perf_counter() - started}
@@ -312,12 +321,11 @@ class _Run:
                 f"Done: {steps} steps. Score it with:\n  python -m eval.run {self.records[0].run_dir}", soft_wrap=True
             )
             return
-        assert self.interrupt.signal is not None
         command = f"python -m train.run --run-dir {self.run_dir} --resume"
         self.console.print(
             f"Interrupted at {steps} steps; the checkpoint is whole. Go on with:\n  {command}", soft_wrap=True
         )
-        raise Interrupted(self.interrupt.signal)
+        raise Interrupted(self.signal)
 
 
 def _summary(episodes: envs.Episodes) -> dict[str, Any]:

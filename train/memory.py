@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +24,7 @@ USABLE = 0.9
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What a run needs, in bytes.
+    """What a run needs, in bytes; on each of its devices, but for the copy.
 
     Attributes:
       experience: the replay; for on-policy agents the rollout, until the program is compiled, of whose scratch it is a part.
@@ -59,15 +60,17 @@ def predict_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Mem
     """
     replay, networks = _bytes(state.replay), _bytes(state.actor)
     rest = _bytes(state) - replay - networks
+    written = _bytes(dataclasses.replace(state, replay=state.replay if learner.config.checkpoint_replay else ()), whole=True)
     rollout = 0
     if isinstance(learner.agent, OnPolicyAgent) and not scratch:
-        rollout = learner.config.num_seeds * learner.agent.rollout_steps * _bytes(learner.row_shapes())
+        rows = learner.agent.rollout_steps * _bytes(learner.row_shapes()) // learner.config.devices
+        rollout = learner.config.num_seeds * rows
     return Memory(
         experience=replay + rollout,
         worlds=rest + _bytes(state.envs.pool),
         networks=networks,
         scratch=scratch,
-        copy=networks + rest + (replay if learner.config.checkpoint_replay else 0),
+        copy=written,
     )
 
 
@@ -85,14 +88,15 @@ def check_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memor
     needed = predict_memory(learner, state, scratch)
     host_free = int(USABLE * psutil.virtual_memory().available) - (0 if scratch else COMPILER_BYTES)
     copied = int(bool(learner.config.replay_size) and learner.config.checkpoint_replay)
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
+    here = learner.config.devices // jax.process_count()
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         free = int(USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
         _check(learner, needed, needed.device, free, 1, device.device_kind)
         _check(learner, needed, needed.copy, host_free, copied, "this machine")
     else:
-        _check(learner, needed, needed.device + needed.copy, host_free, 1 + copied, "this machine")
+        _check(learner, needed, here * needed.device + needed.copy, host_free, here * (1 + copied), "this machine")
     return needed
 
 
@@ -136,5 +140,10 @@ def _check(learner: Learner, memory: Memory, needed: int, free: int, held: int, 
     )
 
 
-def _bytes(tree: Any) -> int:
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+def _bytes(tree: Any, *, whole: bool = False) -> int:
+    """Of the part that one device holds, or of the whole."""
+
+    def shape(x: Any) -> tuple[int, ...]:
+        return x.shape if whole or x.sharding is None else x.sharding.shard_shape(x.shape)
+
+    return sum(math.prod(shape(x)) * x.dtype.itemsize for x in jax.tree.leaves(tree))

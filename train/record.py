@@ -11,7 +11,8 @@ from train.checkpoint import Checkpoints, Notes
 from train.config import Config, config_from_json
 from train.divergence import Watch
 from train.errors import UserError, warn
-from train.logs import Logs
+from train.logs import Logs, flatten
+from train.mesh import is_main_process
 from train.run_dir import check_same_run
 from train.state import TrainState
 
@@ -75,15 +76,17 @@ class Record:
         return step, state, progress
 
     def open(self, env_steps: int) -> None:
-        """Opens the logs, of which lines beyond ``env_steps`` are dropped."""
+        """Opens the logs, of which lines beyond ``env_steps`` are dropped; the main process writes them."""
+        if not is_main_process():
+            return
         self._logs = Logs(self.run_dir, env_steps, self.config.to_json() if self.config.wandb else None)
 
     def write(self, line: dict[str, Any], metrics: dict[str, Any]) -> dict[str, float | int | None]:
         """Writes a line of the logs, ``line`` and this seed's ``metrics``; returns it flattened."""
-        assert self._logs is not None
         self._diverged += int(metrics["safety/diverged"])
         self._return_mean = float(metrics["eval/return_mean"]) if "eval/return_mean" in metrics else None
-        return self._logs.write(line | {"safety/diverged_total": self._diverged} | metrics)
+        line = line | {"safety/diverged_total": self._diverged} | metrics
+        return self._logs.write(line) if self._logs else flatten(line)
 
     def look(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
         """Why the run has to stop after the interval with these ``metrics``, if so: see `Watch`."""

@@ -13,6 +13,7 @@ from mjx_tecrl.normalizer import Normalizer, RewardScaler, init_reward_scaler, u
 from mjx_tecrl.replay import Replay, init_replay, insert, sample
 from train.config import Config
 from train.errors import UserError
+from train.mesh import shared
 from train.state import Actor, TrainState
 
 Collect = Callable[[TrainState, Normalizer], tuple[TrainState, Row, StepStats, jax.Array]]
@@ -28,18 +29,22 @@ class ReplayLoop:
     Args:
       config: a validated config.
       agent: one with a replay.
+      mesh: devices that share each batch; None for one device.
 
     Raises:
-      UserError: a config without a replay; one sentence.
+      UserError: a config without a replay, or batches that the devices cannot share equally; one sentence.
     """
 
     turn_iterations = 1
 
-    def __init__(self, config: Config, agent: Agent):
+    def __init__(self, config: Config, agent: Agent, mesh: jax.sharding.Mesh | None = None):
         if not config.replay_size:
             raise UserError(f"{config.agent} learns from a replay: --replay-size must be at least 1, not 0.")
+        if mesh and config.batch_size % mesh.size:
+            raise UserError(f"{mesh.size} devices cannot share a --batch-size of {config.batch_size} equally.")
         self.config = config
         self.agent = agent
+        self.mesh = mesh
         self.turns_per_chunk = max(1, config.log_steps // config.num_envs)
         self.explore = agent.explore
 
@@ -67,6 +72,8 @@ class ReplayLoop:
             def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
                 key_sample, key_update = jax.random.split(key)
                 batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
+                if self.mesh:
+                    batch = jax.lax.with_sharding_constraint(batch, shared(self.mesh))
                 batch = batch.map_obs(lambda obs: see(actor.normalizer, obs))
                 if isinstance(rewards, RewardScaler):
                     batch = dataclasses.replace(batch, reward=rewards.scale(batch.reward))

@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 import signal
 import sys
 from typing import Annotated
 
+import jax
 import tyro
 
 from mjx_tecrl import AGENTS
@@ -23,12 +25,20 @@ class Command:
     config: Annotated[Config, tyro.conf.arg(name="")]
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """go on with the run in --run-dir from its newest whole checkpoint; only its length, intervals and outputs may change"""
+    coordinator: str | None = None
+    """one run of several processes (docs/devices.md): HOST:PORT of the process numbered 0, or auto to ask SLURM, Kubernetes,
+    Open MPI or Cloud TPU for all three"""
+    num_processes: int | None = None
+    """how many processes there are"""
+    process_id: int | None = None
+    """the number of this one"""
 
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code: 0, 2 after a mistake, 128 + the signal's number after an interruption."""
     args = sys.argv[1:] if args is None else args
     try:
+        join_processes(args)
         resume, config = parse(args)
         train(config, resume=resume)
     except UserError as error:
@@ -39,6 +49,35 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # before there was anything to save
         return 128 + signal.SIGINT
     return 0
+
+
+def join_processes(args: list[str]) -> None:
+    """Becomes one of several processes, if the command line says so. JAX must not have been used before.
+
+    Raises:
+      UserError: too little was said, or the others cannot be reached; one sentence.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--coordinator")
+    first.add_argument("--num-processes", type=int)
+    first.add_argument("--process-id", type=int)
+    known, _ = first.parse_known_args(args)
+    place = (known.num_processes, known.process_id)
+    if known.coordinator == "auto" and place == (None, None):
+        start = jax.distributed.initialize
+    elif known.coordinator and None not in place:
+        start = functools.partial(jax.distributed.initialize, known.coordinator, *place)
+    elif known.coordinator or place != (None, None):
+        raise UserError(
+            "Several processes need --coordinator HOST:PORT, --num-processes and --process-id, or --coordinator auto."
+        )
+    else:
+        return
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
+    try:
+        start()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"The processes could not come together: {str(error).splitlines()[0].rstrip('.')}.") from error
 
 
 def parse(args: list[str]) -> tuple[bool, Config]:
@@ -67,7 +106,8 @@ def parse(args: list[str]) -> tuple[bool, Config]:
             default = preset(known.preset, known.env, known.agent)
         except ValueError as error:
             raise UserError(str(error)) from error
-
+    if jax.process_count() > 1:
+        default = dataclasses.replace(default, devices=jax.device_count())
     _check_agent_flags(args, default.agent)
     command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
     if not known.resume:

@@ -26,6 +26,7 @@ FREE_TO_CHANGE = {
     "max_diverged",
     "max_skipped",
     "compilation_cache",
+    "devices",
     "wandb",
 }
 """Fields that may differ when a run is resumed; every other one is part of what the checkpoint means."""

@@ -12,6 +12,7 @@ import numpy as np
 from mjx_tecrl.replay import Replay
 from train.arrays import is_key
 from train.config import Config
+from train.mesh import fetch
 from train.state import Actor, TrainState
 
 
@@ -53,7 +54,7 @@ def one_seed(state: TrainState, number: int) -> TrainState:
     def one(x: Any) -> Any:
         if isinstance(x, jax.ShapeDtypeStruct):
             return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
-        return x[number] if is_key(x) else np.asarray(x[number])
+        return x[number] if is_key(x) else fetch(x[number])
 
     return _map(lambda part: jax.tree.map(one, part), lambda part: part, state)
 
