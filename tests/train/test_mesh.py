@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import AGENTS
-from tests.runs import long_but, quiet, tiny_config, untimed
+from tests.runs import quiet, tiny_config, untimed
 from train.arrays import to_arrays
 from train.checkpoint import Checkpoints
 from train.config import Config
@@ -113,7 +113,8 @@ def assert_same_run(run_dir: pathlib.Path, other: pathlib.Path, agent: str, phys
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", long_but(["sac"], AGENTS))
+@pytest.mark.long
+@pytest.mark.parametrize("agent", AGENTS)
 def test_eight_devices(tmp_path: pathlib.Path, alone: Any, agent: str) -> None:
     shared_config(agent).save(tmp_path)
     codes, said = Together(tmp_path, 1, 8).end()
