@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -195,15 +196,36 @@ def startup(full: bool) -> Iterator[Row]:
 
 
 def scaling(full: bool) -> Iterator[Row]:
-    """Several seeds in one program: wall time of a chunk against that of one seed."""
+    """Several seeds in one program, and several devices: wall time of a chunk against that of one seed on one device.
+
+    On a machine without several accelerators the devices are virtual: they share its cores, and show what sharing costs.
+    """
+    config = dataclasses.replace(preset("quick", "hopper", "sac"), learning_starts=256, log_steps=16 * 50)
     alone = None
     for seeds in (1, 2, 4, 8) if full else (1, 2, 4):
-        config = preset("quick", "hopper", "sac")
-        config = dataclasses.replace(config, num_seeds=seeds, learning_starts=256, log_steps=16 * 50)
-        seconds = _seconds_per_iteration(config)
+        seconds = _seconds_per_iteration(dataclasses.replace(config, num_seeds=seeds))
         alone = alone or seconds
         yield Row(f"{seeds} seeds", seeds / seconds, "updates/s")
         yield Row(f"{seeds} seeds: time against that of as many single runs", seconds / (seeds * alone), "")
+    command = [sys.executable, "-c", _DEVICES, str(8 if full else 2)]
+    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    lines = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    rates = {devices: float(rate) for kind, devices, rate in (line.split() for line in lines) if kind == "devices"}
+    for devices, rate in rates.items():
+        yield Row(f"{devices} devices", rate, "env steps/s")
+        yield Row(f"{devices} devices: time against that of one", rates["1"] / rate, "")
+
+
+_DEVICES = """
+import dataclasses, sys
+import jax
+from benchmarks.suites import _seconds_per_iteration
+from train.presets import preset
+config = dataclasses.replace(preset("quick", "hopper", "sac"), num_envs=256, learning_starts=512, log_steps=256 * 20)
+for devices in (1, 2, 4, 8):
+    if devices <= min(jax.device_count(), int(sys.argv[1])):
+        print("devices", devices, config.num_envs / _seconds_per_iteration(dataclasses.replace(config, devices=devices)))
+"""
 
 
 SUITES: dict[str, Callable[[bool], Iterator[Row]]] = {
