@@ -27,7 +27,7 @@ extras = $(if $(strip $(1)),[$(subst $(space),$(comma),$(strip $(1)))])
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev train demo test lint format clean distclean
+.PHONY: help install install-dev peers train demo test lint format clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,14 @@ install: $(RUNTIME) ## Install what training needs into .venv
 
 install-dev: $(DEV) ## Install what testing and linting need as well
 
+peers: .peers/brax/.stamp .peers/sbx/.stamp ## Install what benchmarks.run compares with, into .peers
+
+.peers/%/.stamp: benchmarks/peers/requirements-%.txt
+	@echo 'Installing $* into .peers/$* (a minute or two, once)'
+	@$(PYTHON) -m venv --clear .peers/$*
+	@.peers/$*/bin/python -m pip install --disable-pip-version-check --quiet -r $<
+	@touch $@
+
 train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env hopper --num-envs 64"
 	$(BIN)/python -m train.run $(ARGS)
 
@@ -77,7 +85,7 @@ format: $(DEV) ## Rewrite the code in the project's format
 
 clean: ## Remove caches and build products (keeps .venv and runs)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -path ./.peers -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-distclean: clean ## Remove .venv too
-	rm -rf $(VENV)
+distclean: clean ## Remove .venv and .peers too
+	rm -rf $(VENV) .peers

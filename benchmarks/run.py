@@ -1,22 +1,30 @@
 """``python -m benchmarks.run [SUITE ...]``: how fast this machine does what a run does.
 
-Without ``--full`` each suite is cut down: all of them take twelve minutes on two cores. Compare figures of one run with each
-other, and files that ``--json`` wrote only where the machines are the same.
+Without ``--full`` each suite is cut down: all of them take twelve minutes on two cores. ``peers``, others' SAC beside ours,
+needs environments of its own (``make peers``) and is run only when it is named. Compare figures of one run with each other,
+and files that ``--json`` wrote only where the machines are the same.
 """
 
 import dataclasses
 import json
 import pathlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peers import peers
 from benchmarks.report import describe, environment
 from benchmarks.suites import SUITES, Row
 from eval.command import run_command
 from train.errors import UserError
+
+NAMED = {peers.__name__: peers}
+"""Suites that are run only when they are named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Args:
     """Measure the speed of the parts and of the whole."""
 
     suites: tyro.conf.Positional[tuple[str, ...]] = ()
-    """what to measure: physics, replay, update, train, startup, scaling; default: all of them"""
+    """what to measure: physics, replay, update, train, startup, scaling, peers; default: all but peers"""
     full: bool = False
     """every task, engine, agent and size, instead of the short form of some twelve minutes on two cores"""
     json: pathlib.Path | None = None
@@ -41,17 +49,18 @@ def main(args: Args) -> None:
     Raises:
       UserError: an unknown suite, or a file that is none; one sentence.
     """
-    if unknown := set(args.suites) - set(SUITES):
-        raise UserError(f"unknown suite {min(unknown)!r}; choose from: {', '.join(SUITES)}.")
+    if unknown := set(args.suites) - set(_suites()):
+        raise UserError(f"unknown suite {min(unknown)!r}; choose from: {', '.join(_suites())}.")
     before = _read(args.against) if args.against else {}
     for path in filter(None, (args.json, args.markdown)):
         try:
             path.touch()  # or it were known only after measuring
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}.") from error
-    report: dict[str, Any] = {"environment": environment(), "full": args.full, "suites": {}}
+    command = shlex.join(["python", "-m", "benchmarks.run", *sys.argv[1:]])
+    report: dict[str, Any] = {"command": command, "environment": environment(), "full": args.full, "suites": {}}
     for name in args.suites or tuple(SUITES):
-        suite = SUITES[name]
+        suite = _suites()[name]
         rows = []
         table = Table("case", "figure", "unit", *(["before", "ratio"] if args.against else []), title=name)
         for row in suite(args.full):
@@ -67,7 +76,7 @@ def main(args: Args) -> None:
 
 def page(report: dict[str, Any]) -> str:
     """The figures as a page of the documentation."""
-    blocks = [_HEAD.format(machine=describe(report["environment"]))]
+    blocks = [_HEAD.format(command=report["command"], machine=describe(report["environment"]))]
     for name, rows in report["suites"].items():
         lines = (f"| {row['case']} | {_figure(row['value'])} | {row['unit']} |" for row in rows)
         blocks.append(f"## {name}\n\n{_summary(name)}\n\n| case | figure | unit |\n|---|---|---|\n" + "\n".join(lines))
@@ -77,10 +86,11 @@ def page(report: dict[str, Any]) -> str:
 _HEAD = """\
 # Speed
 
-Written by `python -m benchmarks.run --json benchmarks/results/speed.json --markdown docs/speed.md`, on
+Written by `{command}`, on
 {machine}.
 `--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file beside the new
-ones, with their ratio.
+ones, with their ratio. The suite `peers`, this project's SAC against Brax's and SBX's, is run only when it is named, and
+needs their environments: `make peers`.
 
 How to read it: compare figures of one page with each other, and hardly with those of another machine. Of several
 measurements the fastest counts, since what else a machine does only ever slows it down; a start is measured once. The floor
@@ -89,8 +99,12 @@ large matrix product measured in the same run: "floor / time" is the share of an
 arithmetic could not save. A step of the physics has no such floor: its work is branches and small solves."""
 
 
+def _suites() -> dict[str, Callable[[bool], Iterator[Row]]]:
+    return SUITES | NAMED
+
+
 def _summary(name: str) -> str:
-    return (SUITES[name].__doc__ or "").partition("\n")[0]
+    return (_suites()[name].__doc__ or "").partition("\n")[0]
 
 
 def _cells(row: Row, before: dict[str, float] | None) -> list[str]:

@@ -46,7 +46,7 @@ def test_mistakes_are_one_sentence(tmp_path: pathlib.Path, capsys: pytest.Captur
     other = tmp_path / "other.json"
     other.write_text("[]")
     mistakes = [
-        (["sped"], "unknown suite 'sped'; choose from: speed."),
+        (["sped"], "unknown suite 'sped'; choose from: speed, peers."),
         (["--against", str(tmp_path / "none.json")], "none.json cannot be read: No such file or directory."),
         (["--against", str(other)], "other.json is not what --json wrote"),
     ]
