@@ -148,3 +148,13 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
+
+
+def evaluations(run_dirs: list[pathlib.Path]) -> dict[int, float]:
+    """Mean return of the evaluations that all of these runs had, by environment steps, ascending."""
+    of_each = []
+    for path in run_dirs:
+        lines = read_lines(path / METRICS_FILE)
+        of_each.append({x["env_steps"]: x["eval/return_mean"] for x in lines if x.get("eval/return_mean") is not None})
+    common = sorted(set.intersection(*map(set, of_each)))
+    return {steps: sum(one[steps] for one in of_each) / len(of_each) for steps in common}
