@@ -67,12 +67,10 @@ class Learner:
     def _compile(self) -> None:
         options = _DETERMINISTIC if self.config.deterministic else None
 
-        root, number = jax.random.key(0), jnp.zeros((), jnp.int32)
-        of_one_seed = jax.eval_shape(self._init, root, jax.eval_shape(self._draw_pool, root, number))
         several = self.config.num_seeds > 1
-        axes = seed_axes(of_one_seed) if several else None
+        axes = seed_axes(self._shapes_of_one_seed()) if several else None
         everywhere = whole(self.mesh) if self.mesh else None
-        self._shardings = state_shardings(self.mesh, of_one_seed, several) if self.mesh else None
+        self._shardings = state_shardings(self.mesh, self._shapes_of_one_seed(), several) if self.mesh else None
 
         def program(
             function: Callable[..., Any],
@@ -91,6 +89,10 @@ class Learner:
         self.advance = program(self._advance, (axes, None), axes, self._shardings, donated=(0,))
         self.report = program(self._report, (axes,))
         self.evaluate = program(self._evaluate, (0, axes and axes.actor, None))
+
+    def _shapes_of_one_seed(self) -> TrainState:
+        root, number = jax.random.key(0), jnp.zeros((), jnp.int32)
+        return jax.eval_shape(self._init, root, jax.eval_shape(self._draw_pool, root, number))
 
     def row_shapes(self) -> Row:
         """Shapes of one row of the replay or the rollout, leading axis ``[num_envs]``."""

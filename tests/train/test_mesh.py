@@ -153,8 +153,8 @@ def test_processes_stop_together_and_go_on(
     [
         ("--devices 99", "--devices is 99, and there are 1 in 1 process(es)."),
         ("--devices 0", "--devices must be at least 1, not 0."),
-        ("--num-processes 2 --process-id 0", "Of several processes each needs --coordinator HOST:PORT"),
-        ("--coordinator localhost:1", "Of several processes each needs --coordinator HOST:PORT"),
+        ("--num-processes 2 --process-id 0", "Several processes need --coordinator HOST:PORT"),
+        ("--coordinator localhost:1", "Several processes need --coordinator HOST:PORT"),
         ("--coordinator auto", "The processes could not come together: "),
     ],
 )
