@@ -106,7 +106,7 @@ def parse(args: list[str]) -> tuple[bool, Config]:
             default = preset(known.preset, known.env, known.agent)
         except ValueError as error:
             raise UserError(str(error)) from error
-    if jax.process_count() > 1:
+    if jax.distributed.is_initialized():  # not by counting processes, which would start JAX
         default = dataclasses.replace(default, devices=jax.device_count())
     _check_agent_flags(args, default.agent)
     command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
