@@ -15,11 +15,20 @@ def all_finite(tree: Params) -> jax.Array:
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
-def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-    """``jax.value_and_grad`` whose gradient is NaN, all of it, if the loss or the gradient's norm is not finite.
+def is_sound(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
+    """[] bool: the loss, the norm of its gradient and all arrays in ``others`` are finite.
 
-    So an agent need only look at what came of it. Otherwise a loss that overflowed could leave a finite gradient, and
-    ``optax.clip_by_global_norm`` makes a step of nothing from a gradient whose norm overflows.
+    Then the square of each of the gradient's numbers is finite, and so is what Adam makes of it from finite moments and
+    parameters. A loss that overflowed may leave a finite gradient, and a clip by the norm makes a step of nothing from an
+    infinite norm.
+    """
+    return all_finite((loss, optax.tree.norm(gradient), others))
+
+
+def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+    """``jax.value_and_grad`` whose gradient is NaN, all of it, if it is not sound (`is_sound`).
+
+    So that an agent which makes many steps need only look at what came of them.
 
     Args:
       loss: ``(params, ...) -> []``, or with ``has_aux`` ``-> ([], aux)``.
@@ -31,7 +40,7 @@ def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callab
 
     def differentiate(*args: Any) -> tuple[Any, Params]:
         value, gradient = jax.value_and_grad(loss, has_aux=has_aux)(*args)
-        usable = jnp.isfinite(value[0] if has_aux else value) & jnp.isfinite(optax.tree.norm(gradient))
-        return value, jax.tree.map(lambda x: jnp.where(usable, x, jnp.nan), gradient)
+        sound = is_sound(value[0] if has_aux else value, gradient)
+        return value, jax.tree.map(lambda x: jnp.where(sound, x, jnp.nan), gradient)
 
     return differentiate

@@ -1,5 +1,6 @@
 """Networks: an MLP, a residual network with batch normalisation, and ensembles of anything."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,13 +10,32 @@ import jax.numpy as jnp
 
 from mjx_tecrl.types import Params
 
+
+@jax.custom_jvp
+def gelu(x: jax.Array) -> jax.Array:
+    """The Gaussian error linear unit ``x Phi(x)``, the exact one (arXiv 1606.08415).
+
+    Not ``jax.nn.gelu``: that takes the complementary error function, which is three times as dear and no better within
+    rounding of the result's largest summand, and computes it again for the derivative.
+    """
+    return x * (0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5))))
+
+
+@gelu.defjvp
+def _gelu_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (x,), (tangent,) = primals, tangents
+    cdf = 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+    pdf = jnp.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    return x * cdf, (cdf + x * pdf) * tangent
+
+
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "gelu": lambda x: nn.gelu(x, approximate=False),
+    "gelu": gelu,
     "relu": nn.relu,
     "silu": nn.silu,
     "tanh": nn.tanh,
 }
-"""Activation functions by their name in a config; "gelu" is the exact one (erf)."""
+"""Activation functions by their name in a config."""
 
 
 class MLP(nn.Module):

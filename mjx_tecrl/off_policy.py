@@ -11,7 +11,7 @@ from mjx_tecrl.agent import Agent
 from mjx_tecrl.critics import Critic
 from mjx_tecrl.entropy import EntropyRule
 from mjx_tecrl.exploration import Exploration
-from mjx_tecrl.gradients import all_finite, loss_and_gradient
+from mjx_tecrl.gradients import is_sound
 from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Batch, Metrics
 
@@ -195,16 +195,22 @@ def compose(
     def update(state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[OffPolicyState, Metrics]:
         key_critic, key_policy = jax.random.split(key)
         batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
-        (_, (aux, metrics)), grads = loss_and_gradient(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
-        new = descend(state, grads, ("critic", "entropy_critic"))
-        settled, aux = critic.settle(new.params.critic, aux)
-        new = dataclasses.replace(new, params=dataclasses.replace(new.params, critic=settled), critic_aux=aux)
+        (loss, (aux, metrics)), grads = jax.value_and_grad(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
+        # Of the batch too: a categorical critic clips an infinite reward to its last atom and would learn it as if it were
+        # one. Known before anything moves, so that keeping the old state is no second pass over it.
+        sound = is_sound(loss, grads, (batch, aux))
 
-        def move_policy(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
-            (_, (statistics, metrics)), grads = loss_and_gradient(policy_loss, has_aux=True)(
+        def move_critics() -> OffPolicyState:
+            new = descend(state, grads, ("critic", "entropy_critic"))
+            settled, settled_aux = critic.settle(new.params.critic, aux)
+            return dataclasses.replace(new, params=dataclasses.replace(new.params, critic=settled), critic_aux=settled_aux)
+
+        def move_everything() -> tuple[OffPolicyState, jax.Array, Metrics]:
+            (loss, (statistics, metrics)), grads = jax.value_and_grad(policy_loss, has_aux=True)(
                 state.params, state, batch, key_policy
             )
-            new = descend(new, grads, ("policy", "temperature"))
+            usable = sound & is_sound(loss, grads, statistics)
+            new = descend(move_critics(), grads, ("policy", "temperature"))
             settled = policy.settle(new.params.policy, statistics)
             new = dataclasses.replace(new, params=dataclasses.replace(new.params, policy=settled))
             averages = {
@@ -212,26 +218,22 @@ def compose(
                 for name in _SLOTS
                 if jax.tree.leaves(getattr(new.targets, name))
             }
-            return dataclasses.replace(new, targets=dataclasses.replace(new.targets, **averages)), metrics
+            new = dataclasses.replace(new, targets=dataclasses.replace(new.targets, **averages))
+            return _where(usable, new, state), usable, metrics
 
-        def rest(new: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
-            shapes = jax.eval_shape(move_policy, new)[1]
-            return new, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+        def move_critics_alone() -> tuple[OffPolicyState, jax.Array, Metrics]:
+            shapes = jax.eval_shape(move_everything)[2]
+            none = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+            return _where(sound, move_critics(), state), sound, none
 
         if schedule.delay == 1:
-            new, policy_metrics = move_policy(new)
+            new, usable, policy_metrics = move_everything()
         else:
             moves = state.updates % schedule.delay == schedule.delay - 1
-            new, policy_metrics = jax.lax.cond(moves, move_policy, rest, new)
+            new, usable, policy_metrics = jax.lax.cond(moves, move_everything, move_critics_alone)
 
-        # The optimiser's moments are checked too: a gradient of 1e30 leaves the parameters finite and them infinite. And the
-        # batch: a categorical critic clips an infinite reward to its last atom and would learn it as if it were one.
-        usable = all_finite((batch, new.params, new.optimizers, new.critic_aux))
-        new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, state)
-        new = dataclasses.replace(new, updates=state.updates + 1)
-        metrics |= policy_metrics
-        metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in metrics.items()}
-        return new, metrics | {"skipped": 1.0 - usable}
+        metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in (metrics | policy_metrics).items()}
+        return dataclasses.replace(new, updates=state.updates + 1), metrics | {"skipped": 1.0 - usable}
 
     return Agent(
         init=init,
@@ -242,6 +244,10 @@ def compose(
         discount=schedule.discount,
         n_step=schedule.n_step,
     )
+
+
+def _where(condition: jax.Array, if_true: OffPolicyState, if_false: OffPolicyState) -> OffPolicyState:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
 
 
 _SLOTS = tuple(field.name for field in dataclasses.fields(Learned))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.vector import Row, StepStats
-from mjx_tecrl import Agent
+from mjx_tecrl import Agent, Batch
 from mjx_tecrl.normalizer import Normalizer, RewardScaler, init_reward_scaler, update_reward_scaler
 from mjx_tecrl.replay import Replay, init_replay, insert, sample
 from train.config import Config
@@ -69,18 +69,22 @@ class ReplayLoop:
             rewards = update_reward_scaler(rewards, row.reward, row.done, row.valid, self.agent.discount)
 
         def learn(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:
-            def update(agent: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-                key_sample, key_update = jax.random.split(key)
-                batch = sample(replay, key_sample, self.config.batch_size, self.agent.n_step, self.agent.discount)
+            updates, size = self.config.updates_per_step, self.config.batch_size
+            key_sample, key_update = jax.random.split(key_learn)
+            # The batches of all gradient steps in one gather.
+            drawn = sample(replay, key_sample, updates * size, self.agent.n_step, self.agent.discount)
+            drawn = drawn.map_obs(lambda obs: see(actor.normalizer, obs))
+            if isinstance(rewards, RewardScaler):
+                drawn = dataclasses.replace(drawn, reward=rewards.scale(drawn.reward))
+            batches = jax.tree.map(lambda x: x.reshape(updates, size, *x.shape[1:]), drawn)
+
+            def update(agent: Any, given: tuple[Batch, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
+                batch, key = given
                 if self.mesh:
                     batch = jax.lax.with_sharding_constraint(batch, shared(self.mesh))
-                batch = batch.map_obs(lambda obs: see(actor.normalizer, obs))
-                if isinstance(rewards, RewardScaler):
-                    batch = dataclasses.replace(batch, reward=rewards.scale(batch.reward))
-                return self.agent.update(agent, batch, key_update)
+                return self.agent.update(agent, batch, key)
 
-            keys = jax.random.split(key_learn, self.config.updates_per_step)
-            agent, metrics = jax.lax.scan(update, actor.agent, keys)
+            agent, metrics = jax.lax.scan(update, actor.agent, (batches, jax.random.split(key_update, updates)))
             return dataclasses.replace(actor, agent=agent), metrics
 
         def wait(actor: Actor) -> tuple[Actor, dict[str, jax.Array]]:

@@ -5,6 +5,8 @@ on MuJoCo's own thread pool. Nothing outlives a call except the thread pool, so 
 """
 
 import contextlib
+import functools
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +18,7 @@ import mujoco.batch
 import numpy as np
 
 from envs.physics.base import NO_FIELDS, Derived, ModelFields, PhysicsState
+from envs.physics.host_call import host_call
 
 _STATE = ("qpos", "qvel", "act", "qacc_warmstart", "time")
 
@@ -47,30 +50,31 @@ class NativePhysics:
         self._data = mujoco.MjData(self.model)
         self._shapes = {name: np.shape(getattr(self._data, name)) for name in _STATE + reads}
         self._batches: dict[tuple[int, tuple[str, ...]], mujoco.batch.Batch] = {}
+        self._identity = _digest(self.model, *reads, self._stage)
 
     def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
         """See `Physics.init`."""
-        names = tuple(fields)
-
-        def call(*arrays: Any) -> tuple[np.ndarray, ...]:
-            return self._init(dict(zip(("qpos", "qvel", *names), map(np.asarray, arrays), strict=True)), names)
-
-        return self._call(call, qpos, qvel, *fields.values())
+        return self._call("init", self._init, {"qpos": qpos, "qvel": qvel}, fields)
 
     def step(
         self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
     ) -> tuple[PhysicsState, Derived]:
         """See `Physics.step`."""
-        names = tuple(fields)
+        values = {name: getattr(state, name) for name in _STATE} | {"ctrl": ctrl}
+        return self._call(f"step {n_substeps}", functools.partial(self._step, n_substeps=n_substeps), values, fields)
 
-        def call(*arrays: Any) -> tuple[np.ndarray, ...]:
-            return self._step(dict(zip((*_STATE, "ctrl", *names), map(np.asarray, arrays), strict=True)), names, n_substeps)
+    def _call(
+        self, kind: str, function: Callable[..., tuple[np.ndarray, ...]], values: ModelFields, fields: ModelFields
+    ) -> tuple[PhysicsState, Derived]:
+        """``function(named arrays, names of fields)`` on the host; ``kind`` says which it is."""
+        names = (*values, *fields)
 
-        return self._call(call, *(getattr(state, name) for name in _STATE), ctrl, *fields.values())
+        def call(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+            return function(dict(zip(names, arrays, strict=True)), tuple(fields))
 
-    def _call(self, call: Any, *arrays: jax.Array) -> tuple[PhysicsState, Derived]:
         result = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in self._shapes.values())
-        returned = jax.pure_callback(call, result, *arrays, vmap_method="broadcast_all")
+        name = f"mujoco {kind} {self._identity} {' '.join(fields)}".strip()
+        returned = host_call(name, call, result, *values.values(), *fields.values())
         named = dict(zip(self._shapes, returned, strict=True))
         return PhysicsState(**{name: named[name] for name in _STATE}), {name: named[name] for name in self._reads}
 
@@ -153,6 +157,13 @@ def silent() -> Iterator[None]:
         yield
     finally:
         before.set()
+
+
+def _digest(model: mujoco.MjModel, *settings: Any) -> str:
+    """The same in every process for the same model and settings, and only for those."""
+    content = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, content)
+    return hashlib.sha256(content.tobytes() + repr(settings).encode()).hexdigest()
 
 
 def _without_autoreset(model: mujoco.MjModel) -> mujoco.MjModel:

@@ -1,5 +1,6 @@
 """The multilayer perceptron, the residual network and ensembles."""
 
+import math
 from typing import Any
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mjx_tecrl import networks
 from mjx_tecrl.networks import (
     MLP,
     BatchNorm,
@@ -29,6 +31,19 @@ def test_output_equals_plain_numpy(activation: str, reference: object) -> None:
     network = MLP((8, 5), 2, activation)
     params = jax.jit(network.init)(jax.random.key(0), OBS)
     np.testing.assert_allclose(jax.jit(network.apply)(params, OBS), mlp(params, OBS, reference)[1], rtol=1e-4, atol=1e-5)
+
+
+def test_gelu_and_its_derivative_are_the_exact_ones() -> None:
+    x = np.linspace(-12, 12, 4001, dtype=np.float32)
+    value, slope = jax.jit(jax.vmap(jax.value_and_grad(networks.gelu)))(x)
+    cdf = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in f64(x)])
+    pdf = np.exp(-0.5 * f64(x) ** 2) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(value, x * cdf, rtol=5e-7, atol=1e-6)
+    np.testing.assert_allclose(slope, cdf + x * pdf, rtol=5e-7, atol=1e-6)
+    ends = jax.vmap(jax.value_and_grad(networks.gelu))(jnp.array([-1e30, 1e30, -jnp.inf, jnp.inf]))
+    np.testing.assert_array_equal(ends[0][:2], np.float32([0, 1e30]))
+    np.testing.assert_array_equal(ends[1][:2], [0, 1])
+    assert not np.isfinite(ends[0][3])
 
 
 def test_ensemble_members_are_independent() -> None:

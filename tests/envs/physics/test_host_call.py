@@ -1,0 +1,91 @@
+"""NumPy functions as operations of compiled programs."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from envs.physics.host_call import host_call
+
+
+def shaped(*shapes, dtype=jnp.float32):
+    return tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
+
+
+def test_is_called_with_the_arguments_and_returns_what_the_function_does():
+    def function(a, b, flag, nothing):
+        assert (a.dtype, b.dtype, flag.dtype, nothing.shape) == (np.float32, np.int32, bool, (0,))
+        return a * b[:, None], np.where(flag, b.sum(), 0), nothing
+
+    @jax.jit
+    def program(a, b, flag, nothing):
+        return host_call("test arguments", function, shaped((3, 2), (), (0,)), a, b, flag, nothing)
+
+    a, b = np.arange(6, dtype=np.float32).reshape(3, 2), np.array([1, 10, 100], np.int32)
+    product, total, empty = program(a, b, True, np.zeros(0, np.float32))
+    np.testing.assert_array_equal(product, a * b[:, None])
+    assert (total, empty.shape) == (111, (0,))
+    assert program(a, b, False, np.zeros(0, np.float32))[1] == 0
+
+
+def test_is_called_once_for_all_of_a_vmap():
+    calls = []
+
+    def function(a, b):
+        calls.append((a.shape, b.shape))
+        return ((a + b[..., None]).sum(-1),)
+
+    program = jax.jit(jax.vmap(jax.vmap(lambda a, b: host_call("test vmap", function, shaped(()), a, b)[0]), (None, 0)))
+    a, b = np.ones((4, 3), np.float32), np.arange(8, dtype=np.float32).reshape(2, 4)
+    np.testing.assert_array_equal(program(a, b), (a + b[..., None]).sum(-1))
+    assert calls == [((2, 4, 3), (2, 4))]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda a: 1 / 0, "ZeroDivisionError"),
+        (lambda a: (a, a), "zip"),
+        (lambda a: (np.zeros(2),), "broadcast"),
+        (lambda a: (_ for _ in ()).throw(SystemExit("an end")), "an end"),
+    ],
+    ids=["raises", "too many results", "wrong shape", "exits"],
+)
+def test_an_error_ends_the_program_and_says_what_it_was(function, said, request):
+    program = jax.jit(lambda a: host_call(f"test {request.node.name}", function, shaped((3,)), a))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=said):
+        jax.block_until_ready(program(jnp.zeros(3)))
+
+
+PROGRAM = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from envs.physics.host_call import host_call
+jax.config.update("jax_enable_compilation_cache", True)
+jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+found = []
+jax.monitoring.register_event_listener(lambda name, **_: found.append(name))
+def function(a):
+    return (np.cumsum(a) + float(sys.argv[2]),)
+@jax.jit
+def program(a):
+    return host_call("test cache", function, (jax.ShapeDtypeStruct((3,), jnp.float32),), a)
+argument = jax.device_put(np.ones(3, np.float32))
+found.clear()
+print(program(argument)[0].tolist(), found.count("/jax/compilation_cache/cache_hits"))
+"""
+
+
+def test_a_program_that_calls_is_kept_in_the_compilation_cache(tmp_path):
+    # The function of the process is called, not one of the process that compiled.
+    def run(number):
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(number)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert run(0) == "[1.0, 2.0, 3.0] 0"
+    assert run(10) == "[11.0, 12.0, 13.0] 1"
