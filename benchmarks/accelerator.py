@@ -1,7 +1,9 @@
 """``python -m benchmarks.accelerator``: the documented humanoid command on this machine's accelerator, for some minutes.
 
 Measures the physics alone in the same worlds, then trains as ``python -m train.run --env humanoid --num-envs 4096`` does,
-and writes speed, memory and return over wall time. ``--checkpoint-dir`` keeps the run directory: a later call goes on.
+and writes speed, memory and return over wall time. ``--checkpoint-dir`` keeps the run directory: a later call goes on; with
+``--preset paper --num-envs 20 --minutes 600`` it is the whole protocol of arXiv 2511.11592. What takes the time is a matter
+of ``python -m benchmarks.run --full``.
 """
 
 import dataclasses
@@ -10,18 +12,17 @@ import pathlib
 import signal
 import tempfile
 import threading
-import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+import envs
+from benchmarks.engines import seconds_per_step
 from benchmarks.report import environment
 from train.config import Config
-from train.learner import Learner
 from train.logs import METRICS_FILE, read_lines
 from train.loop import train
 from train.presets import preset
@@ -41,8 +42,8 @@ class Args:
     """training time of each agent"""
     preset: str = "parallel"
     """the preset"""
-    physics_steps: int = 100
-    """steps of all worlds in the physics-only measurement"""
+    physics_seconds: float = 5.0
+    """least time of the physics-only measurement"""
     checkpoint_dir: pathlib.Path | None = None
     """where to keep the run directories; default: a temporary folder"""
     json: pathlib.Path | None = None
@@ -59,7 +60,8 @@ def main(args: Args) -> None:
         for agent in args.agents
     ]
     result: dict[str, Any] = {"environment": environment(), "args": _plain(args), "agents": {}}
-    result["physics_env_steps_per_s"] = physics_rate(configs[0], args.physics_steps)
+    task = envs.make(args.env, physics=configs[0].physics)
+    result["physics_env_steps_per_s"] = args.num_envs / seconds_per_step(task, args.num_envs, args.physics_seconds)
     print(f"physics alone: {result['physics_env_steps_per_s']:,.0f} env steps/s", flush=True)
     for config in configs:
         result["agents"][config.agent] = train_for(config, args.minutes)
@@ -73,25 +75,6 @@ def main(args: Args) -> None:
         figures = (f"{measured['env_steps_per_s']:,.0f}", f"{measured['updates_per_s']:,.1f}", f"{share:.2f}")
         table.add_row(agent, *figures, f"{max(returns):.0f}", f"{memory:.1f}")
     Console().print(table)
-
-
-def physics_rate(config: Config, steps: int) -> float:
-    """Environment steps per second of all worlds under random actions, without agent or replay."""
-    learner = Learner(config)
-    state = learner.worlds.init(learner.draw_pool(jax.random.key(0), jnp.zeros((), jnp.int32)))
-
-    @jax.jit
-    def run(state: Any, key: jax.Array) -> Any:
-        def step(state: Any, key: jax.Array) -> tuple[Any, None]:
-            action = jax.random.uniform(key, (config.num_envs, learner.env.action_size), minval=-1.0)
-            return learner.worlds.step(state, action)[0], None
-
-        return jax.lax.scan(step, state, jax.random.split(key, steps))[0]
-
-    state = jax.block_until_ready(run(state, jax.random.key(0)))
-    started = time.perf_counter()
-    jax.block_until_ready(run(state, jax.random.key(1)))
-    return config.num_envs * steps / (time.perf_counter() - started)
 
 
 def train_for(config: Config, minutes: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ with each other, and hardly with those of another machine.
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import jax
@@ -105,10 +106,23 @@ def _expected(measured: list[tuple[int, float]], worlds: int) -> float:
 
 def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> float:
     """Seconds that one step of all worlds takes, over at least ``least`` seconds."""
+    run = stepper(task, num_envs)
+    steps = 1
+    while True:
+        started = time.perf_counter()
+        run(steps)
+        seconds = time.perf_counter() - started
+        if seconds >= least:
+            return seconds / steps
+        steps = max(steps + 1, min(10 * steps, int(1.2 * steps * least / max(seconds, 1e-6))))
+
+
+def stepper(task: envs.MujocoTask, num_envs: int) -> Callable[[int], None]:
+    """A compiled program, which steps all worlds so many times and waits for it: random actions, automatic resets."""
     worlds = envs.VectorEnv(task, num_envs, min(num_envs, 256))
 
     @jax.jit
-    def run(state: Any, key: jax.Array, steps: jax.Array) -> Any:
+    def program(state: Any, key: jax.Array, steps: jax.Array) -> Any:
         def step(i: jax.Array, state: Any) -> Any:
             action = jax.random.uniform(jax.random.fold_in(key, i), (num_envs, task.action_size), minval=-1.0)
             return worlds.step(state, action)[0]
@@ -116,16 +130,15 @@ def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> floa
         return jax.lax.fori_loop(0, steps, step, state)
 
     state = jax.jit(worlds.init)(jax.jit(worlds.draw)(jax.random.key(0)))
-    state = run(state, jax.random.key(1), jnp.int32(1))  # compiles
-    steps, seconds = 1, 0.0
-    while True:
-        state = jax.block_until_ready(state)
-        started = time.perf_counter()
-        state = jax.block_until_ready(run(state, jax.random.key(2), jnp.int32(steps)))
-        seconds = time.perf_counter() - started
-        if seconds >= least:
-            return seconds / steps
-        steps = max(steps + 1, min(10 * steps, int(1.2 * steps * least / max(seconds, 1e-6))))
+    key = jax.random.key(1)
+
+    def run(steps: int) -> None:
+        nonlocal state, key
+        key, now = jax.random.split(key)
+        state = jax.block_until_ready(program(state, now, jnp.int32(steps)))
+
+    run(1)  # compiles
+    return run
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """``python -m benchmarks.run [SUITE ...]``: how fast this machine does what a run does.
 
-Without ``--full`` each suite is cut down: all of them take twelve minutes on two cores. ``peers``, others' SAC beside ours,
-needs environments of its own (``make peers``) and is run only when it is named. Compare figures of one run with each other,
-and files that ``--json`` wrote only where the machines are the same.
+Without ``--full`` each suite is cut down: all of them take some ten minutes on two cores. ``peers``, others' SAC beside
+ours, needs environments of its own (``make peers``) and is run only when it is named. Compare figures of one suite with each
+other, and files that ``--json`` wrote only where the machines are the same.
 """
 
 import dataclasses
@@ -32,15 +32,16 @@ class Args:
     """Measure the speed of the parts and of the whole."""
 
     suites: tyro.conf.Positional[tuple[str, ...]] = ()
-    """what to measure: physics, replay, update, train, startup, scaling, peers; default: all but peers"""
+    """what to measure: physics, replay, update, train, collection, overlap, startup, scaling, peers; default: all but the
+    last"""
     full: bool = False
-    """every task, engine, agent and size, instead of the short form of some twelve minutes on two cores"""
+    """every task, engine, agent and size, instead of the short form of some ten minutes on two cores"""
     json: pathlib.Path | None = None
-    """file to write the figures to, with hardware, versions and commit"""
+    """file to write the figures to, with hardware, versions and commit; suites in it that are not measured now are kept"""
     against: pathlib.Path | None = None
     """file that an earlier run wrote: its figures are shown beside these"""
     markdown: pathlib.Path | None = None
-    """file to write the figures to as a page of the documentation"""
+    """file to write all that is in the JSON file to as a page of the documentation"""
 
 
 def main(args: Args) -> None:
@@ -52,21 +53,24 @@ def main(args: Args) -> None:
     if unknown := set(args.suites) - set(_suites()):
         raise UserError(f"unknown suite {min(unknown)!r}; choose from: {', '.join(_suites())}.")
     before = _read(args.against) if args.against else {}
+    report: dict[str, Any] = {"suites": {}}
+    if args.json and args.json.exists() and args.json.stat().st_size:
+        _read(args.json)  # whether it is one of ours
+        report = json.loads(args.json.read_text())
     for path in filter(None, (args.json, args.markdown)):
         try:
             path.touch()  # or it were known only after measuring
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}.") from error
     command = shlex.join(["python", "-m", "benchmarks.run", *sys.argv[1:]])
-    report: dict[str, Any] = {"command": command, "environment": environment(), "full": args.full, "suites": {}}
     for name in args.suites or tuple(SUITES):
         suite = _suites()[name]
-        rows = []
+        rows: list[dict[str, Any]] = []
         table = Table("case", "figure", "unit", *(["before", "ratio"] if args.against else []), title=name)
         for row in suite(args.full):
             rows.append(row._asdict())
             table.add_row(*_cells(row, before.get(name, {}) if args.against else None))
-            report["suites"][name] = rows
+            report["suites"][name] = {"command": command, "environment": environment(), "rows": rows}
             if args.json:  # after each figure: what was measured stays if the next one fails
                 args.json.write_text(json.dumps(report, indent=2) + "\n")
         Console().print(table, "", _summary(name), "")
@@ -76,27 +80,31 @@ def main(args: Args) -> None:
 
 def page(report: dict[str, Any]) -> str:
     """The figures as a page of the documentation."""
-    blocks = [_HEAD.format(command=report["command"], machine=describe(report["environment"]))]
-    for name, rows in report["suites"].items():
-        lines = (f"| {row['case']} | {_figure(row['value'])} | {row['unit']} |" for row in rows)
-        blocks.append(f"## {name}\n\n{_summary(name)}\n\n| case | figure | unit |\n|---|---|---|\n" + "\n".join(lines))
+    blocks = [_HEAD]
+    for name in filter(report["suites"].__contains__, _suites()):
+        suite = report["suites"][name]
+        where = f"`{suite['command']}`, on {describe(suite['environment'])}:"
+        lines = (f"| {row['case']} | {_figure(row['value'])} | {row['unit']} |" for row in suite["rows"])
+        table = "| case | figure | unit |\n|---|---|---|\n" + "\n".join(lines)
+        blocks.append(f"## {name}\n\n{_summary(name)}\n\n{where}\n\n{table}")
     return "\n\n".join(blocks) + "\n"
 
 
 _HEAD = """\
 # Speed
 
-Written by `{command}`, on
-{machine}.
-`--full` measures every task, engine, agent and size; `--against FILE` shows the figures of an earlier file beside the new
-ones, with their ratio. The suite `peers`, this project's SAC against Brax's and SBX's, is run only when it is named, and
-needs their environments: `make peers`.
+Written by `python -m benchmarks.run`, suite by suite. `--full` measures every task, engine, agent and size; `--against FILE`
+shows the figures of an earlier file beside the new ones, with their ratio. The suite `peers`, this project's SAC against
+Brax's and SBX's, is run only when it is named, and needs their environments: `make peers`.
 
-How to read it: compare figures of one page with each other, and hardly with those of another machine. Of several
-measurements the fastest counts, since what else a machine does only ever slows it down; a start is measured once. The floor
-of an update is what its floating-point operations (counted by the compiler, before it optimises) would take at the rate of a
-large matrix product measured in the same run: "floor / time" is the share of an update that better programming with the same
-arithmetic could not save. A step of the physics has no such floor: its work is branches and small solves."""
+How to read it: compare figures of one suite with each other, and hardly with those of another machine, or of the same one at
+another hour. Of several measurements the fastest counts, since what else a machine does only ever slows it down, and what is
+compared takes turns; a start is measured once.
+
+The floor (roofline): the floating-point operations as the compiler counts them before it optimises, at the rate of a large
+matrix product measured in the same run, or the bytes that cannot but be moved (of an update: the agent's state, read and
+written, and the batch), at the rate of a large array's in-place sum, whichever takes longer. "floor / time" is the share of
+the time that better programming with the same arithmetic could not save."""
 
 
 def _suites() -> dict[str, Callable[[bool], Iterator[Row]]]:
@@ -123,7 +131,7 @@ def _read(path: pathlib.Path) -> dict[str, dict[str, float]]:
     """Suite, case, figure."""
     try:
         suites = json.loads(path.read_text())["suites"]
-        return {name: {row["case"]: float(row["value"]) for row in rows} for name, rows in suites.items()}
+        return {name: {row["case"]: float(row["value"]) for row in suite["rows"]} for name, suite in suites.items()}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -8,15 +8,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, get_args
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 
 import envs
-from benchmarks.engines import seconds_per_step
+from benchmarks.engines import seconds_per_step, stepper
 from benchmarks.updates import program
+from envs.physics import Derived, ModelFields, Physics, PhysicsState
+from envs.physics.base import NO_FIELDS
 from mjx_tecrl import AGENTS
+from mjx_tecrl.agent import MatmulPrecision
 from mjx_tecrl.replay import init_replay, insert, sample
 from train.config import Config
 from train.learner import Learner
@@ -40,25 +45,45 @@ class Row(NamedTuple):
     unit: str
 
 
-def fastest(action: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Seconds of the fastest of ``repeats`` runs."""
-    times = []
+def fastest(*actions: Callable[[], object], repeats: int = REPEATS) -> list[float]:
+    """Seconds of the fastest of ``repeats`` runs of each action; they take turns, so that noise falls on all."""
+    times: list[list[float]] = [[] for _ in actions]
     for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
+        for action, measured in zip(actions, times, strict=True):
+            started = time.perf_counter()
+            action()
+            measured.append(time.perf_counter() - started)
+    return [min(measured) for measured in times]
 
 
 def physics(full: bool) -> Iterator[Row]:
-    """Steps of the worlds alone: random actions, automatic resets."""
+    """Steps of the worlds alone: random actions, automatic resets. MJX's floor takes a loop for one pass: there are more."""
     worlds = (16, 256, 4096) if full else (16, 256)
+    peak, bandwidth = matmul_rate(), memory_rate()
     for task in ("humanoid", "hopper", "half_cheetah", "ant") if full else ("humanoid", "hopper"):
         for engine in envs.task(task).engines if full else ("native", "mjx"):
             made = envs.make(task, physics=engine)
             for number in worlds:
+                if jax.default_backend() == "cpu" and engine != "native" and number > 256:
+                    continue  # minutes for a figure that hardly differs
                 seconds = seconds_per_step(made, number, least=1.0)
                 yield Row(f"{task}, {engine}, {number} worlds", number / seconds, "env steps/s")
+                if engine == "mjx":
+                    flops, moved = _cost_of_step(made, number)
+                    yield _floor(f"{task}, {engine}, {number} worlds", flops, moved, peak, bandwidth, seconds)
+
+
+def _cost_of_step(task: envs.MujocoTask, worlds: int) -> tuple[float, float]:
+    """Floating-point operations of a step of all worlds, and the bytes of their states, read and written."""
+    state, _ = jax.eval_shape(jax.vmap(task.physics.init), *_positions(task, worlds))
+    ctrl = jax.ShapeDtypeStruct((worlds, task.model.nu), jnp.float32)
+    substep = jax.jit(jax.vmap(lambda state, ctrl: task.physics.step(state, ctrl, 1)))
+    costs: Any = substep.lower(state, ctrl).cost_analysis()
+    return task.substeps * costs["flops"], 2 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+
+
+def _positions(task: envs.MujocoTask, worlds: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    return tuple(jax.ShapeDtypeStruct((worlds, size), jnp.float32) for size in (task.model.nq, task.model.nv))
 
 
 def replay(full: bool) -> Iterator[Row]:
@@ -84,69 +109,128 @@ def replay(full: bool) -> Iterator[Row]:
 
         return jax.lax.scan(add, jnp.zeros(()), jax.random.split(key, steps))[0]
 
-    for size in (10_000, 100_000, 1_000_000, 4_000_000) if full else (10_000, 1_000_000):
+    for size in (10_000, 100_000, 1_000_000, 4_000_000) if full else (10_000, 4_000_000):
         ring = jax.block_until_ready(inserts(init_replay(row, size // worlds)))
 
         def insert_many() -> None:
             nonlocal ring
             ring = jax.block_until_ready(inserts(ring))
 
-        yield Row(f"insert {worlds} of {size:,}", 1e6 * fastest(insert_many) / steps, "µs")
-        draw = functools.partial(samples, ring, jax.random.key(0))
-        jax.block_until_ready(draw())
-        yield Row(f"sample 256 of {size:,}", 1e6 * fastest(lambda draw=draw: jax.block_until_ready(draw())) / steps, "µs")
+        yield Row(f"insert {worlds} of {size:,}", 1e6 * fastest(insert_many)[0] / steps, "µs")
+        yield Row(f"sample 256 of {size:,}", 1e6 * _fastest_of(samples, ring, jax.random.key(0)) / steps, "µs")
 
 
 def update(full: bool) -> Iterator[Row]:
-    """Gradient steps of every agent with a replay, and how far they are from what this machine's matrix products allow.
-
-    The floor of an update is its floating-point operations, as the compiler counts them, at the rate of a large product.
-    """
-    peak = matmul_rate()
+    """Gradient steps of agents with a replay, and how far they are from their floor."""
+    peak, bandwidth = matmul_rate(), memory_rate()
     yield Row("matrix product of 1024 x 1024", peak / 1e9, "Gflop/s")
+    yield Row("memory, read and written", bandwidth / 1e9, "GB/s")
     agents = [name for name, kind in AGENTS.items() if preset("paper", "humanoid", name).replay_size]
-    for agent in agents if full else ("dsac_e", "fast_sac_era"):
-        for batch in (256, 4096) if full else (256,):
-            turn, flops = program("paper", "humanoid", agent, batch, updates=10)
-            seconds = fastest(turn) / 10
-            case = f"{agent}, batch {batch}"
-            yield Row(case, 1 / seconds, "updates/s")
-            yield Row(f"{case}: floor / time", flops / peak / seconds, "")
+    # A CPU has one precision, and a batch of 32768 takes it seconds.
+    accelerated = jax.default_backend() != "cpu"
+    precisions = get_args(MatmulPrecision) if accelerated else ("float32",)
+    batches = (256, 4096, 8192, 32768) if accelerated else (256, 4096)
+    main = ("dsac_e", "fast_sac_era")
+    for agent in agents if full else main:
+        for batch in batches if full and agent in main else (256,):
+            for precision in precisions:
+                made = program("paper", "humanoid", agent, batch, updates=10, precision=precision)
+                seconds = fastest(made.run)[0] / 10
+                case = f"{agent}, batch {batch}" + f", {precision}" * accelerated
+                yield Row(case, 1 / seconds, "updates/s")
+                yield _floor(case, made.flops, made.bytes, peak, bandwidth, seconds)
+
+
+def _floor(case: str, flops: float, moved: float, peak: float, bandwidth: float, seconds: float) -> Row:
+    return Row(f"{case}: floor / time", max(flops / peak, moved / bandwidth) / seconds, "")
 
 
 def matmul_rate(size: int = 1024) -> float:
-    """Floating-point operations per second of a square matrix product in float32, as agents make them."""
+    """Floating-point operations per second of a square matrix product in float32."""
     a = jnp.ones((size, size))
-    multiply = jax.jit(lambda a: a @ a)
-    jax.block_until_ready(multiply(a))
-    return 2 * size**3 / fastest(lambda: jax.block_until_ready(multiply(a)), 10)
+    multiply = jax.jit(functools.partial(jnp.matmul, precision="float32"))
+    return 2 * size**3 / _fastest_of(multiply, a, a)
+
+
+def memory_rate(size: int = 2**26) -> float:
+    """Bytes per second read and written where 1 is added to each number of a large array, in place."""
+    add = jax.jit(lambda a: a + 1, donate_argnums=0)
+    a = jnp.ones(size)
+
+    def run() -> None:
+        nonlocal a
+        a = jax.block_until_ready(add(a))
+
+    run()  # compiles
+    return 2 * a.nbytes / fastest(run, repeats=10)[0]
+
+
+def _fastest_of(function: Callable[..., jax.Array], *arguments: jax.Array) -> float:
+    run = lambda: jax.block_until_ready(function(*arguments))  # noqa: E731
+    run()  # compiles
+    return fastest(run, repeats=10)[0]
 
 
 def train(full: bool) -> Iterator[Row]:
-    """Iterations of preset quick, and what takes their time; measured one by one, so that a share may fall below 0."""
-    for task in ("humanoid", "hopper", "half_cheetah") if full else ("hopper",):
-        for engine in ("native", "mjx") if full else ("native",):
-            for agent in ("sac", "dsac_e"):
-                yield from _iterations(task, engine, agent)
+    """Steps of all worlds with their gradient steps, by preset quick (on a GPU: parallel), and what takes their time.
+
+    The parts by leaving out learning, then physics too. In full also how much faster the native engine makes the whole.
+    """
+    cpu = jax.default_backend() == "cpu"
+    for task in ("humanoid", "hopper", "half_cheetah" if cpu else "ant") if full else ("hopper",):
+        for agent in ("sac", "dsac_e") if cpu else ("dsac_e", "fast_sac_era"):
+            yield from _parts(preset("auto", task, agent))
+        if full and cpu:
+            config = preset("quick", task, "sac")
+            native, mjx = (
+                _iteration(dataclasses.replace(config, physics=engine), steps) for engine, steps in _STEPS.items()
+            )
+            seconds, slow = fastest(native.run, mjx.run)
+            seconds, slow = seconds / native.steps, slow / mjx.steps
+            yield Row(f"sac on {task}, mjx, {config.num_envs} worlds", config.num_envs / slow, "env steps/s")
+            yield Row(f"sac on {task}, {config.num_envs} worlds: native / mjx", slow / seconds, "")
 
 
-def _iterations(task: str, engine: str, agent: str) -> Iterator[Row]:
-    config = preset("quick", task, agent)
-    steps = 200 if engine == "native" else 5
-    config = dataclasses.replace(config, physics=engine, log_steps=steps * config.num_envs)
-    learning = _seconds_per_iteration(dataclasses.replace(config, learning_starts=config.batch_size))
-    collecting = _seconds_per_iteration(dataclasses.replace(config, learning_starts=config.replay_size - 1))
-    stepping = seconds_per_step(envs.make(task, physics=engine), config.num_envs, least=0.5)
-    case = f"{agent} on {task}, {engine}, {config.num_envs} worlds"
-    yield Row(case, config.num_envs / learning, "env steps/s")
-    yield Row(f"{case}: physics", stepping / learning, "of the time")
-    yield Row(f"{case}: rest of the collection", (collecting - stepping) / learning, "of the time")
+_STEPS = {"native": 100, "mjx": 5}
+"""steps of all worlds in a measurement on a CPU"""
+
+
+class _Iteration(NamedTuple):
+    """A compiled chunk of a run: so many steps of all worlds."""
+
+    run: Callable[[], None]
+    steps: int
+
+
+def _parts(config: Config) -> Iterator[Row]:
+    learning, collecting, thinking = fastest(_iteration(config, 100).run, *_collecting(config, 100))
+    case = f"{config.agent} on {config.env}, {config.num_envs} worlds"
+    yield Row(case, 100 * config.num_envs / learning, "env steps/s")
+    yield Row(f"{case}: physics", (collecting - thinking) / learning, "of the time")
+    yield Row(f"{case}: rest of the collection", thinking / learning, "of the time")
     yield Row(f"{case}: learning", (learning - collecting) / learning, "of the time")
 
 
-def _seconds_per_iteration(config: Config) -> float:
-    """One step of all worlds with its gradient steps, once there are any."""
-    learner = Learner(config.validate())
+def _collecting(config: Config, steps: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Steps of all worlds without gradient steps, and the same in worlds that stand still."""
+    config = dataclasses.replace(config, learning_starts=config.replay_size - 1)
+
+    def stand_still(
+        self: Physics, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
+    ) -> tuple[PhysicsState, Derived]:
+        _, derived = jax.eval_shape(self.init, state.qpos, state.qvel, fields)
+        return state, {name: jnp.zeros(x.shape) for name, x in derived.items()}
+
+    moving = _iteration(config, steps)
+    with mock.patch.object(type(envs.make(config.env, physics=config.physics).physics), "step", stand_still):
+        return moving.run, _iteration(config, steps).run
+
+
+def _iteration(config: Config, steps: int) -> _Iteration:
+    """Steps of all worlds with their gradient steps, where the first fill is no more than a batch."""
+    if config.learning_starts < config.replay_size - 1:
+        config = dataclasses.replace(config, learning_starts=config.batch_size)
+    learner = Learner(dataclasses.replace(config, log_steps=steps * config.num_envs).validate())
     pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
     state = learner.init(learner.root, pool)
 
@@ -158,7 +242,46 @@ def _seconds_per_iteration(config: Config) -> float:
     chunk()  # compiles
     while int(state.iterations) * config.num_envs < config.batch_size:
         chunk()
-    return fastest(chunk) / learner.chunk_iterations
+    return _Iteration(chunk, learner.chunk_iterations)
+
+
+def collection(full: bool) -> Iterator[Row]:
+    """What collecting takes beside the physics, in 4096 worlds: policy, noise, normaliser, replay, bookkeeping."""
+    for task in ("humanoid", "hopper") if full else ("hopper",):
+        steps = 3 if jax.default_backend() == "cpu" else 50
+        rows = 8 * steps  # more than are collected here
+        config = dataclasses.replace(preset("parallel", task, "dsac_e"), num_envs=4096, replay_size=4096 * rows)
+        collecting, thinking = fastest(*_collecting(config, steps), repeats=5)
+        yield Row(f"{task}, 4096 worlds", 4096 * steps / collecting, "env steps/s")
+        yield Row(f"{task}, 4096 worlds: all but the physics", thinking / (collecting - thinking), "of the physics' time")
+
+
+def overlap(full: bool) -> Iterator[Row]:
+    """Whether physics and gradient steps gain from being done at the same time, each in a thread of its own: an upper bound.
+
+    A schedule with one step of policy lag could save no more: here neither waits for the other.
+    """
+    steps = 100
+    for task in ("humanoid", "hopper") if full else ("hopper",):
+        config = preset("auto", task, "sac")
+        step = stepper(envs.make(task, physics="auto"), config.num_envs)
+        move = functools.partial(step, steps)
+        learn = program(config.preset, task, "sac", config.batch_size, steps * config.updates_per_step).run
+
+        def one_after_the_other(move: Callable[[], None] = move, learn: Callable[[], None] = learn) -> None:
+            move()
+            learn()
+
+        def at_once(move: Callable[[], None] = move, learn: Callable[[], None] = learn) -> None:
+            with ThreadPoolExecutor(2) as threads:
+                for future in [threads.submit(move), threads.submit(learn)]:
+                    future.result()
+
+        apart, together = fastest(one_after_the_other, at_once, repeats=5)
+        case = f"sac on {task}, {config.num_envs} worlds"
+        yield Row(f"{case}: one after the other", steps / apart, "iterations/s")
+        yield Row(f"{case}: at once", steps / together, "iterations/s")
+        yield Row(f"{case}: gain", apart / together, "")
 
 
 _START = """
@@ -200,13 +323,15 @@ def scaling(full: bool) -> Iterator[Row]:
 
     On a machine without several accelerators the devices are virtual: they share its cores, and show what sharing costs.
     """
-    config = dataclasses.replace(preset("quick", "hopper", "sac"), learning_starts=256, log_steps=16 * 50)
-    alone = None
-    for seeds in (1, 2, 4, 8) if full else (1, 2, 4):
-        seconds = _seconds_per_iteration(dataclasses.replace(config, num_seeds=seeds))
-        alone = alone or seconds
-        yield Row(f"{seeds} seeds", seeds / seconds, "updates/s")
-        yield Row(f"{seeds} seeds: time against that of as many single runs", seconds / (seeds * alone), "")
+    config = dataclasses.replace(preset("quick", "hopper", "sac"))
+    numbers = (1, 2, 4, 8) if full else (1, 2, 4)
+    if jax.default_backend() != "cpu":
+        numbers += (16, 32)
+    made = [_iteration(dataclasses.replace(config, num_seeds=seeds), 50) for seeds in numbers]
+    times = fastest(*(one.run for one in made))
+    for seeds, seconds in zip(numbers, times, strict=True):
+        yield Row(f"{seeds} seeds", 50 * seeds / seconds, "updates/s")
+        yield Row(f"{seeds} seeds: time against that of as many single runs", seconds / (seeds * times[0]), "")
     command = [sys.executable, "-c", _DEVICES, str(8 if full else 2)]
     env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     lines = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -219,15 +344,16 @@ def scaling(full: bool) -> Iterator[Row]:
 _DEVICES = """
 import dataclasses, sys
 import jax
-from benchmarks.suites import _seconds_per_iteration
+from benchmarks.suites import _iteration, fastest
 from train.presets import preset
-config = dataclasses.replace(preset("quick", "hopper", "sac"), num_envs=256, learning_starts=512, log_steps=256 * 20)
-for devices in (1, 2, 4, 8):
-    if devices <= min(jax.device_count(), int(sys.argv[1])):
-        print("devices", devices, config.num_envs / _seconds_per_iteration(dataclasses.replace(config, devices=devices)))
+config = dataclasses.replace(preset("quick", "hopper", "sac"), num_envs=256)
+numbers = [n for n in (1, 2, 4, 8) if n <= min(jax.device_count(), int(sys.argv[1]))]
+times = fastest(*(_iteration(dataclasses.replace(config, devices=devices), 20).run for devices in numbers))
+for devices, seconds in zip(numbers, times):
+    print("devices", devices, 20 * config.num_envs / seconds)
 """
 
 
 SUITES: dict[str, Callable[[bool], Iterator[Row]]] = {
-    suite.__name__: suite for suite in (physics, replay, update, train, startup, scaling)
+    suite.__name__: suite for suite in (physics, replay, update, train, collection, overlap, startup, scaling)
 }

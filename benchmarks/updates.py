@@ -9,7 +9,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ import envs
 from benchmarks.choices import chosen
 from benchmarks.report import environment
 from mjx_tecrl import Batch, Spec, named_agent
+from mjx_tecrl.agent import MatmulPrecision, with_matmul_precision
 
 PAIRS = (
     ("dsac_e", "dsac_t"),
@@ -68,7 +69,7 @@ def main(args: Args) -> None:
 
 def measure(args: Args, *pair: str) -> dict[str, Any]:
     """One row of the table."""
-    runs = [program(args.preset, args.task, agent, args.batch_size, args.updates)[0] for agent in pair]
+    runs = [program(args.preset, args.task, agent, args.batch_size, args.updates).run for agent in pair]
     seconds = np.array([[_seconds(run) for run in runs] for _ in range(args.turns)])
     ratios = seconds[:, 0] / seconds[:, 1]
     return {
@@ -79,8 +80,29 @@ def measure(args: Args, *pair: str) -> dict[str, Any]:
     }
 
 
-def program(preset: str, task: str, agent_name: str, batch_size: int, updates: int) -> tuple[Callable[[], None], float]:
-    """A compiled turn of gradient steps on one batch, and the floating-point operations of one of them.
+class Program(NamedTuple):
+    """A compiled turn of gradient steps.
+
+    Attributes:
+      run: makes them, and waits for it.
+      flops: floating-point operations of one of them, as the compiler counts them before it optimises.
+      bytes: what one of them cannot but move: the agent's whole state, read and written, and a batch, read.
+    """
+
+    run: Callable[[], None]
+    flops: float
+    bytes: float
+
+
+def program(
+    preset: str,
+    task: str,
+    agent_name: str,
+    batch_size: int,
+    updates: int,
+    precision: MatmulPrecision = "float32",
+) -> Program:
+    """A compiled turn of gradient steps on one batch.
 
     Args:
       preset: of the agent's constants.
@@ -88,11 +110,12 @@ def program(preset: str, task: str, agent_name: str, batch_size: int, updates: i
       agent_name: the agent, with its choices.
       batch_size: transitions per gradient step.
       updates: gradient steps in the turn.
+      precision: of the matrix products.
     """
     env = envs.make(task, physics="native")
     spec = Spec(env.obs_size, env.action_size)
     config = chosen(preset, task, agent_name)
-    agent = named_agent(config.agent).make(config.agent_args, spec)
+    agent = with_matmul_precision(named_agent(config.agent).make(config.agent_args, spec), precision)
     rng = np.random.default_rng(0)
     obs, next_obs = rng.normal(size=(2, batch_size, spec.critic_obs_size))
     batch = Batch(
@@ -113,7 +136,8 @@ def program(preset: str, task: str, agent_name: str, batch_size: int, updates: i
     run = lambda: jax.block_until_ready(turn(state, batch))  # noqa: E731
     run()
     costs: Any = jax.jit(agent.update).lower(state, batch, jax.random.key(0)).cost_analysis()
-    return run, costs["flops"]
+    state_bytes, batch_bytes = (sum(x.nbytes for x in jax.tree.leaves(tree)) for tree in (state, batch))
+    return Program(run, costs["flops"], 2 * state_bytes + batch_bytes)
 
 
 def _seconds(run: Callable[[], None]) -> float:

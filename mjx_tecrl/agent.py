@@ -1,7 +1,7 @@
 """The interface that the loops, the checkpoint and the evaluator know an agent by."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 
@@ -10,6 +10,10 @@ from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
 """A pytree with all that an agent learns: parameters, targets, optimisers, counters."""
+
+
+MatmulPrecision = Literal["float32", "tensorfloat32", "bfloat16"]
+"""What the operands of matrix products may be rounded to, by JAX's names for it; products are summed in float32."""
 
 
 class Agent(NamedTuple):
@@ -58,3 +62,17 @@ class OnPolicyAgent(NamedTuple):
     rollout_steps: int
     minibatches: int
     updates_per_rollout: int
+
+
+AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)
+
+
+def with_matmul_precision(agent: AnyAgent, precision: MatmulPrecision) -> AnyAgent:
+    """The agent with matrix products of that precision, forwards and backwards.
+
+    An accelerator rounds the operands unless it is told not to: JAX's own default is "tensorfloat32" on recent NVIDIA GPUs
+    and "bfloat16" on TPUs. A CPU multiplies in float32 whatever it is told.
+    """
+    at = jax.default_matmul_precision(precision)
+    precise: Any = agent._replace(init=at(agent.init), act=at(agent.act), update=at(agent.update))
+    return precise

@@ -11,6 +11,7 @@ import tyro
 import envs
 from envs.physics import resolve_engine
 from mjx_tecrl import named_agent
+from mjx_tecrl.agent import MatmulPrecision
 from train.errors import UserError
 from train.files import replace_file
 
@@ -85,6 +86,9 @@ class Config:
     deterministic: bool = False
     """on a GPU: only kernels that sum in a fixed order, chosen without measuring, so that a run can be repeated exactly (on
     a CPU it always can be); slower; warp's physics is not covered"""
+    matmul_precision: MatmulPrecision = "float32"
+    """what an accelerator may round the operands of the networks' matrix products to: the faster, the coarser (physics is
+    always in float32; a CPU knows no other)"""
     compilation_cache: str | None = "~/.cache/mjx_tecrl"
     """folder for compiled programs, so that the next start is fast; None for no cache"""
     wandb: bool = False

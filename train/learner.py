@@ -11,6 +11,7 @@ import envs
 from envs.physics import OVERFLOW
 from envs.vector import LIMIT, Row, StepStats, VectorEnv, is_sane
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
+from mjx_tecrl.agent import with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
 from train.errors import UserError
@@ -47,7 +48,8 @@ class Learner:
         try:
             self.env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
             spec = Spec(self.env.obs_size, self.env.action_size, self.env.privileged_size)
-            self.agent: Agent | OnPolicyAgent = named_agent(config.agent).make(config.agent_args, spec)
+            agent = named_agent(config.agent).make(config.agent_args, spec)
+            self.agent: Agent | OnPolicyAgent = with_matmul_precision(agent, config.matmul_precision)
             self.mesh = make_mesh(config.devices)
             self.worlds = VectorEnv(self.env, config.num_envs, MIN_POOL, self.mesh)
         except (ValueError, NotImplementedError) as error:

@@ -201,6 +201,8 @@ def _connect(args: "Args") -> None:
         ray.init(args.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError) as error:
         raise UserError(f"There is no Ray cluster at {args.address}.") from error
+    except Exception as error:  # Ray has no class for a start that took it too long
+        raise UserError(f"Ray did not start: {str(error).partition(chr(10))[0].rstrip('.')}.") from error
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # `_Watch` and the table say it
     logging.getLogger("ray.tune.execution.insufficient_resources_manager").setLevel(logging.WARNING)
     if args.address != "local":

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import run
-from benchmarks.suites import SUITES, Row, matmul_rate, replay
+from benchmarks.report import environment
+from benchmarks.suites import SUITES, Row, matmul_rate, memory_rate, replay
 from eval.command import run_command
 
 
@@ -29,17 +30,33 @@ def command(*args: str) -> int:
 def test_figures_are_shown_kept_and_compared(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "speed.json"
     assert command("speed", "--json", str(path), "--markdown", str(tmp_path / "speed.md")) == 0
-    assert "## speed\n\nWhat is claimed.\n\n" in (tmp_path / "speed.md").read_text()
+    assert "## speed\n\nWhat is claimed.\n\n`python -m benchmarks.run" in (tmp_path / "speed.md").read_text()
     assert "| large | 1,500 | steps/s |\n" in (tmp_path / "speed.md").read_text()
     kept = json.loads(path.read_text())
-    assert kept["suites"]["speed"][1] == {"case": "large", "value": 1500.0, "unit": "steps/s"}
-    assert {"cpu", "versions", "commit"} <= kept["environment"].keys()
+    assert kept["suites"]["speed"]["rows"][1] == {"case": "large", "value": 1500.0, "unit": "steps/s"}
+    assert {"cpu", "versions", "commit"} <= kept["suites"]["speed"]["environment"].keys()
     assert command("--full", "--against", str(path)) == 0
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "large" in line]
     assert [[cell.strip() for cell in line[1:-1]] for line in lines] == [
         ["large", "1,500", "steps/s"],
         ["large", "3,000", "steps/s", "1,500", "2.00"],
     ]
+
+
+def test_suites_that_are_not_measured_stay_in_the_file(tmp_path: pathlib.Path) -> None:
+    path, page = tmp_path / "speed.json", tmp_path / "speed.md"
+    row = {"case": "others", "value": 7.0, "unit": "x"}
+    earlier = {"command": "an earlier one", "environment": environment(), "rows": [row]}
+    path.write_text(json.dumps({"suites": {"peers": earlier, "speed": earlier}}))
+    assert command("speed", "--json", str(path), "--markdown", str(page)) == 0
+    suites = json.loads(path.read_text())["suites"]
+    assert suites["peers"] == earlier
+    assert [row["case"] for row in suites["speed"]["rows"]] == ["small", "large"]
+    assert (
+        page.read_text().index("| large |")
+        < page.read_text().index("`an earlier one`, on")
+        < page.read_text().index("others")
+    )
 
 
 def test_mistakes_are_one_sentence(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +66,7 @@ def test_mistakes_are_one_sentence(tmp_path: pathlib.Path, capsys: pytest.Captur
         (["sped"], "unknown suite 'sped'; choose from: speed, peers."),
         (["--against", str(tmp_path / "none.json")], "none.json cannot be read: No such file or directory."),
         (["--against", str(other)], "other.json is not what --json wrote"),
+        (["--json", str(other)], "other.json is not what --json wrote"),
     ]
     for args, sentence in mistakes:
         assert command(*args) == 2
@@ -58,8 +76,9 @@ def test_mistakes_are_one_sentence(tmp_path: pathlib.Path, capsys: pytest.Captur
 def test_replay_is_measured_at_every_size() -> None:
     rows = list(replay(full=False))
     assert [row.case for row in rows] == [
-        f"{what} of {size}" for size in ("10,000", "1,000,000") for what in ("insert 16", "sample 256")
+        f"{what} of {size}" for size in ("10,000", "4,000,000") for what in ("insert 16", "sample 256")
     ]
     assert all(0 < row.value < 1e5 for row in rows)
     assert matmul_rate(64) > 1e6
-    assert set(SUITES) == {"physics", "replay", "update", "train", "startup", "scaling"}
+    assert memory_rate(1024) > 1e6
+    assert set(SUITES) == {"physics", "replay", "update", "train", "collection", "overlap", "startup", "scaling"}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -188,7 +189,8 @@ def start(sweep_dir: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
     """A sweep in a process of its own."""
     command = [sys.executable, "-m", "train.sweep", *TINY, "--sweep-dir", str(sweep_dir), "--vary", *RHO, *flags]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
 
 def wait_for(event: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -198,6 +200,19 @@ def wait_for(event: Callable[[], object], process: subprocess.Popen[str]) -> Non
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.2)
+
+
+def test_where_ray_does_not_start_a_sentence_says_why(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out during startup.\nSee the logs.")
+
+    monkeypatch.setattr(ray, "init", init)
+    assert main([*TINY, "--sweep-dir", str(tmp_path), "--vary", *RHO]) == 2
+    assert capsys.readouterr().err == "error: Ray did not start: The current node timed out during startup.\n"
 
 
 @pytest.mark.slow
@@ -231,7 +246,7 @@ def test_a_dead_trial_is_taken_up_again_and_ctrl_c_ends_all_in_order(tmp_path: p
     reached, name = Checkpoints(run_dir).steps[-1], lock.read_text()
     os.kill(int(name.split()[1]), signal.SIGKILL)
     wait_for(lambda: lock.read_text() != name and Checkpoints(run_dir).steps[-1] > reached, process)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 128 + signal.SIGINT, output
     assert "Traceback" not in output
