@@ -1,13 +1,15 @@
 """The suite ``peers`` of ``python -m benchmarks.run``: this project's SAC beside others'. ``make peers`` installs them.
 
 Each peer is a process in an environment of its own, which holds the versions that it wants. The contestants take turns in
-which only one of them works, so that what else the machine does falls on all.
+which only one of them works, so that what else the machine does falls on all. Of a contestant the fastest turn is shown;
+ratios are medians of those of turns in the same round.
 """
 
 import dataclasses
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,8 +31,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / ".peers"
 """The folder that ``make peers`` fills."""
 
-TURNS = 5
-"""of each contestant, of which the fastest counts"""
+ROUNDS = 7
+"""in each of which every contestant has a turn"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,12 +208,15 @@ def peers(full: bool) -> Iterator[Row]:
         title += f": {case.task}, {case.worlds} worlds, {case.updates} update{'s' * (case.updates > 1)} per step"
         with ExitStack() as closing:
             turns = compete(_contestants(case, closing))
-        for name, turn in turns.items():
-            yield Row(f"{title}, {name}", turn.env_steps / turn.seconds, "env steps/s")
-            yield Row(f"{title}, {name}: learning", turn.updates / turn.seconds, "updates/s")
-        (_, ours), *others = ((name, getattr(turn, case.counts) / turn.seconds) for name, turn in turns.items())
-        for name, rate in others:
-            yield Row(f"{title}, ours / {name}", ours / rate, "")
+        for name, taken in turns.items():
+            fastest = min(taken, key=lambda turn: turn.seconds)
+            yield Row(f"{title}, {name}", fastest.env_steps / fastest.seconds, "env steps/s")
+            yield Row(f"{title}, {name}: learning", fastest.updates / fastest.seconds, "updates/s")
+        rates = {name: [getattr(turn, case.counts) / turn.seconds for turn in taken] for name, taken in turns.items()}
+        ours, *others = rates
+        for name in others:
+            ratios = [a / b for a, b in zip(rates[ours], rates[name], strict=True)]
+            yield Row(f"{title}, ours / {name}", statistics.median(ratios), "median")
 
 
 def _contestants(case: Case, closing: ExitStack) -> dict[str, Contestant]:
@@ -228,17 +233,15 @@ def _contestants(case: Case, closing: ExitStack) -> dict[str, Contestant]:
     return {f"ours on {engine}": Ours(case), **contestants}
 
 
-def compete(contestants: dict[str, Contestant]) -> dict[str, Turn]:
-    """The fastest turn of each, after one that compiles."""
+def compete(contestants: dict[str, Contestant]) -> dict[str, list[Turn]]:
+    """A turn of each in every round, after one that compiles."""
     for contestant in contestants.values():
         contestant.begin()
     for contestant in contestants.values():
         contestant.end()
-    fastest: dict[str, Turn] = {}
-    for _ in range(TURNS):
+    turns: dict[str, list[Turn]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
         for name, contestant in contestants.items():
             contestant.begin()
-            turn = contestant.end()
-            if name not in fastest or turn.seconds < fastest[name].seconds:
-                fastest[name] = turn
-    return fastest
+            turns[name].append(contestant.end())
+    return turns

@@ -66,7 +66,7 @@ def play(turns: int) -> list[peers.Turn]:
         return played
 
 
-def test_the_fastest_turn_counts() -> None:
+def test_every_round_has_a_turn_of_each() -> None:
     class Slowing:
         turns = 0
 
@@ -77,4 +77,16 @@ def test_the_fastest_turn_counts() -> None:
             # The first turn compiles, and does not count.
             return peers.Turn(10, 20, 0.1 if self.turns == 1 else self.turns)
 
-    assert peers.compete({"ours": Slowing()}) == {"ours": peers.Turn(10, 20, 2)}
+    later = [peers.Turn(10, 20, turn) for turn in range(2, 2 + peers.ROUNDS)]
+    assert peers.compete({"ours": Slowing(), "other": Slowing()}) == {"ours": later, "other": later}
+
+
+def test_the_fastest_turn_is_shown_and_the_median_of_the_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"ours": [1.0, 2.0, 4.0], "other": [1.0, 4.0, 12.0]}
+    turns = {name: [peers.Turn(100, 20, s) for s in taken] for name, taken in seconds.items()}
+    monkeypatch.setattr(peers, "python", lambda name: None)
+    monkeypatch.setattr(peers, "_contestants", lambda case, closing: {})
+    monkeypatch.setattr(peers, "compete", lambda contestants: turns)
+    rows = [row for row in peers.peers(full=False) if row.case.startswith("physics dominates")]
+    assert [row.value for row in rows] == [100, 20, 100, 20, 2]
+    assert rows[-1].case.endswith("ours / other")
