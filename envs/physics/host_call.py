@@ -23,7 +23,7 @@ def host_call(name: str, function: HostFunction, result: tuple[jax.ShapeDtypeStr
         process and in every other that shares a compilation cache with it.
       function: takes NumPy arrays, which are XLA's own memory and must not be written to or kept, and returns NumPy arrays.
         Under ``vmap`` it is called once, with all leading axes.
-      result: shapes and types of what it returns, without those axes.
+      result: shapes and types of what it returns, without those axes; anything else ends the program with an error.
       arrays: what it is called with.
     """
     if jax.default_backend() != "cpu":
@@ -143,6 +143,8 @@ def _handle(frame: _CallFrame, function: HostFunction) -> int | None:
     try:
         returned = function(*frame.arguments.arrays())
         for buffer, values in zip(frame.results.arrays(), returned, strict=True):
+            if (values.shape, values.dtype) != (buffer.shape, buffer.dtype):
+                raise TypeError(f"{values.dtype}{values.shape} was returned where {buffer.dtype}{buffer.shape} was promised")
             buffer[...] = values
     except BaseException:
         # There is no frame above this one in which it could be raised.

@@ -15,14 +15,17 @@ def shaped(*shapes, dtype=jnp.float32):
     return tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
 
 
-def test_is_called_with_the_arguments_and_returns_what_the_function_does():
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_is_called_with_the_arguments_and_returns_what_the_function_does(backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+
     def function(a, b, flag, nothing):
         assert (a.dtype, b.dtype, flag.dtype, nothing.shape) == (np.float32, np.int32, bool, (0,))
-        return a * b[:, None], np.where(flag, b.sum(), 0), nothing
+        return a * np.float32(b)[:, None], np.float32(b.sum() if flag else 0), nothing
 
     @jax.jit
     def program(a, b, flag, nothing):
-        return host_call("test arguments", function, shaped((3, 2), (), (0,)), a, b, flag, nothing)
+        return host_call(f"test arguments {backend}", function, shaped((3, 2), (), (0,)), a, b, flag, nothing)
 
     a, b = np.arange(6, dtype=np.float32).reshape(3, 2), np.array([1, 10, 100], np.int32)
     product, total, empty = program(a, b, True, np.zeros(0, np.float32))
@@ -31,14 +34,18 @@ def test_is_called_with_the_arguments_and_returns_what_the_function_does():
     assert program(a, b, False, np.zeros(0, np.float32))[1] == 0
 
 
-def test_is_called_once_for_all_of_a_vmap():
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_is_called_once_for_all_of_a_vmap(backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     calls = []
 
     def function(a, b):
         calls.append((a.shape, b.shape))
         return ((a + b[..., None]).sum(-1),)
 
-    program = jax.jit(jax.vmap(jax.vmap(lambda a, b: host_call("test vmap", function, shaped(()), a, b)[0]), (None, 0)))
+    program = jax.jit(
+        jax.vmap(jax.vmap(lambda a, b: host_call(f"test vmap {backend}", function, shaped(()), a, b)[0]), (None, 0))
+    )
     a, b = np.ones((4, 3), np.float32), np.arange(8, dtype=np.float32).reshape(2, 4)
     np.testing.assert_array_equal(program(a, b), (a + b[..., None]).sum(-1))
     assert calls == [((2, 4, 3), (2, 4))]
@@ -49,10 +56,11 @@ def test_is_called_once_for_all_of_a_vmap():
     [
         (lambda a: 1 / 0, "ZeroDivisionError"),
         (lambda a: (a, a), "zip"),
-        (lambda a: (np.zeros(2),), "broadcast"),
+        (lambda a: (np.zeros(1, np.float32),), r"float32\(1,\) was returned where float32\(3,\) was promised"),
+        (lambda a: (np.zeros(3),), r"float64\(3,\) was returned"),
         (lambda a: (_ for _ in ()).throw(SystemExit("an end")), "an end"),
     ],
-    ids=["raises", "too many results", "wrong shape", "exits"],
+    ids=["raises", "too many results", "wrong shape", "wrong type", "exits"],
 )
 def test_an_error_ends_the_program_and_says_what_it_was(function, said, request):
     program = jax.jit(lambda a: host_call(f"test {request.node.name}", function, shaped((3,)), a))
