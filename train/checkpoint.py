@@ -168,6 +168,7 @@ class Checkpoints:
 
     def _write(self, step: int, parts: dict[str, dict[str, np.ndarray]], notes: Notes) -> None:
         self._dir.mkdir(exist_ok=True)
+        _Hook.install()
         try:
             self._write_aside(self._dir / f"{step}.partial", parts, notes).rename(self._dir / str(step))
             problem = None
@@ -376,6 +377,25 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 for _logger in ("absl", "asyncio"):
     logging.getLogger(_logger).addFilter(_is_news)
+
+
+class _Hook:
+    """For what cannot be raised, but for one thing that is no news: TensorStore ended a write for which, since another had
+    failed, nobody waited any more.
+    """
+
+    def __init__(self) -> None:
+        self._tell = sys.unraisablehook
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            self._tell(unraisable)
+
+    @classmethod
+    def install(cls) -> None:
+        """Once; it stays, since such writes end when they like."""
+        if not isinstance(sys.unraisablehook, cls):
+            sys.unraisablehook = cls()
 
 
 def _forget_tasks() -> None:
