@@ -260,9 +260,8 @@ def collection(full: bool) -> Iterator[Row]:
 def overlap(full: bool) -> Iterator[Row]:
     """Whether physics and gradient steps gain from being done at the same time, each in a thread of its own: an upper bound.
 
-    A schedule with one step of lag could save no more: here neither waits for the other. Written as one program (batches drawn
-    before the row is there, so that nothing depends on the physics) it took twice as long on a CPU, where XLA copied the replay
-    or let one wait for the other's threads; so there is no such option.
+    A schedule with one step of lag could save no more: here neither waits for the other. There is none: tried as one program
+    (batches drawn before the row is there, so that the gradient steps do not need the physics) it was half as fast on a CPU.
     """
     steps = 100
     for task in ("humanoid", "hopper") if full else ("hopper",):
