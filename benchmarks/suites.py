@@ -75,15 +75,13 @@ def physics(full: bool) -> Iterator[Row]:
 
 def _cost_of_step(task: envs.MujocoTask, worlds: int) -> tuple[float, float]:
     """Floating-point operations of a step of all worlds, and the bytes of their states, read and written."""
-    state, _ = jax.eval_shape(jax.vmap(task.physics.init), *_positions(task, worlds))
-    ctrl = jax.ShapeDtypeStruct((worlds, task.model.nu), jnp.float32)
+    qpos, qvel, ctrl = (
+        jax.ShapeDtypeStruct((worlds, size), jnp.float32) for size in (task.model.nq, task.model.nv, task.model.nu)
+    )
+    state, _ = jax.eval_shape(jax.vmap(task.physics.init), qpos, qvel)
     substep = jax.jit(jax.vmap(lambda state, ctrl: task.physics.step(state, ctrl, 1)))
     costs: Any = substep.lower(state, ctrl).cost_analysis()
     return task.substeps * costs["flops"], 2 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-
-
-def _positions(task: envs.MujocoTask, worlds: int) -> tuple[jax.ShapeDtypeStruct, ...]:
-    return tuple(jax.ShapeDtypeStruct((worlds, size), jnp.float32) for size in (task.model.nq, task.model.nv))
 
 
 def replay(full: bool) -> Iterator[Row]:
@@ -186,8 +184,8 @@ def train(full: bool) -> Iterator[Row]:
             native, mjx = (
                 _iteration(dataclasses.replace(config, physics=engine), steps) for engine, steps in _STEPS.items()
             )
-            seconds, slow = fastest(native.run, mjx.run)
-            seconds, slow = seconds / native.steps, slow / mjx.steps
+            times = fastest(native, mjx)
+            seconds, slow = (taken / steps for taken, steps in zip(times, _STEPS.values(), strict=True))
             yield Row(f"sac on {task}, mjx, {config.num_envs} worlds", config.num_envs / slow, "env steps/s")
             yield Row(f"sac on {task}, {config.num_envs} worlds: native / mjx", slow / seconds, "")
 
@@ -196,15 +194,8 @@ _STEPS = {"native": 100, "mjx": 5}
 """steps of all worlds in a measurement on a CPU"""
 
 
-class _Iteration(NamedTuple):
-    """A compiled chunk of a run: so many steps of all worlds."""
-
-    run: Callable[[], None]
-    steps: int
-
-
 def _parts(config: Config) -> Iterator[Row]:
-    learning, collecting, thinking = fastest(_iteration(config, 100).run, *_collecting(config, 100))
+    learning, collecting, thinking = fastest(_iteration(config, 100), *_collecting(config, 100))
     case = f"{config.agent} on {config.env}, {config.num_envs} worlds"
     yield Row(case, 100 * config.num_envs / learning, "env steps/s")
     yield Row(f"{case}: physics", (collecting - thinking) / learning, "of the time")
@@ -214,7 +205,6 @@ def _parts(config: Config) -> Iterator[Row]:
 
 def _collecting(config: Config, steps: int) -> tuple[Callable[[], None], Callable[[], None]]:
     """Steps of all worlds without gradient steps, and the same in worlds that stand still."""
-    config = dataclasses.replace(config, learning_starts=config.replay_size - 1)
 
     def stand_still(
         self: Physics, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
@@ -222,16 +212,16 @@ def _collecting(config: Config, steps: int) -> tuple[Callable[[], None], Callabl
         _, derived = jax.eval_shape(self.init, state.qpos, state.qvel, fields)
         return state, {name: jnp.zeros(x.shape) for name, x in derived.items()}
 
-    moving = _iteration(config, steps)
+    moving = _iteration(config, steps, learns=False)
     with mock.patch.object(type(envs.make(config.env, physics=config.physics).physics), "step", stand_still):
-        return moving.run, _iteration(config, steps).run
+        return moving, _iteration(config, steps, learns=False)
 
 
-def _iteration(config: Config, steps: int) -> _Iteration:
-    """Steps of all worlds with their gradient steps, where the first fill is no more than a batch."""
-    if config.learning_starts < config.replay_size - 1:
-        config = dataclasses.replace(config, learning_starts=config.batch_size)
-    learner = Learner(dataclasses.replace(config, log_steps=steps * config.num_envs).validate())
+def _iteration(config: Config, steps: int, learns: bool = True) -> Callable[[], None]:
+    """A compiled chunk of a run: so many steps of all worlds, with their gradient steps, or before the first of them."""
+    learning_starts = config.batch_size if learns else config.replay_size - 1
+    config = dataclasses.replace(config, log_steps=steps * config.num_envs, learning_starts=learning_starts)
+    learner = Learner(config.validate())
     pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
     state = learner.init(learner.root, pool)
 
@@ -243,7 +233,7 @@ def _iteration(config: Config, steps: int) -> _Iteration:
     chunk()  # compiles
     while int(state.iterations) * config.num_envs < config.batch_size:
         chunk()
-    return _Iteration(chunk, learner.chunk_iterations)
+    return chunk
 
 
 def collection(full: bool) -> Iterator[Row]:
@@ -263,27 +253,28 @@ def overlap(full: bool) -> Iterator[Row]:
     A schedule with one step of lag could save no more: here neither waits for the other. There is none: tried as one program
     (batches drawn before the row is there, so that the gradient steps do not need the physics) it was half as fast on a CPU.
     """
-    steps = 100
     for task in ("humanoid", "hopper") if full else ("hopper",):
-        config = preset("auto", task, "sac")
-        step = stepper(envs.make(task, physics="auto"), config.num_envs)
-        move = functools.partial(step, steps)
-        learn = program(config.preset, task, "sac", config.batch_size, steps * config.updates_per_step).run
+        yield from _overlapping(preset("auto", task, "sac"), steps=100)
 
-        def one_after_the_other(move: Callable[[], None] = move, learn: Callable[[], None] = learn) -> None:
-            move()
-            learn()
 
-        def at_once(move: Callable[[], None] = move, learn: Callable[[], None] = learn) -> None:
-            with ThreadPoolExecutor(2) as threads:
-                for future in [threads.submit(move), threads.submit(learn)]:
-                    future.result()
+def _overlapping(config: Config, steps: int) -> Iterator[Row]:
+    step = stepper(envs.make(config.env, physics="auto"), config.num_envs)
+    learn = program(config.preset, config.env, config.agent, config.batch_size, steps * config.updates_per_step).run
 
-        apart, together = fastest(one_after_the_other, at_once, repeats=5)
-        case = f"sac on {task}, {config.num_envs} worlds"
-        yield Row(f"{case}: one after the other", steps / apart, "iterations/s")
-        yield Row(f"{case}: at once", steps / together, "iterations/s")
-        yield Row(f"{case}: gain", apart / together, "")
+    def one_after_the_other() -> None:
+        step(steps)
+        learn()
+
+    def at_once() -> None:
+        with ThreadPoolExecutor(2) as threads:
+            for future in [threads.submit(step, steps), threads.submit(learn)]:
+                future.result()
+
+    apart, together = fastest(one_after_the_other, at_once, repeats=5)
+    case = f"{config.agent} on {config.env}, {config.num_envs} worlds"
+    yield Row(f"{case}: one after the other", steps / apart, "iterations/s")
+    yield Row(f"{case}: at once", steps / together, "iterations/s")
+    yield Row(f"{case}: gain", apart / together, "")
 
 
 _START = """
@@ -325,12 +316,12 @@ def scaling(full: bool) -> Iterator[Row]:
 
     On a machine without several accelerators the devices are virtual: they share its cores, and show what sharing costs.
     """
-    config = dataclasses.replace(preset("quick", "hopper", "sac"))
+    config = preset("quick", "hopper", "sac")
     numbers = (1, 2, 4, 8) if full else (1, 2, 4)
     if jax.default_backend() != "cpu":
         numbers += (16, 32)
     made = [_iteration(dataclasses.replace(config, num_seeds=seeds), 50) for seeds in numbers]
-    times = fastest(*(one.run for one in made))
+    times = fastest(*made)
     for seeds, seconds in zip(numbers, times, strict=True):
         yield Row(f"{seeds} seeds", 50 * seeds / seconds, "updates/s")
         yield Row(f"{seeds} seeds: time against that of as many single runs", seconds / (seeds * times[0]), "")
@@ -350,7 +341,7 @@ from benchmarks.suites import _iteration, fastest
 from train.presets import preset
 config = dataclasses.replace(preset("quick", "hopper", "sac"), num_envs=256)
 numbers = [n for n in (1, 2, 4, 8) if n <= min(jax.device_count(), int(sys.argv[1]))]
-times = fastest(*(_iteration(dataclasses.replace(config, devices=devices), 20).run for devices in numbers))
+times = fastest(*(_iteration(dataclasses.replace(config, devices=devices), 20) for devices in numbers))
 for devices, seconds in zip(numbers, times):
     print("devices", devices, 20 * config.num_envs / seconds)
 """

@@ -18,15 +18,19 @@ def gelu(x: jax.Array) -> jax.Array:
     Not ``jax.nn.gelu``: that takes the complementary error function, which is three times as dear and no better within
     rounding of the result's largest summand, and computes it again for the derivative.
     """
-    return x * (0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5))))
+    return x * _normal_cdf(x)
 
 
 @gelu.defjvp
 def _gelu_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
-    cdf = 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+    cdf = _normal_cdf(x)
     pdf = jnp.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
     return x * cdf, (cdf + x * pdf) * tangent
+
+
+def _normal_cdf(x: jax.Array) -> jax.Array:
+    return 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
 
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {

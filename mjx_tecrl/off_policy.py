@@ -219,12 +219,12 @@ def compose(
                 if jax.tree.leaves(getattr(new.targets, name))
             }
             new = dataclasses.replace(new, targets=dataclasses.replace(new.targets, **averages))
-            return _where(usable, new, state), usable, metrics
+            return optax.tree.where(usable, new, state), usable, metrics
 
         def move_critics_alone() -> tuple[OffPolicyState, jax.Array, Metrics]:
             shapes = jax.eval_shape(move_everything)[2]
             none = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-            return _where(sound, move_critics(), state), sound, none
+            return optax.tree.where(sound, move_critics(), state), sound, none
 
         if schedule.delay == 1:
             new, usable, policy_metrics = move_everything()
@@ -244,10 +244,6 @@ def compose(
         discount=schedule.discount,
         n_step=schedule.n_step,
     )
-
-
-def _where(condition: jax.Array, if_true: OffPolicyState, if_false: OffPolicyState) -> OffPolicyState:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
 
 
 _SLOTS = tuple(field.name for field in dataclasses.fields(Learned))

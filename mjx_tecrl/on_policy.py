@@ -241,7 +241,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             "std": samples.mean(now.std.T),
         }
         usable = all_finite((rollout, new, rollout_metrics)) & samples.valid.any()
-        new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, state)
+        new = optax.tree.where(usable, new, state)
         new = dataclasses.replace(new, updates=state.updates + schedule.epochs * schedule.minibatches)
         metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in metrics.items()}
         return new, metrics | {"skipped": 1.0 - usable}
