@@ -18,10 +18,10 @@ from envs.film import FilmError, overview, write_film
 from envs.physics import PhysicsState
 from envs.physics.native import silent
 from envs.vector import LIMIT, TRAIL, BlowUps
-from eval.command import run_command
+from envs.command import run_command
 from eval.restore import load_single_config
 from train.divergence import load_dump
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 
 PICTURES_PER_SECOND = 10

@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib
 import tyro
 
-from eval.command import run_command
-from train.errors import UserError
+from envs.command import run_command
+from envs.command import UserError
 from train.logs import METRICS_FILE, read_lines
 
 PANELS = {

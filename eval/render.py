@@ -10,9 +10,9 @@ import tyro
 
 from envs import State
 from envs.film import FilmError, write_film
-from eval.command import run_command
+from envs.command import run_command
 from eval.restore import Restored, restore
-from train.errors import UserError
+from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)

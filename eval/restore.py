@@ -7,7 +7,7 @@ import jax
 
 from train.checkpoint import Checkpoints
 from train.config import Config, load_config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.loop import use_compilation_cache
 from train.seeds import seed_configs

@@ -10,10 +10,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from eval.command import run_command
+from envs.command import run_command
 from eval.restore import restore
 from eval.score import Score, play, play_in_gymnasium, summarize
-from train.errors import UserError
+from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import scipy.stats
 
 import envs
 from eval.restore import Restored
-from train.errors import UserError
+from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)

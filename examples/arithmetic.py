@@ -23,10 +23,10 @@ import optax
 import rich.console
 import rich.table
 
-from eval.command import run_command
+from envs.command import run_command
 from eval.plot import write_figure
 from mjx_tecrl.era import check_token_era, response_entropy, token_entropy, token_era
-from train.errors import UserError
+from envs.command import UserError
 
 CHARACTERS = "0123456789+="
 PLUS, EQUALS = 10, 11

@@ -15,9 +15,9 @@ import optax
 import rich.console
 import rich.table
 
-from eval.command import run_command
+from envs.command import run_command
 from mjx_tecrl.era import check_softmax_era, softmax_era, token_entropy
-from train.errors import UserError
+from envs.command import UserError
 
 CLASSES = 10
 METRICS = (

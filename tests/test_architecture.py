@@ -17,7 +17,7 @@ FORBIDDEN = {
     "eval": {"benchmarks", "tests"},
 }
 
-COMMANDS = {"envs/list.py": {"tyro"}, "envs/view.py": {"tyro"}}
+COMMANDS = {"envs/command.py": {"tyro"}, "envs/list.py": {"tyro"}, "envs/view.py": {"tyro"}}
 """Files of `envs` that are command lines themselves."""
 
 

@@ -25,7 +25,7 @@ import pydantic
 
 import mjx_tecrl
 from train.arrays import describe, from_arrays, misfit, to_arrays
-from train.errors import UserError, warn
+from envs.command import UserError, warn
 from train.mesh import fetch, is_main_process, largest
 from train.state import Actor, TrainState
 

@@ -12,7 +12,7 @@ import envs
 from envs.physics import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
-from train.errors import UserError
+from envs.command import UserError
 from train.files import replace_file
 
 CONFIG_FILE = "config.json"

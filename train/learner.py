@@ -14,7 +14,7 @@ from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.agent import with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
-from train.errors import UserError
+from envs.command import UserError
 from train.mesh import make_mesh, put, state_shardings, whole, with_shardings
 from train.replay_loop import ReplayLoop
 from train.rollout_loop import RolloutLoop

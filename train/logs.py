@@ -14,7 +14,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from train.errors import UserError, warn
+from envs.command import UserError, warn
 from train.files import replace_file
 
 METRICS_FILE = "metrics.jsonl"

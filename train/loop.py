@@ -15,7 +15,7 @@ import envs
 from mjx_tecrl.replay import Replay
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
-from train.errors import UserError, warn
+from envs.command import UserError, warn
 from train.interrupt import Interrupt
 from train.learner import Learner
 from train.memory import check_memory, shortage_explained

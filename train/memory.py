@@ -12,7 +12,7 @@ import psutil
 from rich.filesize import decimal
 
 from mjx_tecrl import OnPolicyAgent
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.state import TrainState
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from envs import VectorState
 from mjx_tecrl.replay import Replay
 from train.arrays import is_key
-from train.errors import UserError
+from envs.command import UserError
 from train.state import TrainState
 
 WORLDS = "worlds"

@@ -9,7 +9,7 @@ from envs.vector import Row
 from mjx_tecrl import OnPolicyAgent, Rollout
 from mjx_tecrl.exploration import Draw
 from train.config import REPLAY_FIELDS, Config, flag
-from train.errors import UserError
+from envs.command import UserError
 from train.replay_loop import Collect, See
 from train.state import TrainState, join
 

@@ -13,7 +13,7 @@ import tyro
 
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
-from train.errors import UserError
+from envs.command import UserError
 from train.loop import Interrupted, train
 from train.presets import LENGTH, preset
 

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 
 from train.config import Config
-from train.errors import UserError
+from envs.command import UserError
 
 LOCK_FILE = ".lock"
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from train.checkpoint import Checkpoints
 from train.config import CONFIG_FILE, Config, load_config
-from train.errors import UserError, warn
+from envs.command import UserError, warn
 from train.files import replace_file
 from train.logs import evaluations
 from train.run import parse

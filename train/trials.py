@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from train.errors import UserError
+from envs.command import UserError
 from train.logs import evaluations
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import envs
 from benchmarks.suites import Row
 from envs.physics import resolve_engine
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.presets import preset
 from train.state import Tally

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from benchmarks import peers, run
-from eval.command import run_command
-from train.errors import UserError
+from envs.command import run_command
+from envs.command import UserError
 
 Install = Callable[[str], None]
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import run
 from benchmarks.report import environment
 from benchmarks.suites import SUITES, Row, matmul_rate, memory_rate, replay
-from eval.command import run_command
+from envs.command import run_command
 
 
 def speed(full: bool) -> Iterator[Row]:

@@ -18,7 +18,7 @@ from eval import inspect
 from tests.runs import tiny_config
 from train.config import load_config
 from train.divergence import DUMP_FILE, load_dump
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.loop import train
 

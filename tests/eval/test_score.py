@@ -9,7 +9,7 @@ import pytest
 import envs
 from eval.restore import restore
 from eval.score import play, play_in_gymnasium, summarize
-from train.errors import UserError
+from envs.command import UserError
 
 
 def episodes(returns: list[float], diverged: list[bool]) -> envs.Episodes:

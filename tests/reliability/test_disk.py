@@ -11,7 +11,7 @@ import pytest
 
 from tests.runs import CHUNK_STEPS, quiet, tiny_config, untimed
 from train.checkpoint import Checkpoints
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.logs import METRICS_FILE, Logs
 from train.loop import train

@@ -16,7 +16,7 @@ from eval.restore import restore
 from tests.runs import leaves, seal, tiny_config
 from train.checkpoint import CHUNK_BYTES, FILE_BYTES, MANIFEST_FILE, SCHEMA, Checkpoints, Notes
 from train.config import config_from_json, load_config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.state import TrainState
 

@@ -10,7 +10,7 @@ import pytest
 from mjx_tecrl import AGENTS
 from tests.runs import tiny_config
 from train.config import load_config
-from train.errors import UserError
+from envs.command import UserError
 from train.presets import preset
 
 

@@ -12,7 +12,7 @@ import envs
 from tests.runs import tiny_config
 from train.config import Config
 from train.divergence import DUMP_FILE, PATIENCE, Watch, check_starts, load_dump, save_dump
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.loop import train
 from train.state import TrainState

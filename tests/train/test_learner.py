@@ -13,7 +13,7 @@ from scipy import stats
 import envs
 from mjx_tecrl import Agent
 from tests.runs import tiny_config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.state import TrainState
 

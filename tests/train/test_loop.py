@@ -19,7 +19,7 @@ from mjx_tecrl import AGENTS
 from tests.runs import CHUNK_STEPS, leaves, quiet, tiny_config, untimed
 from train.checkpoint import Checkpoints
 from train.config import Config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.logs import read_lines
 from train.loop import Interrupted, train

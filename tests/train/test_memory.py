@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from tests.runs import tiny_config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.loop import train
 from train.memory import check_memory, predict_memory, shortage_explained

@@ -18,7 +18,7 @@ from tests.runs import quiet, tiny_config, untimed
 from train.arrays import to_arrays
 from train.checkpoint import Checkpoints
 from train.config import Config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.loop import train
 from train.run import main

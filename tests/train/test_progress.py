@@ -7,7 +7,7 @@ from typing import IO, cast
 import pytest
 from rich.console import Console
 
-from train.errors import warn
+from envs.command import warn
 from train.progress import PatientOutput, ProgressDisplay, describe
 
 LINE = {

@@ -13,7 +13,7 @@ import envs
 from mjx_tecrl import Rollout
 from tests.runs import tiny_config
 from train.config import flag
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.memory import check_memory
 from train.state import TrainState

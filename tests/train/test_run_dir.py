@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.runs import tiny_config
-from train.errors import UserError
+from envs.command import UserError
 from train.run_dir import LOCK_FILE, locked, run_dir_of
 
 HOLD = """

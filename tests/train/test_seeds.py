@@ -13,7 +13,7 @@ from eval.restore import restore
 from tests.runs import CHUNK_STEPS, long_but, quiet, shared_learner, tiny_config, untimed
 from train.checkpoint import Checkpoints
 from train.config import Config, load_config
-from train.errors import UserError
+from envs.command import UserError
 from train.learner import Learner
 from train.loop import train
 from train.progress import together
