@@ -46,13 +46,13 @@ def evaluate(args: Args) -> None:
     if args.simulator == "gymnasium":
         played, simulator = play_in_gymnasium(restored, args.episodes, args.seed), "gymnasium"
     else:
-        played, simulator = play(restored, args.episodes, args.seed), restored.learner.config.physics
+        played, simulator = play(restored, args.episodes, args.seed), restored.problem.config.physics
     score = summarize(played)
     if args.json:
         print(json.dumps({"step": restored.step, "simulator": simulator, **dataclasses.asdict(score)}))
     else:
         console = Console()
-        console.print(f"{restored.learner.env.name} after {restored.step} steps, {simulator} physics", soft_wrap=True)
+        console.print(f"{restored.problem.env.name} after {restored.step} steps, {simulator} physics", soft_wrap=True)
         console.print(_table(score))
 
 

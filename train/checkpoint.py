@@ -27,7 +27,8 @@ import mjx_tecrl
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from envs.command import UserError, warn
 from train.mesh import fetch, is_main_process, largest
-from train.state import Actor, TrainState
+from train.problem import Actor
+from train.state import TrainState, checkpoint_parts, from_checkpoint_parts
 
 CHECKPOINTS_DIR = "checkpoints"
 MANIFEST_FILE = "manifest.json"
@@ -132,7 +133,7 @@ class Checkpoints:
         self.finish()
         if largest(step in self.steps):
             return
-        parts = _split(state)
+        parts = checkpoint_parts(state)
         if not replay:
             del parts["replay"]
         copies = {name: self._copied(name, to_arrays(tree)) for name, tree in parts.items()}
@@ -273,8 +274,8 @@ class Checkpoints:
           UserError: there is no whole one, or it is another run's.
         """
         candidates = [step for step in self.steps[::-1] if at_most is None or step <= at_most]
-        step, parts, manifest = self._restore(candidates, _split(like), optional=frozenset({"replay"}))
-        return step, TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"]), manifest.notes
+        step, parts, manifest = self._restore(candidates, checkpoint_parts(like), optional=frozenset({"replay"}))
+        return step, from_checkpoint_parts(parts), manifest.notes
 
     def restore_actor(self, like: Actor, step: int | None = None) -> tuple[int, Actor]:
         """Only what it takes to act, of the newest whole checkpoint or that of ``step``; otherwise as `restore`."""
@@ -437,11 +438,6 @@ def _describe(array: np.ndarray) -> tuple[str, tuple[int, ...], int]:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200].rstrip(".") if lines else type(error).__name__
-
-
-def _split(state: TrainState) -> dict[str, Any]:
-    parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(TrainState)}
-    return {"actor": parts.pop("actor"), "replay": parts.pop("replay"), "loop": parts}
 
 
 def _shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:

@@ -22,8 +22,7 @@ from envs.command import UserError, warn
 from train.files import replace_file
 from train.logs import evaluations
 from train.run import parse
-from train.run_dir import check_same_run, locked
-from train.seeds import seed_configs
+from train.run_dir import check_same_run, locked, seed_configs
 
 SWEEP_FILE = "sweep.json"
 
