@@ -20,8 +20,7 @@ from rich.table import Table
 from benchmarks.peers import peers
 from benchmarks.report import describe, environment
 from benchmarks.suites import SUITES, Row
-from envs.command import run_command
-from envs.command import UserError
+from envs.command import UserError, run_command
 
 NAMED = {peers.__name__: peers}
 """Suites that are run only when they are named."""

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,13 +20,15 @@ from envs.command import UserError, run_command
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
-OFF_POLICY = (
+OFF_POLICY = shlex.split(
     "--num-envs 8 --total-steps 1600 --log-steps 400 --eval-steps 800 --checkpoint-steps 800 --learning-starts 160 "
     "--batch-size 32 --replay-size 1200 --eval-episodes 4"
-).split()
+)
 """The replay wraps around within the run."""
 
-ON_POLICY = "--num-envs 8 --total-steps 4096 --log-steps 1024 --eval-steps 2048 --checkpoint-steps 2048 --eval-episodes 4".split()
+ON_POLICY = shlex.split(
+    "--num-envs 8 --total-steps 4096 --log-steps 1024 --eval-steps 2048 --checkpoint-steps 2048 --eval-episodes 4"
+)
 
 CASES = {
     "dsac_e": ["--env", "humanoid", "--agent", "dsac_e", "--physics", "native", *OFF_POLICY],

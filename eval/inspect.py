@@ -15,14 +15,13 @@ from rich.table import Table
 
 import envs
 from envs import State, VectorEnv
+from envs.command import UserError, run_command
 from envs.film import FilmError, overview, write_film
 from envs.physics import PhysicsState
 from envs.physics.native import silent
 from envs.vector import LIMIT, TRAIL, BlowUps
-from envs.command import run_command
 from eval.restore import load_single_config
 from train.divergence import load_dump
-from envs.command import UserError
 from train.problem import make_problem
 
 PICTURES_PER_SECOND = 10

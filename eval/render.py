@@ -9,10 +9,9 @@ import numpy as np
 import tyro
 
 from envs import State
+from envs.command import UserError, run_command
 from envs.film import FilmError, write_film
-from envs.command import run_command
 from eval.restore import Restored, restore
-from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)

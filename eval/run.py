@@ -10,10 +10,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.command import run_command
+from envs.command import UserError, run_command
 from eval.restore import restore
 from eval.score import Score, play, play_in_gymnasium, summarize
-from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)

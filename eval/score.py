@@ -8,8 +8,8 @@ import numpy as np
 import scipy.stats
 
 import envs
-from eval.restore import Restored
 from envs.command import UserError
+from eval.restore import Restored
 
 
 @dataclasses.dataclass(frozen=True)

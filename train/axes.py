@@ -5,8 +5,8 @@ A field of a registered dataclass declares its axes as metadata::
     worlds: State = dataclasses.field(metadata={"axes": ("world",)})
 
 ``axes`` names the leading axes of every array in the field: ``world`` for one entry per world, which the devices share;
-``time`` for one per kept step, which they do not; an empty tuple for arrays that all devices hold alike. ``"seeds": "shared"``
-says that a run of several seeds has the array once. Any other array gets a leading axis ``[num_seeds]`` in such a run.
+``time`` for one per kept step, which they do not; an empty tuple for arrays that all devices hold alike. With
+``"seeds": "shared"`` a run of several seeds has the array once. Any other array gets a leading axis ``[num_seeds]`` there.
 
 A dataclass that declares nothing has the axes of the field that it stands in. One that declares axes must do so for all of
 its fields: a new field cannot be forgotten.
@@ -52,4 +52,5 @@ def axes_of(tree: Any, inherited: Axes = Axes()) -> Any:
             raise TypeError(f"{where} declares an unknown axis {min(unknown)!r}: choose from {', '.join(NAMES)}.")
         own = Axes(field.metadata["axes"], inherited.per_seed and field.metadata.get("seeds") != "shared")
         parts[field.name] = axes_of(getattr(tree, field.name), own)
-    return type(tree)(**parts)
+    kind: Any = type(tree)
+    return kind(**parts)

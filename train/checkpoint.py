@@ -24,8 +24,8 @@ import orbax.checkpoint as ocp
 import pydantic
 
 import mjx_tecrl
-from train.arrays import describe, from_arrays, misfit, to_arrays
 from envs.command import UserError, warn
+from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.mesh import fetch, is_main_process, largest
 from train.problem import Actor
 from train.state import TrainState, checkpoint_parts, from_checkpoint_parts

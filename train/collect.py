@@ -47,7 +47,7 @@ def collect(
     if uniform is not None:
         anything = jax.random.uniform(jax.random.fold_in(key, 1), action.shape, minval=-1.0)
         action = jnp.where(uniform, anything, action)
-    # An action that is not finite stays so and blows its world up. Clipping would make an ordinary action of an infinite one.
+    # An action that is not finite blows its world up. Clipping would make an ordinary action of an infinite one.
     finite = jnp.abs(action) <= LIMIT
     state, row, stats = worlds.step(state, jnp.where(finite, jnp.clip(action, -1, 1), jnp.nan))
     # The agent remembers what it drew, not what the world made of it: a Gaussian sample may lie beyond [-1, 1].
@@ -85,9 +85,7 @@ def step_worlds(
     key, key_explore, key_learn = jax.random.split(state.key, 3)
     actor = state.actor
     seeing = dataclasses.replace(actor, normalizer=normalizer)
-    stepped, exploration, row, stats = collect(
-        problem, worlds, seeing, state.envs, state.exploration, key_explore, uniform
-    )
+    stepped, exploration, row, stats = collect(problem, worlds, seeing, state.envs, state.exploration, key_explore, uniform)
     if problem.config.normalize_obs:
         seen = jnp.ones(len(row.obs), bool)
         actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import State
+from envs.command import UserError, warn
 from envs.vector import BlowUps, is_sane
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
-from envs.command import UserError, warn
 from train.files import replace_file
 from train.mesh import is_main_process
 

@@ -3,8 +3,8 @@
 The units of time, from the smallest to the largest, as all of this project uses the words:
 
 * A *physics step* is one ``mj_step`` of one world.
-* An *environment step* is one action in one world: the task's ``frame_skip`` physics steps. Lengths of runs and intervals are
-  environment steps, added up over all worlds.
+* An *environment step* is one action in one world: the task's ``frame_skip`` physics steps. Lengths of runs and intervals
+  are environment steps, added up over all worlds.
 * A *vector step* is one environment step of every world.
 * An *iteration* is the smallest piece of training. For an agent with a replay it is a vector step and the gradient steps
   after it. For an on-policy agent it is a rollout (many vector steps) and the update on it.

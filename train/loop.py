@@ -145,9 +145,7 @@ class _Run:
           UserError: the run went wrong; there is a checkpoint.
           Interrupted: a signal came; there is a checkpoint.
         """
-        display = ProgressDisplay(
-            self.console, self.last_chunk * self.training.chunk_steps, self._env_steps(progress)
-        )
+        display = ProgressDisplay(self.console, self.last_chunk * self.training.chunk_steps, self._env_steps(progress))
         started = time.perf_counter() - progress.wall_s
         try:
             for record in self.records:

@@ -48,7 +48,9 @@ class OffPolicyIteration:
 
     def init_memory(self) -> tuple[Replay, RewardScaler | tuple[()]]:
         """An empty ring, and the statistics of the rewards where they are normalised."""
-        replay = init_replay(jax.eval_shape(lambda: empty_row(self._problem)), self._config.replay_size // self._config.num_envs)
+        replay = init_replay(
+            jax.eval_shape(lambda: empty_row(self._problem)), self._config.replay_size // self._config.num_envs
+        )
         return replay, init_reward_scaler(self._config.num_envs) if self._config.normalize_reward else ()
 
     def __call__(self, state: TrainState) -> tuple[TrainState, tuple[StepStats, Metrics]]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pydantic
 
+from envs.command import UserError, warn
 from envs.vector import BlowUps
 from train.checkpoint import Checkpoints, Notes
 from train.config import Config, config_from_json
 from train.divergence import Watch
-from envs.command import UserError, warn
 from train.logs import Logs, flatten
 from train.mesh import is_main_process
 from train.run_dir import check_same_run

@@ -58,10 +58,6 @@ def empty_tally(stats: StepStats, metrics: Metrics) -> Tally:
     )
 
 
-def _field(part: str, axes: tuple[str, ...] = (), **more: Any) -> Any:
-    return dataclasses.field(metadata={"part": part, "axes": axes, **more})
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -79,15 +75,15 @@ class TrainState:
       tally: of the chunk under way; an empty tuple while the state is being made.
     """
 
-    actor: Actor = _field("actor")
-    envs: VectorState = _field("loop")
-    exploration: Any = _field("loop")
-    rewards: RewardScaler | tuple[()] = _field("loop")
-    replay: Replay | tuple[()] = _field("replay")
-    key: jax.Array = _field("loop")
-    vector_steps: jax.Array = _field("loop", seeds="shared")
-    updates: jax.Array = _field("loop", seeds="shared")
-    tally: Tally | tuple[()] = _field("loop")
+    actor: Actor = dataclasses.field(metadata={"part": "actor", "axes": ()})
+    envs: VectorState = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    exploration: Any = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    rewards: RewardScaler | tuple[()] = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    replay: Replay | tuple[()] = dataclasses.field(metadata={"part": "replay", "axes": ()})
+    key: jax.Array = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    vector_steps: jax.Array = dataclasses.field(metadata={"part": "loop", "axes": (), "seeds": "shared"})
+    updates: jax.Array = dataclasses.field(metadata={"part": "loop", "axes": (), "seeds": "shared"})
+    tally: Tally | tuple[()] = dataclasses.field(metadata={"part": "loop", "axes": ()})
 
 
 def state_axes(state: TrainState, agent: Agent | OnPolicyAgent) -> TrainState:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from envs.command import UserError
 from tests.runs import CHUNK_STEPS, quiet, tiny_config, untimed
 from train.checkpoint import Checkpoints
-from envs.command import UserError
 from train.learner import Learner
 from train.logs import METRICS_FILE, Logs
 from train.loop import train

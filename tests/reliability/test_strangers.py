@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from envs.command import UserError
 from tests.runs import leaves, seal, tiny_config
 from train.checkpoint import MANIFEST_FILE, Checkpoints
 from train.config import CONFIG_FILE, Config, load_config
-from envs.command import UserError
 from train.learner import Learner
 from train.loop import restore_run
 from train.record import Record

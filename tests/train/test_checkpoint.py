@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs.command import UserError
 from eval.restore import restore
 from tests.runs import leaves, seal, tiny_config
 from train.checkpoint import CHUNK_BYTES, FILE_BYTES, MANIFEST_FILE, SCHEMA, Checkpoints, Notes
 from train.config import config_from_json, load_config
-from envs.command import UserError
 from train.learner import Learner
 from train.state import TrainState
 
