@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 
 import envs
-from benchmarks.suites import Row
-from envs.physics import resolve_engine
+from benchmarks.measuring import Row
 from envs.command import UserError
+from envs.physics import resolve_engine
 from train.learner import Learner
 from train.presets import preset
 from train.state import Tally
