@@ -5,9 +5,9 @@ import pathlib
 
 import jax
 
-from train.checkpoint import Checkpoints
-from train.config import Config, load_config
 from envs.command import UserError
+from train.checkpoints import Checkpoints
+from train.config import Config, load_config
 from train.learner import Learner
 from train.loop import use_compilation_cache
 from train.seeds import seed_configs
@@ -59,5 +59,5 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     use_compilation_cache(config.compilation_cache)
     learner = Learner(config)
     like = jax.eval_shape(learner.init_actor, jax.random.key(0))
-    step, actor = Checkpoints(run_dir).restore_actor(like, step)
-    return Restored(learner, jax.device_put(actor), step)
+    step, parts, _ = Checkpoints(run_dir).restore({"actor": like}, step=step)
+    return Restored(learner, jax.device_put(parts["actor"]), step)

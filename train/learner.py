@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 
 import envs
+from envs.command import UserError
 from envs.physics import OVERFLOW
 from envs.vector import LIMIT, Row, StepStats, VectorEnv, is_sane
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.agent import with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
 from train.config import Config
-from envs.command import UserError
 from train.mesh import make_mesh, put, state_shardings, whole, with_shardings
 from train.replay_loop import ReplayLoop
 from train.rollout_loop import RolloutLoop
@@ -140,7 +140,7 @@ class Learner:
             rewards=self.loop.init_rewards(),
             replay=self.loop.init_replay(self.row_shapes()),
             key=key,
-            iterations=jnp.zeros((), jnp.int32),
+            vector_steps=jnp.zeros((), jnp.int32),
             updates=jnp.zeros((), jnp.int32),
             tally=(),
         )
@@ -202,7 +202,7 @@ class Learner:
         draw = lambda key: self.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
         action, exploration = self.loop.explore(state.exploration, draw, worlds.starts_episode, key_explore)
         if self.config.random_start:
-            filling = state.iterations < -(-self.config.learning_starts // self.config.num_envs)
+            filling = state.vector_steps < -(-self.config.learning_starts // self.config.num_envs)
             uniform = jax.random.uniform(jax.random.fold_in(key_explore, 1), action.shape, minval=-1.0)
             action = jnp.where(filling, uniform, action)
         # Clipping would make an action of one that is infinite.
@@ -213,7 +213,7 @@ class Learner:
             seen = jnp.ones(self.config.num_envs, bool)
             actor = dataclasses.replace(actor, normalizer=update_normalizer(actor.normalizer, row.obs, seen))
         state = dataclasses.replace(
-            state, actor=actor, envs=worlds, exploration=exploration, key=key, iterations=state.iterations + 1
+            state, actor=actor, envs=worlds, exploration=exploration, key=key, vector_steps=state.vector_steps + 1
         )
         return state, row, stats, key_learn
 

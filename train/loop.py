@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
+from envs.command import UserError, warn
 from mjx_tecrl.replay import Replay
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
-from envs.command import UserError, warn
 from train.interrupt import Interrupt
 from train.learner import Learner
 from train.memory import check_memory, shortage_explained
-from train.mesh import is_main_process, largest
+from train.processes import is_main_process, largest
 from train.progress import PatientOutput, ProgressDisplay, together
 from train.record import Progress, Record
 from train.run_dir import check_same_run, locked, run_dir_of
@@ -125,7 +125,7 @@ def restore_run(
                 restored[number] = record.restore(of_one, oldest)
     step, state, progress = restored[0]
     if several:
-        if any((one.chunks, one.turns) != (progress.chunks, progress.turns) for _, _, one in restored):
+        if any((one.chunks, one.iterations) != (progress.chunks, progress.iterations) for _, _, one in restored):
             raise UserError(f"The seeds of {records[0].run_dir.parent} have gone apart: go on with each of them alone.")
         state = all_seeds([state for _, state, _ in restored])
     if (newest := largest(step)) != step:
@@ -185,7 +185,7 @@ class _Run:
             with display:
                 while progress.chunks < self.last_chunk and not self._is_stopped():
                     state, progress = self._train_chunk(state, progress, display)
-                    if progress.turns < self.learner.loop.turns_per_chunk:
+                    if progress.iterations < self.learner.loop.turns_per_chunk:
                         break
                     evaluations = self._evaluate(state, progress)
                     if evaluations is None:
@@ -208,18 +208,19 @@ class _Run:
     def _train_chunk(self, state: TrainState, progress: Progress, display: ProgressDisplay) -> tuple[TrainState, Progress]:
         """The rest of the chunk under way, or less where a signal comes."""
         learner, turns_per_chunk = self.learner, self.learner.loop.turns_per_chunk
-        if not progress.turns:
+        if not progress.iterations:
             number = jnp.asarray(progress.chunks + 1, jnp.int32)
             state = learner.begin_chunk(state, learner.draw_pool(learner.root, number))
-        while progress.turns < turns_per_chunk and not self._is_stopped():
-            turns = min(self.portion, turns_per_chunk - progress.turns)
+        while progress.iterations < turns_per_chunk and not self._is_stopped():
+            turns = min(self.portion, turns_per_chunk - progress.iterations)
             started = time.perf_counter()
             state = self.advance(state, jnp.asarray(turns, jnp.int32))
-            jax.block_until_ready(state.iterations)
+            jax.block_until_ready(state.vector_steps)
             seconds = time.perf_counter() - started
             # No portion is taken for more than twice as fast as the one before it.
             self.portion = largest(max(1, min(2 * self.portion, int(turns * PORTION_S / seconds))))
-            progress = dataclasses.replace(progress, turns=progress.turns + turns, train_s=progress.train_s + seconds)
+            done = progress.iterations + turns
+            progress = dataclasses.replace(progress, iterations=done, train_s=progress.train_s + seconds)
             display.advance(self._env_steps(progress))
             self._look_after_checkpoints()
         return state, progress
@@ -266,7 +267,7 @@ class _Run:
         """Why the run has to stop, if so: one seed that went wrong is enough."""
         blow_ups = self._each(state.envs.blow_ups)
         looks = zip(self.records, blow_ups, metrics, strict=True)
-        reasons = [record.look(evidence, own) for record, evidence, own in looks]
+        reasons = [record.end_interval(evidence, own) for record, evidence, own in looks]
         return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:
@@ -284,7 +285,7 @@ class _Run:
         """Tells how those that were begun ended."""
         begun = any(record.checkpoints.writing for record in self.records)
         for record in self.records:
-            record.look_after_checkpoint(wait=wait)
+            record.finish_checkpoint(wait=wait)
         if begun and not any(record.checkpoints.writing for record in self.records):
             self._prune()
 
@@ -308,7 +309,7 @@ class _Run:
                 stack.callback(record.close)
 
     def _env_steps(self, progress: Progress) -> int:
-        return progress.chunks * self.learner.chunk_steps + progress.turns * self.turn_steps
+        return progress.chunks * self.learner.chunk_steps + progress.iterations * self.turn_steps
 
     def _due(self, interval_steps: int, chunks: int) -> bool:
         """Whether an interval, rounded to whole chunks, ends with this chunk."""

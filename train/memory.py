@@ -11,8 +11,8 @@ import jax
 import psutil
 from rich.filesize import decimal
 
-from mjx_tecrl import OnPolicyAgent
 from envs.command import UserError
+from mjx_tecrl import OnPolicyAgent
 from train.learner import Learner
 from train.state import TrainState
 

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from envs.command import UserError
 from envs.vector import Row, StepStats
 from mjx_tecrl import Agent, Batch
 from mjx_tecrl.normalizer import Normalizer, RewardScaler, init_reward_scaler, update_reward_scaler
 from mjx_tecrl.replay import Replay, init_replay, insert, sample
 from train.config import Config
-from envs.command import UserError
 from train.mesh import shared
 from train.state import Actor, TrainState
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 
+from envs.command import UserError
 from envs.vector import Row
 from mjx_tecrl import OnPolicyAgent, Rollout
 from mjx_tecrl.exploration import Draw
 from train.config import REPLAY_FIELDS, Config, flag
-from envs.command import UserError
 from train.replay_loop import Collect, See
 from train.state import TrainState, join
 

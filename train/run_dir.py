@@ -9,8 +9,8 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
-from train.config import Config
 from envs.command import UserError
+from train.config import Config
 
 LOCK_FILE = ".lock"
 

@@ -12,7 +12,7 @@ import numpy as np
 from mjx_tecrl.replay import Replay
 from train.arrays import is_key
 from train.config import Config
-from train.mesh import fetch
+from train.processes import fetch
 from train.state import Actor, TrainState
 
 
@@ -42,7 +42,7 @@ def seed_axes(state: TrainState) -> TrainState:
     of_actor: dict[str, Any] = {"agent": type(agent)(**of_agent), "normalizer": 0}
     of_replay: dict[str, Any] = {"rows": 0, "head": None, "size": None}
     replay = Replay(**of_replay) if isinstance(state.replay, Replay) else 0
-    return TrainState(**apart | {"actor": Actor(**of_actor), "replay": replay, "iterations": None, "updates": None})
+    return TrainState(**apart | {"actor": Actor(**of_actor), "replay": replay, "vector_steps": None, "updates": None})
 
 
 def one_seed(state: TrainState, number: int) -> TrainState:

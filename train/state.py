@@ -77,7 +77,7 @@ class TrainState:
       rewards: statistics of the rewards (an empty tuple where they are not normalised).
       replay: the ring (an empty tuple for on-policy agents).
       key: PRNG key of the next iteration.
-      iterations: [] int32 steps of all worlds so far.
+      vector_steps: [] int32 steps of all worlds so far.
       updates: [] int32 gradient steps so far.
       tally: of the chunk under way (an empty tuple while the state is being made).
     """
@@ -88,9 +88,20 @@ class TrainState:
     rewards: RewardScaler | tuple[()]
     replay: Replay | tuple[()]
     key: jax.Array
-    iterations: jax.Array
+    vector_steps: jax.Array
     updates: jax.Array
     tally: Tally | tuple[()]
+
+
+def checkpoint_parts(state: TrainState) -> dict[str, Any]:
+    """The parts of a checkpoint, by name: ``actor``, ``replay``, and ``loop`` with all other fields."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(TrainState)}
+    return {"actor": fields.pop("actor"), "replay": fields.pop("replay"), "loop": fields}
+
+
+def from_checkpoint_parts(parts: dict[str, Any]) -> TrainState:
+    """The state that `checkpoint_parts` took apart."""
+    return TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"])
 
 
 def join(obs: Obs) -> jax.Array:

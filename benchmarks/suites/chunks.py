@@ -28,7 +28,7 @@ def chunk_program(config: Config, steps: int, learns: bool = True) -> Callable[[
         jax.block_until_ready(state)
 
     chunk()  # compiles
-    while int(state.iterations) * config.num_envs < config.batch_size:
+    while int(state.vector_steps) * config.num_envs < config.batch_size:
         chunk()
     return chunk
 

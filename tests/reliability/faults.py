@@ -118,7 +118,7 @@ class FaultyLearner(Learner):
     # Everything below is traced.
 
     def _chunk(self, state: TrainState, pool: envs.State, fault: Fault) -> tuple[TrainState, dict[str, jax.Array]]:
-        self.fault, self._first = fault, (state.iterations, state.actor.agent.updates)
+        self.fault, self._first = fault, (state.vector_steps, state.actor.agent.updates)
         pool = dataclasses.replace(pool, obs=jax.vmap(lambda x, s: self.put(x, "start", s))(pool.obs, fault.starts))
         healthy, jax.value_and_grad = jax.value_and_grad, self._value_and_grad(jax.value_and_grad)
         try:
@@ -128,7 +128,7 @@ class FaultyLearner(Learner):
             jax.value_and_grad = healthy
 
     def _collect(self, state: TrainState, normalizer: Any) -> Any:
-        self.struck = self.fault.worlds[state.iterations - self._first[0]]
+        self.struck = self.fault.worlds[state.vector_steps - self._first[0]]
         return super()._collect(state, normalizer)
 
     def _explore(self, state: Any, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> Any:

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.runs import leaves, seal, tiny_config
-from train.checkpoint import MANIFEST_FILE, Checkpoints
-from train.config import CONFIG_FILE, Config, load_config
 from envs.command import UserError
+from tests.runs import leaves, restore_state, seal, tiny_config
+from train.checkpoints import MANIFEST_FILE, Checkpoints
+from train.config import CONFIG_FILE, Config, load_config
 from train.learner import Learner
 from train.loop import restore_run
 from train.record import Record
@@ -97,7 +97,7 @@ def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -
     checkpoints = Checkpoints(run_dir)
     for step in checkpoints.steps[:-1]:
         shutil.rmtree(run_dir / "checkpoints" / str(step))
-    written = leaves(checkpoints.restore(like)[1])
+    written = leaves(restore_state(checkpoints, like)[1])
     path = run_dir / "checkpoints" / "320" / MANIFEST_FILE
     good, rng = json.loads(json.loads(path.read_text())["manifest"]), random.Random(0)
     for number in range(times):
@@ -106,7 +106,7 @@ def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -
         else:
             path.write_bytes(garble(json.dumps({"manifest": json.dumps(good), "crc32": 0}), rng))
         try:
-            _, state, _ = checkpoints.restore(like)
+            _, state, _ = restore_state(checkpoints, like)
         except UserError:
             continue
         for x, y in zip(leaves(state), written, strict=True):

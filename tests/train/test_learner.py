@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 import envs
+from envs.command import UserError
 from mjx_tecrl import Agent
 from tests.runs import tiny_config
-from envs.command import UserError
 from train.learner import Learner
 from train.state import TrainState
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.runs import tiny_config
 from envs.command import UserError
+from tests.runs import tiny_config
 from train.learner import Learner
 from train.loop import train
 from train.memory import check_memory, predict_memory, shortage_explained

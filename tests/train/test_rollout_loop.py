@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import envs
+from envs.command import UserError
 from mjx_tecrl import Rollout
 from tests.runs import tiny_config
 from train.config import flag
-from envs.command import UserError
 from train.learner import Learner
 from train.memory import check_memory
 from train.state import TrainState
@@ -47,7 +47,7 @@ def test_a_chunk_is_whole_rollouts_and_compiled_once() -> None:
     for number in (1, 2, 3):
         state, metrics = chunk(learner, state, number)
     assert learner.advance._cache_size() == 1
-    assert int(state.iterations) == 60
+    assert int(state.vector_steps) == 60
     assert int(state.actor.agent.updates) == int(state.updates) == 48
     assert {"agent/policy_loss", "agent/value_loss", "agent/entropy", "agent/kl", "agent/std"} <= set(metrics)
     assert metrics["safety/skipped_updates"] == 0

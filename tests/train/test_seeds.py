@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eval.restore import restore
-from tests.runs import CHUNK_STEPS, long_but, quiet, shared_learner, tiny_config, untimed
-from train.checkpoint import Checkpoints
-from train.config import Config, load_config
 from envs.command import UserError
+from eval.restore import restore
+from tests.runs import CHUNK_STEPS, long_but, quiet, restore_state, shared_learner, tiny_config, untimed
+from train.checkpoints import Checkpoints
+from train.config import Config, load_config
 from train.learner import Learner
 from train.loop import train
 from train.progress import together
@@ -24,7 +24,7 @@ SEEDS = {"num_seeds": 2, "seed": 3}
 
 
 def final(config: Config) -> TrainState:
-    return Checkpoints(pathlib.Path(str(config.run_dir))).restore(shared_learner(config).state_shapes())[1]
+    return restore_state(Checkpoints(pathlib.Path(str(config.run_dir))), shared_learner(config).state_shapes())[1]
 
 
 @pytest.fixture(scope="module", params=long_but(["td3"], ["td3", "ppo"]))
@@ -110,7 +110,7 @@ def test_what_conditions_depend_on_is_the_same_in_all_seeds() -> None:
     for x, y in zip(*map(jax.tree.leaves, map(data, (all_seeds(parts), state))), strict=True):
         np.testing.assert_array_equal(x, y)
     assert jax.tree.structure(parts[0]) == jax.tree.structure(Learner(tiny_config(agent="td3")).state_shapes())
-    assert seed_axes(parts[0]).iterations is None
+    assert seed_axes(parts[0]).vector_steps is None
 
 
 def test_a_seed_that_is_there_already_is_not_overwritten(tmp_path: pathlib.Path) -> None:
