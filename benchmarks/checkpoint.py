@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import environment
-from train.checkpoint import Checkpoints, Notes
+from train.checkpoints import Checkpoints, Notes
 from train.learner import Learner
 from train.presets import preset
 

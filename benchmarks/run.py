@@ -17,9 +17,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import Row
 from benchmarks.peers import peers
 from benchmarks.report import describe, environment
-from benchmarks.suites import SUITES, Row
+from benchmarks.suites import SUITES
 from envs.command import UserError, run_command
 
 NAMED = {peers.__name__: peers}

@@ -7,7 +7,7 @@ import jax
 
 from envs.command import UserError
 from envs.rollout import Policy
-from train.checkpoint import Checkpoints
+from train.checkpoints import Checkpoints
 from train.compilation_cache import use_compilation_cache
 from train.config import Config, load_config
 from train.problem import Actor, Problem, make_problem
@@ -63,5 +63,5 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
         config = dataclasses.replace(config, physics=physics).validate()
     use_compilation_cache(config.compilation_cache)
     problem = make_problem(config)
-    step, actor = Checkpoints(run_dir).restore_actor(problem.actor_shapes(), step)
-    return Restored(problem, jax.device_put(actor), step)
+    step, parts, _ = Checkpoints(run_dir).restore({"actor": problem.actor_shapes()}, step=step)
+    return Restored(problem, jax.device_put(parts["actor"]), step)

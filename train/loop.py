@@ -21,7 +21,7 @@ from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
 from train.interrupt import Interrupt
 from train.memory import check_memory, shortage_explained
-from train.mesh import is_main_process, largest
+from train.processes import is_main_process, largest
 from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
 from train.record import Progress, Record
@@ -239,7 +239,7 @@ class _Run:
         """Why the run has to stop, if so: one seed that went wrong is enough. The evidence is written."""
         blow_ups = self._each(state.envs.blow_ups)
         checks = zip(self.records, blow_ups, metrics, strict=True)
-        reasons = [record.check(evidence, own) for record, evidence, own in checks]
+        reasons = [record.end_interval(evidence, own) for record, evidence, own in checks]
         return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:

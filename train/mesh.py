@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from envs.command import UserError
@@ -13,8 +12,6 @@ from train.axes import Axes
 
 WORLDS = "worlds"
 """The mesh's only axis."""
-PIECE_BYTES = 2**28
-"""What is gathered from other processes at a time: every device holds it whole for a moment."""
 
 
 def make_mesh(devices: int) -> Mesh | None:
@@ -75,26 +72,3 @@ def place(tree: Any, like: Any) -> Any:
         return jax.make_array_from_callback(array.shape, shape.sharding, lambda index: array[index])
 
     return jax.tree.map(one, tree, like)
-
-
-def fetch(x: jax.Array | np.ndarray) -> np.ndarray:
-    """The whole of an array on the host; of an array that is spread over processes all of them have to ask for it."""
-    if isinstance(x, np.ndarray) or x.is_fully_addressable:
-        return np.asarray(x)
-    if x.is_fully_replicated:
-        return np.asarray(x.addressable_data(0))
-    rows = max(1, PIECE_BYTES // (x.nbytes // len(x)))
-    pieces = [multihost_utils.process_allgather(x[row : row + rows], tiled=True) for row in range(0, len(x), rows)]
-    return np.concatenate(pieces)
-
-
-def is_main_process() -> bool:
-    """Whether this process writes and speaks for all."""
-    return jax.process_index() == 0
-
-
-def largest(value: int) -> int:
-    """The largest of all processes' values: what they have to decide alike. All of them have to ask for it."""
-    if jax.process_count() == 1:
-        return value
-    return int(multihost_utils.process_allgather(np.asarray(value)).max())

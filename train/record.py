@@ -8,13 +8,13 @@ import pydantic
 
 from envs.command import UserError, warn
 from envs.vector import BlowUps
-from train.checkpoint import Checkpoints, Notes
+from train.checkpoints import Checkpoints, Notes
 from train.config import Config, config_from_json
-from train.divergence import Watch
+from train.divergence import Watch, save_evidence
 from train.logs import Logs, flatten
-from train.mesh import is_main_process
+from train.processes import is_main_process
 from train.run_dir import check_same_run
-from train.state import TrainState
+from train.state import TrainState, checkpoint_parts, from_checkpoint_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +64,11 @@ class Record:
         """The newest intact checkpoint, of step ``at_most`` or before: its step, the state and the progress.
 
         Raises:
-          UserError: none is intact, or they are another run's.
+          UserError: none is intact, or they are another run's; one sentence.
         """
-        step, state, notes = self.checkpoints.restore(shapes, at_most)
+        like, optional = checkpoint_parts(shapes), frozenset({"replay"})
+        step, parts, notes = self.checkpoints.restore(like, at_most=at_most, optional=optional)
+        state = from_checkpoint_parts(parts)
         check_same_run(self.config, config_from_json(notes.config, f"The config in the checkpoint of step {step}"))
         try:
             progress = pydantic.TypeAdapter(Progress).validate_python(notes.progress)
@@ -88,9 +90,16 @@ class Record:
         line = line | {"safety/diverged_total": self._diverged} | metrics
         return self._logs.write(line) if self._logs else flatten(line)
 
-    def check(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
-        """Writes the evidence of blow-ups, and returns why the run has to stop, if so: see `Watch`."""
-        reason = self._watch.look(blow_ups, metrics)
+    def end_interval(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
+        """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if it has to.
+
+        Args:
+          blow_ups: those that are kept at the end of the interval.
+          metrics: of the interval, on the host.
+        """
+        if metrics["safety/diverged"]:
+            save_evidence(self.run_dir, blow_ups)
+        reason = self._watch.add_interval(metrics)
         return reason and self._name + reason
 
     def save(self, step: int, state: TrainState, progress: Progress) -> None:
@@ -98,10 +107,10 @@ class Record:
         return_mean = None if progress.iterations else self._return_mean
         progress = dataclasses.replace(progress, diverged=self._diverged, return_mean=self._return_mean)
         notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
-        self.checkpoints.save(step, state, notes, replay=self.config.checkpoint_replay)
+        self.checkpoints.save(step, checkpoint_parts(state), notes)
 
     def finish_checkpoint(self, *, wait: bool = False) -> None:
-        """Warns if the checkpoint that was begun could not be written. That does not end a run: the next one may succeed."""
+        """As `Checkpoints.finish`, but only warns of a checkpoint that could not be written: the next one may succeed."""
         try:
             self.checkpoints.finish(wait=wait)
         except UserError as error:

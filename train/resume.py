@@ -4,7 +4,7 @@ from rich.console import Console
 
 from envs.command import UserError, warn
 from mjx_tecrl.replay import Replay
-from train.mesh import largest
+from train.processes import largest
 from train.program import Program
 from train.record import Progress, Record
 from train.seeds import all_seeds

@@ -9,7 +9,7 @@ import numpy as np
 from train.arrays import is_key
 from train.axes import Axes
 from train.config import Config
-from train.mesh import fetch
+from train.processes import fetch
 from train.state import TrainState
 
 

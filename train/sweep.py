@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from envs.command import UserError, warn
-from train.checkpoint import Checkpoints
+from train.checkpoints import Checkpoints
 from train.config import CONFIG_FILE, Config, load_config
 from train.files import replace_file
 from train.logs import evaluations

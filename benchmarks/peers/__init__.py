@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 import envs
-from benchmarks.suites import Row
+from benchmarks.measuring import Row
 from envs.command import UserError
 from envs.physics import resolve_engine
 from train.learner import Learner

@@ -12,9 +12,10 @@ import envs
 from envs.command import UserError
 from tests.runs import tiny_config
 from train.config import Config
-from train.divergence import DUMP_FILE, PATIENCE, Watch, check_starts, load_dump, save_dump
+from train.divergence import DUMP_FILE, PATIENCE, check_starts, load_dump, save_dump
 from train.loop import train
 from train.program import Program
+from train.record import Record
 from train.state import TrainState
 
 RANDOMIZED = envs.Randomization(mass=(0.8, 1.2), action_delay=1)
@@ -41,31 +42,31 @@ def interval(**changes: Any) -> dict[str, Any]:
     return {f"safety/{name}": value for name, value in (calm | changes).items()}
 
 
-def watch(run_dir: pathlib.Path, **limits: float) -> Watch:
-    return Watch(tiny_config(agent="ddpg", **limits), run_dir, interval_steps=100, pool_size=200)
+def record(run_dir: pathlib.Path, **limits: float) -> Record:
+    return Record(tiny_config(run_dir, "ddpg", **limits), interval_steps=100, pool_size=200)
 
 
 def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(run: Any, tmp_path: pathlib.Path) -> None:
-    watching, state = watch(tmp_path, max_diverged=0.02), run[1]
-    assert watching.look(state.envs.blow_ups, interval()) is None
+    kept, state = record(tmp_path, max_diverged=0.02), run[1]
+    assert kept.end_interval(state.envs.blow_ups, interval()) is None
     assert not (tmp_path / DUMP_FILE).exists()
-    assert watching.look(state.envs.blow_ups, interval(diverged=2)) is None
+    assert kept.end_interval(state.envs.blow_ups, interval(diverged=2)) is None
     assert (tmp_path / DUMP_FILE).exists()  # the evidence is there though the run goes on
-    reason = watching.look(state.envs.blow_ups, interval(diverged=3))
+    reason = kept.end_interval(state.envs.blow_ups, interval(diverged=3))
     assert reason == (
         "Worlds blew up on 3.0% of the last 100 world steps (limit --max-diverged 0.02): the run stopped with a checkpoint; "
         f"look at the states before with: python -m eval.inspect {tmp_path}"
     )
-    assert watching.look(state.envs.blow_ups, interval(bad_starts=4)) is None
-    reason = watching.look(state.envs.blow_ups, interval(bad_starts=5))
+    assert kept.end_interval(state.envs.blow_ups, interval(bad_starts=4)) is None
+    reason = kept.end_interval(state.envs.blow_ups, interval(bad_starts=5))
     assert reason is not None
     assert reason.startswith("5 of 200 fresh start states were not finite")
 
 
 def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(run: Any, tmp_path: pathlib.Path) -> None:
-    watching, state = watch(tmp_path, max_skipped=0.5), run[1]
+    kept, state = record(tmp_path, max_skipped=0.5), run[1]
     shares = [1.0] * (PATIENCE - 1) + [0.5] + [1.0] * (PATIENCE - 1) + [float("nan")] + [0.6] * PATIENCE
-    reasons = [watching.look(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
+    reasons = [kept.end_interval(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
     assert [reason is not None for reason in reasons] == [False] * (len(shares) - 1) + [True]
     assert "In each of the last 3 logging intervals more than 50% of the gradient steps were skipped" in str(reasons[-1])
 

@@ -17,17 +17,17 @@ import envs
 import train.loop as train_loop
 from envs.command import UserError
 from mjx_tecrl import AGENTS
-from tests.runs import CHUNK_STEPS, leaves, quiet, tiny_config, untimed
-from train.checkpoint import Checkpoints
+from tests.runs import CHUNK_STEPS, leaves, quiet, restore_state, tiny_config, untimed
+from train.checkpoints import Checkpoints
 from train.config import Config
 from train.logs import read_lines
 from train.loop import Interrupted, train
 from train.program import Program
-from train.state import TrainState
+from train.state import TrainState, checkpoint_parts
 
 
 def final_state(config: Config, run_dir: pathlib.Path) -> TrainState:
-    return Checkpoints(run_dir).restore(Program(config).state_shapes())[1]
+    return restore_state(Checkpoints(run_dir), Program(config).state_shapes())[1]
 
 
 def test_run_directory_is_self_contained(tiny_run: pathlib.Path) -> None:
@@ -133,10 +133,10 @@ def test_without_its_replay_a_run_says_that_it_fills_it_again(tiny_run: pathlib.
     shutil.copytree(tiny_run, run_dir)
     for step in (80, 240):
         shutil.rmtree(run_dir / "checkpoints" / str(step))
-    step, state, notes = Checkpoints(run_dir).restore(Program(tiny_config()).state_shapes())
+    step, state, notes = restore_state(Checkpoints(run_dir), Program(tiny_config()).state_shapes())
     shutil.rmtree(run_dir / "checkpoints" / "320")
     checkpoints = Checkpoints(run_dir)
-    checkpoints.save(step, state, notes, replay=False)
+    checkpoints.save(step, checkpoint_parts(dataclasses.replace(state, replay=())), notes)
     checkpoints.finish()
 
     console = quiet()

@@ -15,9 +15,9 @@ import pytest
 
 from envs.command import UserError
 from mjx_tecrl import AGENTS
-from tests.runs import quiet, tiny_config, untimed
+from tests.runs import quiet, restore_state, tiny_config, untimed
 from train.arrays import to_arrays
-from train.checkpoint import Checkpoints
+from train.checkpoints import Checkpoints
 from train.config import Config
 from train.loop import train
 from train.program import Program
@@ -95,7 +95,7 @@ class Together:
 def state_of(run_dir: pathlib.Path, agent: str, physics: str) -> dict[str, np.ndarray]:
     """The last checkpoint."""
     shapes = Program(shared_config(agent, physics)).state_shapes()
-    return {name: np.asarray(x) for name, x in to_arrays(Checkpoints(run_dir).restore(shapes)[1]).items()}
+    return {name: np.asarray(x) for name, x in to_arrays(restore_state(Checkpoints(run_dir), shapes)[1]).items()}
 
 
 def assert_same_run(run_dir: pathlib.Path, other: pathlib.Path, agent: str, physics: str = "native") -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from envs.command import UserError
 from eval.restore import restore
-from tests.runs import CHUNK_STEPS, long_but, quiet, shared_program, tiny_config, untimed
-from train.checkpoint import Checkpoints
+from tests.runs import CHUNK_STEPS, long_but, quiet, restore_state, shared_program, tiny_config, untimed
+from train.checkpoints import Checkpoints
 from train.config import Config, load_config
 from train.loop import train
 from train.program import Program
@@ -25,7 +25,7 @@ SEEDS = {"num_seeds": 2, "seed": 3}
 
 
 def final(config: Config) -> TrainState:
-    return Checkpoints(pathlib.Path(str(config.run_dir))).restore(shared_program(config).state_shapes())[1]
+    return restore_state(Checkpoints(pathlib.Path(str(config.run_dir))), shared_program(config).state_shapes())[1]
 
 
 @pytest.fixture(scope="module", params=long_but(["td3"], ["td3", "ppo"]))
