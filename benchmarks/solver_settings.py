@@ -63,7 +63,7 @@ def main(config: Config) -> None:
     report["seconds"] = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
     policies = {}
     for restored in map(restore, config.run):
-        policies[restored.learner.config.env] = restored.learner.policy(restored.actor)
+        policies[restored.problem.config.env] = restored.policy
     for name in config.task or tuple(envs.GYMNASIUM_TASKS):
         report["tasks"][name] = measured = measure(name, config, policies.get(name))
         print(*table(name, measured), sep="\n", flush=True)
