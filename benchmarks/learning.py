@@ -23,6 +23,7 @@ import tyro
 from benchmarks.choices import chosen
 from benchmarks.report import environment
 from mjx_tecrl import AGENTS
+from train.program import Program
 
 STEPS = {"inverted_double_pendulum": 96_000, "hopper": 128_000, "half_cheetah": 128_000}
 """environment steps of one seed, by task"""
