@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -94,6 +95,7 @@ def train(files: list[Files], lock: int, stop: Stop) -> int:
       The exit code: 0, or 1 if a run failed, or 128 + the number of the signal that stopped the runner.
     """
     environment = json.loads(subprocess.check_output([sys.executable, "-c", _ENVIRONMENT], cwd=ROOT, text=True))
+    environment["nice"] = os.nice(0)  # a run of low priority beside other work takes longer than the machine needs
     failed = False
     for one in files:
         if one.result.exists():
