@@ -101,6 +101,7 @@ ROWS = (
             eval_episodes=10,
         ),
     ),
+    # TECRL does not normalise observations; on the pendulums this preset does not either.
     Row(
         QUICK,
         run=dict(
