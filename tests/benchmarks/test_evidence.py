@@ -85,6 +85,7 @@ def test_the_runner_does_not_load_jax() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=runner.ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_set_aside_and_the_others_end(
     start: Start, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_damaged_run_is_set_aside_and_the_others_end(
     assert len(read_lines(other.starts)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(start: Start, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = tiny_study(0, total_steps=4_000)
     [files] = (files_of(run, tmp_path) for run in study.runs())
