@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import envs
 from benchmarks.engines import seconds_per_step, stepper
 from benchmarks.updates import program
-from envs.physics import Derived, ModelFields, Physics, PhysicsState
-from envs.physics.base import NO_FIELDS
+from envs.engines import Derived, Engine, ModelFields, PhysicsState
+from envs.engines.base import NO_FIELDS
 from mjx_tecrl import AGENTS
 from mjx_tecrl.agent import MatmulPrecision
 from mjx_tecrl.replay import init_replay, insert, sample
@@ -78,8 +78,8 @@ def _cost_of_step(task: envs.MujocoTask, worlds: int) -> tuple[float, float]:
     qpos, qvel, ctrl = (
         jax.ShapeDtypeStruct((worlds, size), jnp.float32) for size in (task.model.nq, task.model.nv, task.model.nu)
     )
-    state, _ = jax.eval_shape(jax.vmap(task.physics.init), qpos, qvel)
-    substep = jax.jit(jax.vmap(lambda state, ctrl: task.physics.step(state, ctrl, 1)))
+    state, _ = jax.eval_shape(jax.vmap(task.engine.init), qpos, qvel)
+    substep = jax.jit(jax.vmap(lambda state, ctrl: task.engine.step(state, ctrl, 1)))
     costs: Any = substep.lower(state, ctrl).cost_analysis()
     return task.substeps * costs["flops"], 2 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
@@ -207,13 +207,13 @@ def _collecting(config: Config, steps: int) -> tuple[Callable[[], None], Callabl
     """Steps of all worlds without gradient steps, and the same in worlds that stand still."""
 
     def stand_still(
-        self: Physics, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
+        self: Engine, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
     ) -> tuple[PhysicsState, Derived]:
         _, derived = jax.eval_shape(self.init, state.qpos, state.qvel, fields)
         return state, {name: jnp.zeros(x.shape) for name, x in derived.items()}
 
     moving = _iteration(config, steps, learns=False)
-    with mock.patch.object(type(envs.make(config.env, physics=config.physics).physics), "step", stand_still):
+    with mock.patch.object(type(envs.make(config.env, physics=config.physics).engine), "step", stand_still):
         return moving, _iteration(config, steps, learns=False)
 
 

@@ -12,8 +12,8 @@ from envs.adapters import foreign_task
 from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
 from envs.dmc import DMC_TASKS
+from envs.engines import PhysicsState, SolverConfig
 from envs.names import nearest
-from envs.physics import PhysicsState, SolverConfig
 from envs.randomization import NOT_RANDOMIZED, Randomization
 from envs.randomized_env import RandomizedEnv
 from envs.rollout import Episodes, run_episodes

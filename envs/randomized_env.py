@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from envs.base import Obs, State, obs_sizes, split_obs
-from envs.physics import ModelFields
+from envs.engines import ModelFields
 from envs.randomization import Randomization
 from envs.tasks import MujocoTask
 
@@ -44,7 +44,7 @@ class RandomizedEnv:
         """See `Env.reset`."""
         drawn = self.randomization
         key_start, key_factors, key_delay, key = jax.random.split(key, 4)
-        qpos, qvel, info = self.task.start(key_start)
+        qpos, qvel, info = self.task.reset_pose(key_start)
         factors = self._draw_factors(key_factors)
         info = info | {
             "model": _apply_factors(self.task.model, factors, info.get("model", {})),
@@ -53,7 +53,7 @@ class RandomizedEnv:
             "actions": jnp.zeros((drawn.action_delay + 1, self.task.action_size)),
             "key": key,
         }
-        return self._observe(self.task.begin(qpos, qvel, info))
+        return self._observe(self.task.reset_to(qpos, qvel, info))
 
     def step(self, state: State, action: jax.Array) -> State:
         """See `Env.step`."""

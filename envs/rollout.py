@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from envs.base import Env, State
-from envs.physics import OVERFLOW
-from envs.vector import is_sane
+from envs.engines import OVERFLOW
+from envs.finite import is_finite
 
 Policy = Callable[[Any], jax.Array]
 """Maps observations ``[worlds, ...]`` to actions ``[worlds, action_size]`` in [-1, 1]."""
@@ -42,7 +42,7 @@ def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) ->
     def step(carry: tuple[State, Episodes, jax.Array, jax.Array]) -> tuple[State, Episodes, jax.Array, jax.Array]:
         state, done, alive, steps = carry
         state = jax.vmap(env.step)(state, policy(state.obs))
-        sane = is_sane(state)
+        sane = is_finite(state)
         counts = alive & sane
         done = Episodes(
             returns=done.returns + jnp.where(counts, state.reward, 0.0),
@@ -54,7 +54,7 @@ def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) ->
         return state, done, counts & ~ended, steps + 1
 
     state = jax.vmap(env.reset)(jax.random.split(key, num_episodes))
-    sane = is_sane(state)  # an episode whose start is not has blown up before its first step
+    sane = is_finite(state)  # an episode whose start is not has blown up before its first step
     zeros = Episodes(
         returns=jnp.zeros(num_episodes),
         lengths=jnp.zeros(num_episodes, jnp.int32),

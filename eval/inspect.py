@@ -15,9 +15,10 @@ from rich.table import Table
 
 from envs import State
 from envs.film import FilmError, overview, write_film
-from envs.physics import PhysicsState
-from envs.physics.native import silent
-from envs.vector import LIMIT, TRAIL, BlowUps
+from envs.engines import PhysicsState
+from envs.engines.native import silent
+from envs.blow_ups import TRAIL, BlowUps
+from envs.finite import LIMIT
 from envs.command import run_command
 from eval.restore import load_single_config
 from train.divergence import load_dump
@@ -74,7 +75,7 @@ def inspect(args: Args) -> None:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
     console = Console()
     console.print(
-        f"{learner.env.name}, {learner.env.engine} physics: the last {kept} recorded blow-ups "
+        f"{learner.env.name}, {learner.env.engine_name} physics: the last {kept} recorded blow-ups "
         "(largest magnitudes in the state before the step; what is not finite after it)",
         soft_wrap=True,
     )
@@ -127,7 +128,7 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
       step from there on in C MuJoCo under the recorded action, until they are out of sight; and how many of those physics
       steps it took to blow up, 0 if it did not within `MOST_SECONDS`.
     """
-    model = env.make_physics(env.model, (), "native").model.__copy__()
+    model = env.make_engine(env.model, (), "native").model.__copy__()
     for name, value in blow_up.info.get("model", {}).items():
         getattr(model, name)[:] = value
     data = mujoco.MjData(model)

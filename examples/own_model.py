@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import mujoco
 
 import envs
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks import Info
 from train.run import main
 
@@ -38,7 +38,7 @@ class Lift(envs.MujocoTask):
         """The model above; of a file, state its path in ``xml`` instead."""
         return mujoco.MjModel.from_xml_string(MJCF)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Anywhere near the bottom, at rest."""
         return jax.random.uniform(key, (1,), minval=-0.3, maxval=0.3), jnp.zeros(1), {}
 

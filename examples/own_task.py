@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import envs
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks import Info
 from train.run import main
 

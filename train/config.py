@@ -9,7 +9,7 @@ import pydantic
 import tyro
 
 import envs
-from envs.physics import resolve_engine
+from envs.engines import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
 from envs.command import UserError

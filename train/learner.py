@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 import envs
-from envs.physics import OVERFLOW
-from envs.vector import LIMIT, Row, StepStats, VectorEnv, is_sane
+from envs.engines import OVERFLOW
+from envs.finite import LIMIT, is_finite
+from envs.vector import Row, StepStats, VectorEnv
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.agent import with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer, update_normalizer
@@ -129,13 +130,13 @@ class Learner:
 
     def _draw_pool(self, root: jax.Array, chunk: jax.Array) -> envs.State:
         """The start states of a chunk: they depend on the seed and its number alone."""
-        return self.worlds.draw(jax.random.fold_in(_key(root, "pool"), chunk))
+        return self.worlds.draw_starts(jax.random.fold_in(_key(root, "pool"), chunk))
 
     def _init(self, root: jax.Array, pool: envs.State) -> TrainState:
         key_agent, key_exploration, key = jax.random.split(_key(root, "train"), 3)
         state = TrainState(
             actor=self.init_actor(key_agent),
-            envs=self.worlds.init(pool),
+            envs=self.worlds.reset(pool),
             exploration=self.loop.init_exploration(key_exploration),
             rewards=self.loop.init_rewards(),
             replay=self.loop.init_replay(self.row_shapes()),
@@ -161,8 +162,8 @@ class Learner:
         """New start states, and an empty tally."""
         tally = jax.tree.map(jnp.zeros_like, state.tally)
         assert isinstance(tally, Tally)
-        tally = dataclasses.replace(tally, bad_starts=(~is_sane(pool)).sum(dtype=jnp.int32))
-        return dataclasses.replace(state, envs=self.worlds.refill(state.envs, pool), tally=tally)
+        tally = dataclasses.replace(tally, bad_starts=(~is_finite(pool)).sum(dtype=jnp.int32))
+        return dataclasses.replace(state, envs=self.worlds.refill_pool(state.envs, pool), tally=tally)
 
     def _advance(self, state: TrainState, turns: int | jax.Array) -> TrainState:
         """``turns`` turns of the loop; in how many portions a chunk is taken makes no difference."""

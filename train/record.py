@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from envs.vector import BlowUps
+from envs.blow_ups import BlowUps
 from train.checkpoint import Checkpoints, Notes
 from train.config import Config, config_from_json
 from train.divergence import Watch

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 import envs
 from benchmarks.suites import Row
-from envs.physics import resolve_engine
+from envs.engines import resolve_engine
 from envs.command import UserError
 from train.learner import Learner
 from train.presets import preset

@@ -46,7 +46,7 @@ class BraxEnv(BraxBase):
     @property
     def backend(self) -> str:
         """The physics engine."""
-        return self.env.engine
+        return self.env.engine_name
 
     def _wrap(self, state: envs.State, info: dict) -> BraxState:
         obs = state.obs

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import mujoco
 
 from envs.base import Obs, State, obs_sizes
+from envs.engines import SolverConfig
 from envs.names import nearest
-from envs.physics import SolverConfig
 from envs.randomization import NOT_RANDOMIZED, Randomization
 
 

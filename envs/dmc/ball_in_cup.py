@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 
@@ -17,7 +17,7 @@ class BallInCupCatch(DmcTask):
     warp_buffers = (16, 24)
     reads = ("xpos", "site_xpos")
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """The ball anywhere near the cup where it does not touch, at rest."""
         return self.draw_free_of_contact(key, self.random_ball), jnp.zeros(self.model.nv), {}
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 
@@ -27,7 +27,7 @@ class Cartpole(DmcTask):
         """The cart with its poles."""
         return suite.get_model_and_assets(num_poles=self.poles)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Hanging or standing, with a little noise."""
         key_qpos, key_qvel = jax.random.split(key)
         qvel = 0.01 * jax.random.normal(key_qvel, (self.model.nv,))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 SETTLING_STEPS = 200
@@ -21,12 +21,12 @@ class CheetahRun(DmcTask):
     warp_buffers = (8, 24)
     reads = ("sensordata",)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Limited joints anywhere in their ranges, then two seconds without control, in which the body comes to lie."""
         reference = jnp.asarray(self.model.qpos0, jnp.float32)
         qpos = jnp.where(jnp.asarray(self.model.jnt_limited, bool), self.random_joints(key), reference)
-        physics, _ = self.physics.init(qpos, jnp.zeros(self.model.nv))
-        physics, _ = self.physics.step(physics, jnp.zeros(self.model.nu), SETTLING_STEPS)
+        physics, _ = self.engine.init(qpos, jnp.zeros(self.model.nv))
+        physics, _ = self.engine.step(physics, jnp.zeros(self.model.nu), SETTLING_STEPS)
         return physics.qpos, physics.qvel, {}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 
 from envs.base import State
-from envs.physics import Derived, Physics, PhysicsState, SolverConfig
+from envs.engines import Derived, Engine, PhysicsState, SolverConfig
 from envs.tasks.mujoco_task import CheckedArgs, Info, MujocoTask, compile_model, draw_until
 
 
@@ -32,7 +32,7 @@ class DmcArgs(CheckedArgs):
 class DmcTask(MujocoTask):
     """A task of the DeepMind Control Suite: rewards in [0, 1], episodes of 1000 control steps that never end early.
 
-    A subclass states the class attributes below and writes `features`, `reward` and `start`.
+    A subclass states the class attributes below and writes `features`, `reward` and `reset_pose`.
     """
 
     control_timestep: ClassVar[float]
@@ -80,15 +80,15 @@ class DmcTask(MujocoTask):
         """The model's XML and its assets, from dm_control's module of the domain."""
         return suite.get_model_and_assets()
 
-    def make_start_physics(self) -> Physics:
+    def make_engine_at_reset(self) -> Engine:
         """An engine without actuation: dm_control switches the actuators off until there is a control."""
         model = self.model.__copy__()
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ACTUATION
         # Warp counts contacts over all worlds together.
-        engine = "native" if self.engine == "warp" else self.engine
-        return self.make_physics(model, (*self.reads, "ncon"), engine)
+        engine = "native" if self.engine_name == "warp" else self.engine_name
+        return self.make_engine(model, (*self.reads, "ncon"), engine)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Random joints, at rest, and nothing to keep."""
         return self.random_joints(key), jnp.zeros(self.model.nv), {}
 
@@ -150,7 +150,7 @@ class DmcTask(MujocoTask):
 
     def touches(self, qpos: jax.Array) -> jax.Array:
         """[] bool: in these positions there is a contact."""
-        return self.start_physics.init(qpos, jnp.zeros(self.model.nv))[1]["ncon"] > 0
+        return self.engine_at_reset.init(qpos, jnp.zeros(self.model.nv))[1]["ncon"] > 0
 
     def frame(self, derived: Derived, body: str) -> jax.Array:
         """``[3, 3]`` orientation of a body; its columns are the body's axes in the world."""

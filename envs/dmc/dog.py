@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 UPRIGHT_COSINE = math.cos(math.radians(30))
@@ -37,7 +37,7 @@ class Dog(DmcTask):
         """The dog without the ball, on a floor as large as it can run."""
         return suite.get_model_and_assets(floor_size=int(max(self.speed, 1.0)) * EPISODE_SECONDS)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """The reference pose facing anywhere, with a random velocity in the plane and random activations."""
         key_azimuth, key_velocity, key_act = jax.random.split(key, 3)
         half = jax.random.uniform(key_azimuth, maxval=2 * jnp.pi) / 2
@@ -46,9 +46,9 @@ class Dog(DmcTask):
         act = self.to_ctrl(jax.random.uniform(key_act, (self.model.na,), minval=-1.0))
         return qpos, qvel, {"start_act": act}
 
-    def enter(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> tuple[PhysicsState, Derived]:
+    def _reset_physics(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> tuple[PhysicsState, Derived]:
         """With the drawn activations, which have no effect before the first step."""
-        physics, derived = super().enter(qpos, qvel, info)
+        physics, derived = super()._reset_physics(qpos, qvel, info)
         return dataclasses.replace(physics, act=info["start_act"]), derived
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 SPIN_VELOCITY = 15.0
@@ -23,7 +23,7 @@ class Finger(DmcTask):
     reads = ("sensordata",)
     mjx_iterations = (200, 50)  # the model's own
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Any pose in which nothing touches, at rest."""
         return self.draw_free_of_contact(key, self.random_joints), jnp.zeros(self.model.nv), {}
 
@@ -66,7 +66,7 @@ class FingerTurn(Finger):
         model.site("target").size[0] = self.target_radius
         return model
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Any pose in which nothing touches, at rest, and a target anywhere on the tip's circle."""
         key_pose, key_target = jax.random.split(key)
         angle = jax.random.uniform(key_target, minval=-jnp.pi, maxval=jnp.pi)
@@ -74,7 +74,7 @@ class FingerTurn(Finger):
         place = jnp.array([hinge[0] + radius * jnp.sin(angle), hinge[2] + radius * jnp.cos(angle)])
         site = self.model.site("target").id
         site_pos = jnp.asarray(self.model.site_pos, jnp.float32).at[site, jnp.array([0, 2])].set(place)
-        return *super().start(key_pose)[:2], {"model": {"site_pos": site_pos}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"site_pos": site_pos}}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
         """What every finger observes, and the target and the distance to its surface."""

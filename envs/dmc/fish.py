@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 
@@ -17,7 +17,7 @@ class FishUpright(DmcTask):
     warp_buffers = (8, 8)
     reads: tuple[str, ...] = ("xmat",)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Turned in any way, tail and fins nearly straight, at rest."""
         key_turn, key_joints = jax.random.split(key)
         quaternion = jax.random.normal(key_turn, (4,))
@@ -45,13 +45,13 @@ class FishSwim(FishUpright):
     name = "dmc/fish-swim"
     reads = ("xmat", "geom_xpos", "geom_xmat")
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """As for staying upright, and a target anywhere in a box."""
         key_pose, key_target = jax.random.split(key)
         low, high = jnp.array([-0.4, -0.4, 0.1]), jnp.array([0.4, 0.4, 0.3])
         target = jax.random.uniform(key_target, (3,), minval=low, maxval=high)
         geom_pos = jnp.asarray(self.model.geom_pos, jnp.float32).at[self.model.geom("target").id].set(target)
-        return *super().start(key_pose)[:2], {"model": {"geom_pos": geom_pos}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"geom_pos": geom_pos}}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
         """Joint angles, how upright the torso is, the target as the mouth sees it, and velocities."""

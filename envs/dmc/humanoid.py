@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 STAND_HEIGHT = 1.4
@@ -24,7 +24,7 @@ class Humanoid(DmcTask):
     speed: ClassVar[float]
     """horizontal speed from which moving is worth 1 (m/s); 0: stand still"""
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Any pose in which nothing touches, turned, at rest in the air."""
         return self.draw_free_of_contact(key, self.random_joints), jnp.zeros(self.model.nv), {}
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, draw_until
 
 
@@ -35,12 +35,12 @@ class PointMassHard(PointMassEasy):
     name = "dmc/point_mass-hard"
     engines = ("native",)  # MJX compiles the tendons in
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Anywhere, at rest, and two directions that are not too parallel."""
         key_pose, key_first, key_second = jax.random.split(key, 3)
         first = _direction(key_first)
         second = draw_until(key_second, _direction, lambda second: jnp.abs(first @ second) <= 0.9)
-        return *super().start(key_pose)[:2], {"model": {"wrap_prm": jnp.concatenate([first, second])}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"wrap_prm": jnp.concatenate([first, second])}}
 
 
 def _direction(key: jax.Array) -> jax.Array:

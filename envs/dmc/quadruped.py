@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 EPISODE_SECONDS = 20
@@ -31,7 +31,7 @@ class Quadruped(DmcTask):
         """The body alone on a floor as large as it can run."""
         return suite.make_model(floor_size=EPISODE_SECONDS * self.speed), suite.common.ASSETS
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """The reference pose turned in any way, at rest, as low as nothing touches."""
         quaternion = jax.random.normal(key, (4,))
         quaternion /= jnp.linalg.norm(quaternion)

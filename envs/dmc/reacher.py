@@ -8,7 +8,7 @@ import mujoco
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 
@@ -27,14 +27,14 @@ class Reacher(DmcTask):
         model.geom("target").size[0] = self.target_radius
         return model
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Any pose, at rest, and a target in any direction, 5 to 20 cm away."""
         key_pose, key_angle, key_radius = jax.random.split(key, 3)
         angle = jax.random.uniform(key_angle, maxval=2 * jnp.pi)
         radius = jax.random.uniform(key_radius, minval=0.05, maxval=0.2)
         place = radius * jnp.array([jnp.sin(angle), jnp.cos(angle)])
         geom_pos = jnp.asarray(self.model.geom_pos, jnp.float32).at[self.model.geom("target").id, :2].set(place)
-        return *super().start(key_pose)[:2], {"model": {"geom_pos": geom_pos}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"geom_pos": geom_pos}}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
         """Positions, the way to the target, and velocities."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 HEAD_READINGS = 12
@@ -27,13 +27,13 @@ class Swimmer(DmcTask):
         """A chain of that many links."""
         return suite.get_model_and_assets(self.links)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Any pose, at rest, and a target in a large square, in one of five episodes in a small one."""
         key_pose, key_near, key_target = jax.random.split(key, 3)
         limit = jnp.where(jax.random.uniform(key_near) < 0.2, 0.3, 2.0)
         place = limit * jax.random.uniform(key_target, (2,), minval=-1.0)
         geom_pos = jnp.asarray(self.model.geom_pos, jnp.float32).at[self.model.geom("target").id, :2].set(place)
-        return *super().start(key_pose)[:2], {"model": {"geom_pos": geom_pos}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"geom_pos": geom_pos}}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
         """Joint angles, the target as the head sees it, and each link's velocity along, across and about itself."""

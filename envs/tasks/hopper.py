@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from envs.physics import PhysicsState
+from envs.engines import PhysicsState
 from envs.tasks.locomotion import HealthyLocomotion, HealthyLocomotionArgs
 from envs.tasks.mujoco_task import Range, within
 

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs, draw_until
 
 
@@ -37,7 +37,7 @@ class Pusher(MujocoTask):
         """Where the bodies are."""
         return ("xpos",)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """The arm in its reference pose, the goal at the origin, the puck anywhere near but not closer than 0.17 m."""
         key_puck, key_qvel = jax.random.split(key)
         low, high = jnp.array([-0.3, -0.2]), jnp.array([0.0, 0.2])

@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
 
 
@@ -39,7 +39,7 @@ class Reacher(MujocoTask):
         """Where the bodies are."""
         return ("xpos",)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """A little noise in the arm, and a target anywhere in a disc of 0.2 m."""
         key_qpos, key_qvel, key_radius, key_angle = jax.random.split(key, 4)
         arm = jax.random.uniform(key_qpos, (2,), minval=-0.1, maxval=0.1)

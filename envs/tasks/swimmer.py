@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.locomotion import Locomotion, LocomotionArgs
 
 
