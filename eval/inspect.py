@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from envs import State
-from envs.film import FilmError, overview, write_film
+from envs.film import overview, write_film
 from envs.engines import PhysicsState
 from envs.engines.native import silent
 from envs.blow_ups import TRAIL, BlowUps
@@ -159,23 +159,20 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     if not np.isfinite(blow_up.action).all():
         raise UserError(f"The action of blow-up {args.number} is itself not finite: there is nothing to film.")
     positions, steps = positions_of(env, blow_up)
-    try:
-        # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
-        camera = overview(env.model, positions[:1])
-        camera.distance *= 2
-        fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
-        frames = write_film(
-            args.film,
-            env.model,
-            np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
-            1 / PICTURES_PER_SECOND,
-            camera=camera if env.camera == -1 else env.camera,
-            fields=fields,
-            width=args.width,
-            height=args.height,
-        )
-    except FilmError as error:
-        raise UserError(f"{error}.") from error
+    # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
+    camera = overview(env.model, positions[:1])
+    camera.distance *= 2
+    fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
+    frames = write_film(
+        args.film,
+        env.model,
+        np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
+        1 / PICTURES_PER_SECOND,
+        camera=camera if env.camera == -1 else env.camera,
+        fields=fields,
+        width=args.width,
+        height=args.height,
+    )
     outcome = f"it blew up in physics step {steps}" if steps else f"it did not blow up within {MOST_SECONDS:g} s"
     before = min(int(blow_up.steps), TRAIL - 1)
     print(

@@ -62,7 +62,7 @@ class DmcTask(MujocoTask):
                 warnings.simplefilter("ignore")  # without a display dm_control's renderers warn
                 suite = importlib.import_module(f"dm_control.suite.{self.domain()}")
         except ImportError as error:
-            raise ValueError(f"{self.name} needs dm_control, which is not installed: pip install '.[dmc]'") from error
+            raise ValueError(f"{self.name} needs dm_control: pip install 'mjx-tecrl[dmc]'") from error
         xml, assets = self.xml_and_assets(suite)
         return compile_model(mujoco.MjSpec.from_string(xml, include=assets, assets=assets))
 

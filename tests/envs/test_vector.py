@@ -221,7 +221,7 @@ def test_the_evidence_is_a_ring_of_the_last() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Shaky(Counter):
-    """Start states whose id is below ``bad`` have no sane observation; actions do nothing."""
+    """Start states whose id is below ``bad`` have no finite observation; actions do nothing."""
 
     bad: float = 0.0
 
@@ -294,7 +294,7 @@ def test_metrics_sum_over_valid_worlds_and_never_become_nan() -> None:
     assert stats.metric_sums["shaky"].tolist() == [3, 0, 2, 3]  # its NaN on the second step is left out
 
 
-def test_sanity_looks_at_numbers_and_not_at_counters_or_keys() -> None:
+def test_is_finite_looks_at_floats_and_not_at_counters_or_keys() -> None:
     worlds = jax.vmap(Counter().reset)(jax.random.split(jax.random.key(0), 3))
     assert is_finite(worlds).all()
     worlds = dataclasses.replace(worlds, info=worlds.info | {"memory": jnp.array([[0.0, 0.0], [0.0, jnp.nan], [1.0, 2.0]])})
@@ -349,3 +349,32 @@ def test_a_native_episode_that_ends_starts_afresh() -> None:
     starts = rows.obs[2:][after[1:-1]]
     assert (np.abs(starts) <= 0.01).all()
     assert len(np.unique(starts[:, 0])) == len(starts)
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [
+        (jax.ShapeDtypeStruct((4,), jnp.float32), r"float32 of shape \(3, 4\), not float32 of shape \(4,\)"),
+        (jax.ShapeDtypeStruct((1, 4), jnp.float32), r"not float32 of shape \(1, 4\)"),
+        (jax.ShapeDtypeStruct((3, 1), jnp.float32), r"not float32 of shape \(3, 1\)"),
+        (jax.ShapeDtypeStruct((3, 4), jnp.int32), r"not int32 of shape \(3, 4\)"),
+        (jax.ShapeDtypeStruct((3, 4), jnp.bfloat16), r"not bfloat16 of shape \(3, 4\)"),
+    ],
+)
+def test_actions_that_would_be_broadcast_or_cast_are_refused(actions: Any, said: str) -> None:
+    vector = envs.VectorEnv(Counter(), 3, 8)
+    state = jax.eval_shape(lambda key: vector.reset(vector.draw_starts(key)), jax.random.key(0))
+    jax.eval_shape(vector.step, state, jax.ShapeDtypeStruct((3, 4), jnp.float32))
+    with pytest.raises(ValueError, match=f"actions must be .*{said}"):
+        jax.eval_shape(vector.step, state, actions)
+
+
+def test_every_field_declares_the_leading_axes_of_its_arrays() -> None:
+    vector = envs.VectorEnv(envs.make("hopper", physics="native"), 3, 7)
+    state = jax.eval_shape(lambda key: vector.reset(vector.draw_starts(key)), jax.random.key(0))
+    sizes = {"world": 3, "time": TRAIL}
+    for field in dataclasses.fields(envs.VectorState):
+        leading = tuple(sizes[axis] for axis in field.metadata["axes"])
+        for x in jax.tree.leaves(getattr(state, field.name)):
+            assert x.shape[: len(leading)] == leading, field.name
+            assert len(leading) or 3 not in x.shape[:2], field.name  # an array of all worlds says so

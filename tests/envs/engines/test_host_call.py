@@ -102,13 +102,11 @@ def test_a_program_that_calls_is_kept_in_the_compilation_cache(tmp_path):
     assert run(10) == "[11.0, 12.0, 13.0] 1"
 
 
-@pytest.mark.parametrize("version", [(0, 4), (0, 0), (1, 3)], ids=["too new", "too old", "another major"])
-    "version", [(0, 4), (0, 0), (1, 3)], ids=["newer than XLA's", "no longer supported", "another major"]
-)
+@pytest.mark.parametrize("version", [(0, 1000), (0, 0), (1000, 3)], ids=["too new", "too old", "another major"])
 def test_a_version_that_xla_does_not_support_is_refused_in_a_sentence(version, monkeypatch):
     # For XLA it makes no difference whether this file or XLA itself has changed.
     monkeypatch.setattr(host_call_module, "VERSION", version)
-    with pytest.raises(NotImplementedError, match=r"does not fit jaxlib .*version.*0\.3.*; install a jaxlib"):
+    with pytest.raises(NotImplementedError, match=r"does not fit jaxlib .*version.* \(?0\.\d+.*; install a jaxlib"):
         host_call(f"test version {version}", lambda a: (a,), shaped((3,)), jnp.zeros(3))
 
 
