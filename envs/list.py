@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import envs
+from envs.command import UserError, run_command
 from envs.names import nearest
 
 
@@ -20,15 +21,15 @@ class Args:
     """only those whose name contains this"""
 
 
-def list_tasks(args: Args) -> int:
-    """Prints the table; returns the exit code."""
+def list_tasks(args: Args) -> None:
+    """Prints the table.
+
+    Raises:
+      UserError: no task has such a name; one sentence.
+    """
     names = [name for name in envs.TASKS if args.match in name]
     if not names:
-        print(
-            f"error: no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?",
-            file=sys.stderr,
-        )
-        return 2
+        raise UserError(f"no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?")
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "observation", "action", "steps", "engines", "source"):
         table.add_column(column, no_wrap=column != "source")
@@ -45,12 +46,11 @@ def list_tasks(args: Args) -> int:
     if not console.is_terminal:
         console = Console(width=160)  # nothing is cut in a file or a pipe
     console.print(table)
-    return 0
 
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    return list_tasks(tyro.cli(Args, args=args, prog="python -m envs.list"))
+    return run_command(Args, list_tasks, "python -m envs.list", args)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ import os
 import pathlib
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
 import tyro
 
 import envs
+from envs.command import UserError, run_command, user_errors
 from envs.film import FilmError, write_film
 
 
@@ -39,12 +40,19 @@ def view(args: Args) -> None:
     """Opens the window or writes the film.
 
     Raises:
-      ValueError: no such task, or not so many steps.
-      FilmError: nothing can be shown.
+      UserError: there is no such task, too few steps were asked for, or nothing can be shown; one sentence.
     """
     if args.steps < 1:
-        raise ValueError(f"--steps must be at least 1, not {args.steps}")
-    env = envs.make(args.name, physics="native")
+        raise UserError(f"--steps must be at least 1, not {args.steps}.")
+    with user_errors():
+        env = envs.make(args.name, physics="native")
+    try:
+        _show(args, env)
+    except FilmError as error:
+        raise UserError(f"{error}.") from error
+
+
+def _show(args: Args, env: Any) -> None:
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     rng = np.random.default_rng(args.seed)
 
@@ -91,14 +99,7 @@ def view(args: Args) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    try:
-        view(tyro.cli(Args, args=args, prog="python -m envs.view"))
-    except (ValueError, NotImplementedError, FilmError) as error:
-        print(f"error: {error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_command(Args, view, "python -m envs.view", args)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import UserError, warn
+from envs.command import Interrupted, UserError, warn
 from mjx_tecrl.replay import Replay
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -28,18 +28,6 @@ from train.state import TrainState
 
 PORTION_S = 1.0
 """Seconds of training between two looks at the signals that came."""
-
-
-class Interrupted(Exception):
-    """The run was stopped by a signal, with a checkpoint.
-
-    Attributes:
-      signal: its number.
-    """
-
-    def __init__(self, signal: int):
-        super().__init__(signal)
-        self.signal = signal
 
 
 @shortage_explained()
@@ -267,7 +255,7 @@ class _Run:
         """Why the run has to stop, if so: one seed that went wrong is enough."""
         blow_ups = self._each(state.envs.blow_ups)
         looks = zip(self.records, blow_ups, metrics, strict=True)
-        reasons = [record.end_interval(evidence, own) for record, evidence, own in looks]
+        reasons = [record.check(evidence, own) for record, evidence, own in looks]
         return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:

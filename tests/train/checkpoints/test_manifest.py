@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from envs.command import Interrupted
 from eval.restore import restore
 from tests.runs import leaves, quiet, restore_state, seal, shared_learner, tiny_config, untimed
 from train.checkpoints import MANIFEST_FILE, SCHEMA, Checkpoints, Manifest, Notes
@@ -19,7 +20,7 @@ from train.checkpoints.manifest import write_manifest
 from train.checkpoints.parts import read_parts, write_parts
 from train.config import config_from_json, load_config
 from train.learner import Learner
-from train.loop import Interrupted, train
+from train.loop import train
 from train.progress import ProgressDisplay
 
 SCHEMAS = pathlib.Path(__file__).parent
