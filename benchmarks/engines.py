@@ -75,9 +75,9 @@ _HEAD = """\
 Written by `python -m benchmarks.engines --json benchmarks/results/engines.json --markdown docs/engines.md`,
 on {machine}.
 
-Environment steps per second of all worlds together, and in brackets physics steps: random actions, automatic resets, no
-agent. A dash stands for a step of all worlds that would have taken longer than the limit. Compare the figures of one table
-with each other, and hardly with those of another machine."""
+The figures are environment steps per second of all worlds together, and in brackets physics steps, with random actions and
+automatic resets; there is no agent. A dash means that one step of all worlds would have taken longer than the limit. Compare
+the figures of one table with each other. They can hardly be compared with those of another machine."""
 
 
 def _table(name: str, measured: list[dict[str, Any]]) -> list[str]:

@@ -179,14 +179,14 @@ _COLUMNS = """\
 _HEAD = """\
 # How the agents learn
 
-Written by `python -m benchmarks.learning --markdown docs/learning.md --figures docs/results/learning`; the raw logs lie in
+Written by `python -m benchmarks.learning --markdown docs/learning.md --figures docs/results/learning`; the raw logs are in
 [`benchmarks/results/learning/`](../benchmarks/results/learning/).
 
-Preset `quick`, native physics, three seeds in one program; the return is that of the last evaluation (10 episodes of the
-deterministic policy for each seed). The interval is Student's over seeds: three seeds make it wide. Seconds are those of
-all three seeds together on one core, shared with other work, with compilation and without evaluation. The budget is a small
-fraction of what the papers train for: the table says which agent gets going, not which is best in the end. An agent that a
-table lacks has not been run on that task."""
+The preset is `quick`, the physics native, and three seeds train in one program. The return is that of the last evaluation
+(10 episodes of the deterministic policy for each seed). The interval is Student's over seeds; with three seeds it is wide.
+The seconds are those of all three seeds together, on one core shared with other work, with compilation and without
+evaluation. The budget is a small fraction of what the papers train for: the table says which agent learns early, not which
+is best in the end. An agent that is missing from a table has not been run on that task."""
 
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: pathlib.Path) -> None:

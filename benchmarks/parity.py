@@ -176,17 +176,19 @@ _HEAD = """\
 
 Written by `python -m benchmarks.parity --json benchmarks/results/parity.json --markdown docs/parity.md`.
 
-Each row compares one environment step from so many states with Gymnasium's or dm_control's own, given the same positions,
-velocities, activations and action. A third of the states are of a random policy, a third of full-amplitude sinusoids, a
-third of what follows a fall (where nothing ends an episode: of its second half). Errors are absolute, the largest and the
-median over states: of the observation's worst entry (in units of the state's largest entry where that is above 1), of the
-reward, and of the worst reward term. *ended* counts states in which `terminated` differs, *episodes* gives the p-values
-(returns / lengths) of two-sample Kolmogorov-Smirnov tests between whole episodes on this engine and on `native`, from start
-states of their own; tasks that share a body share its row.
+Each row compares one environment step with Gymnasium's or dm_control's own, from as many states as the row says, given the
+same positions, velocities, activations and action. A third of the states comes from a random policy, a third from
+full-amplitude sinusoids, and a third from what follows a fall (if nothing ends the episode, from its second half). Errors
+are absolute; the largest and the median over states are given for the observation's worst entry (in units of the state's
+largest entry where that is above 1), for the reward, and the largest for the worst reward term. *ended* counts the states in
+which `terminated` differs. *episodes* gives the p-values (returns / lengths) of two-sample Kolmogorov-Smirnov tests between
+whole episodes on this engine and on `native`, each with start states of its own. Tasks that share a body share these
+episodes.
 
-The rows *native, state rounded* tell what the step itself makes of a float32 rounding: C MuJoCo from states off by 1e-7,
-eight times each ([physics.md](physics.md#which-errors-are-float32s)). Where the largest error of another engine is far above
-that row's, rounding does not explain it; [physics.md](physics.md#where-mjx-and-c-mujoco-differ) says what does.
+The rows *native, state rounded* show what the step itself makes of a float32 rounding: C MuJoCo starts from states that are
+off by 1e-7, eight times from each ([physics.md](physics.md#which-errors-are-float32s)). If the largest error of another
+engine is far above the one in that row, rounding does not explain it; [physics.md](physics.md#where-mjx-and-c-mujoco-differ)
+says what does.
 
 | task | engine | states | observation max / median | reward max / median | worst term | ended | episodes |
 |---|---|---|---|---|---|---|---|"""

@@ -24,7 +24,7 @@ from envs.command import UserError, run_command
 PROGRAM = "python -m benchmarks.run"
 
 NAMED = {peers.__name__: peers}
-"""Suites that are run only when they are named."""
+"""Suites that run only when they are named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +79,18 @@ _HEAD = """\
 # Speed
 
 Written by `python -m benchmarks.run`, suite by suite. `--full` measures every task, engine, agent and size; `--against FILE`
-shows the figures of an earlier file beside the new ones, with their ratio. The suite `peers`, this project's SAC against
-Brax's and SBX's, is run only when it is named, and needs their environments: `make peers`.
+shows the figures of an earlier file beside the new ones, with their ratio. The suite `peers` measures this project's SAC
+against Brax's and SBX's. It is run only when it is named, and needs environments of its own: `make peers`.
 
-How to read it: compare figures of one suite with each other, and hardly with those of another machine, or of the same one at
-another hour. Of several measurements the fastest counts, since what else a machine does only ever slows it down, and what is
-compared takes turns; a start is measured once.
+How to read it: compare figures of one suite with each other. They can hardly be compared with those of another machine, or
+of the same machine at another hour. Of several measurements the fastest counts, since whatever else a machine does only
+slows it down. What is compared with each other takes turns. A start is measured once.
 
-The floor (roofline): the floating-point operations as the compiler counts them before it optimises, at the rate of a large
-matrix product measured in the same run, or the bytes that cannot but be moved (of an update: the agent's state, read and
-written, and the batch), at the rate of a large array's in-place sum, whichever takes longer. "floor / time" is the share of
-the time that better programming with the same arithmetic could not save."""
+The floor (roofline) is the least time that the arithmetic or the memory allows, whichever is longer. For the arithmetic, the
+compiler counts the floating-point operations before it optimises; their rate is that of a large matrix product, measured in
+the same run. For the memory, the bytes are those that have to be moved (an update reads and writes the agent's state, and
+reads the batch); their rate is that of adding 1 to a large array in place. "floor / time" is the share of the time that
+better programming with the same arithmetic could not save."""
 
 
 def _suites() -> dict[str, Callable[[bool], Iterator[Row]]]:

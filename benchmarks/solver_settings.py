@@ -136,10 +136,11 @@ _HEAD = """\
 Written by `python -m benchmarks.solver_settings --json benchmarks/results/solver_settings.json --markdown
 docs/solver_settings.md`; what follows from it is in [physics.md](physics.md#solver-settings-of-mjx).
 
-A setting is solver iterations / line-search steps; the task's own is bold. Each cell is the largest error and the 99th
-percentile over states of the worst of the sets (m, rad; m/s, rad/s). A state's error is that of its worst coordinate. The
-row *C MuJoCo, state rounded* is C MuJoCo itself from states off by a float32 rounding, *Newton* C MuJoCo with MJX's solver.
-Speed: {worlds} worlds, steps per second ({seconds}); hold on to the ratios, and expect about a tenth of noise."""
+A setting is a pair of solver iterations and line-search steps; the task's own is bold. Each cell gives the largest error and
+the 99th percentile over states, in the worst of the sets (m, rad; m/s, rad/s). A state's error is that of its worst
+coordinate. In the row *C MuJoCo, state rounded* C MuJoCo itself starts from states that are off by a float32 rounding; in
+the row *Newton* C MuJoCo uses MJX's solver. The speed is that of {worlds} worlds, in steps per second ({seconds}). Rely on
+the ratios rather than on the speeds, and expect about a tenth of noise."""
 
 
 def table(name: str, measured: dict[str, Any]) -> list[str]:

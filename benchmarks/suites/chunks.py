@@ -15,7 +15,7 @@ from train.learner import Learner
 
 
 def chunk_program(config: Config, steps: int, learns: bool = True) -> Callable[[], None]:
-    """A compiled chunk of a run: so many steps of all worlds, with their gradient steps, or before the first of them."""
+    """Compiles a chunk of a run: steps of all worlds with their gradient steps, or without, before the first of those."""
     learning_starts = config.batch_size if learns else config.replay_size - 1
     config = dataclasses.replace(config, log_steps=steps * config.num_envs, learning_starts=learning_starts)
     learner = Learner(config.validate())
@@ -34,7 +34,7 @@ def chunk_program(config: Config, steps: int, learns: bool = True) -> Callable[[
 
 
 def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Steps of all worlds without gradient steps, and the same in worlds that stand still."""
+    """Compiles steps of all worlds without gradient steps, and the same in worlds that stand still."""
 
     def stand_still(
         self: Physics, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
