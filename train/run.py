@@ -4,17 +4,16 @@ import argparse
 import dataclasses
 import functools
 import pathlib
-import signal
 import sys
 from typing import Annotated
 
 import jax
 import tyro
 
-from envs.command import UserError
+from envs.command import UserError, framed, user_errors
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
-from train.loop import Interrupted, train
+from train.loop import train
 from train.presets import LENGTH, preset
 
 
@@ -37,18 +36,13 @@ class Command:
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code: 0, 2 after a mistake, 128 + the signal's number after an interruption."""
     args = sys.argv[1:] if args is None else args
-    try:
+
+    def run() -> None:
         join_processes(args)
         resume, config = parse(args)
         train(config, resume=resume)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Interrupted as interrupted:
-        return 128 + interrupted.signal
-    except KeyboardInterrupt:  # before there was anything to save
-        return 128 + signal.SIGINT
-    return 0
+
+    return framed(run)
 
 
 def join_processes(args: list[str]) -> None:
@@ -102,10 +96,8 @@ def parse(args: list[str]) -> tuple[bool, Config]:
             raise UserError("--resume needs --run-dir: which run is to go on?")
         default = load_config(pathlib.Path(known.run_dir).expanduser())
     else:
-        try:
+        with user_errors():
             default = preset(known.preset, known.env, known.agent)
-        except ValueError as error:
-            raise UserError(str(error)) from error
     if jax.distributed.is_initialized():  # not by counting processes, which would start JAX
         default = dataclasses.replace(default, devices=jax.device_count())
     _check_agent_flags(args, default.agent)

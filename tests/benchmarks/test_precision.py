@@ -1,6 +1,5 @@
 """The emulation of coarser matrix products."""
 
-import json
 import pathlib
 
 import jax
@@ -10,6 +9,7 @@ import pytest
 
 from benchmarks import precision
 from benchmarks.precision import MANTISSA_BITS, Args, main, rounded_products
+from benchmarks.report import read_sections
 
 
 @pytest.mark.parametrize(("name", "kept"), [("float32", 20), ("tensorfloat32", 10), ("bfloat16", 7)])
@@ -38,5 +38,6 @@ def test_it_trains_once_with_each(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(precision, "_train", train)
     main(Args(json=tmp_path / "out.json"))
     assert trained == [1 + 2.0**-9, 1 + 2.0**-9, 1.0]
-    returns = json.loads((tmp_path / "out.json").read_text())["returns"]
+    rows = read_sections(tmp_path / "out.json")["sac on inverted_double_pendulum"]["rows"]
+    returns = {row["precision"]: row["returns"] for row in rows}
     assert returns == {"float32": [1.0], "tensorfloat32": [2.0], "bfloat16": [3.0]}

@@ -18,7 +18,8 @@ from tests.runs import TINY_FLAGS
 from train import sweep
 from train.checkpoints import Checkpoints
 from train.logs import METRICS_FILE, read_lines
-from train.sweep import SWEEP_FILE, Args, main, make_trials, search_space
+from train.sweep import SWEEP_FILE, main
+from train.trials import Args, make_trials, search_space
 
 TINY = ["--env", "inverted_pendulum", *TINY_FLAGS]
 RHO = ("agent.rho", "0.5", "2")
@@ -250,7 +251,7 @@ def test_a_dead_trial_is_taken_up_again_and_ctrl_c_ends_all_in_order(tmp_path: p
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 128 + signal.SIGINT, output
     assert "Traceback" not in output
-    assert "agent.rho=0.5: is taken up again after RuntimeError: exit code -9" in output
+    assert "agent.rho=0.5: is resumed after RuntimeError: exit code -9" in output
     assert "Stopping, each run with a checkpoint" in output
     assert "the same command with --resume goes on" in output
     assert f"Interrupted at {Checkpoints(run_dir).steps[-1]} steps" in (run_dir / "output.log").read_text()
