@@ -47,6 +47,7 @@ apidoc_modules = [
     }
     for package in ("mjx_tecrl", "envs", "train", "eval")
 ]
+suppress_warnings = ["ref.python"]  # tyro's marks on a flag carry short names, such as "agent", that several things have
 autodoc_default_options = {"ignore-module-all": True}  # a thing is described where it is defined, and nowhere else
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do without
@@ -56,7 +57,7 @@ OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|
 nitpick_ignore_regex = [
     (r"py:.*", rf"({OTHERS})\..*"),
     (r"py:.*", r"Array|ArrayLike|DTypeLikeFloat|NamedSharding|P|RealArray|Shape"),  # the same, by JAX's short names
-    (r"py:.*", r"FlagCreatePairsOff|Positional|UseAppendAction|([\w.]+\.)?Annotated"),  # tyro's marks on a flag
+    (r"py:.*", r"FlagCreatePairsOff|randomize|Positional|UseAppendAction|([\w.]+\.)?Annotated"),  # tyro's marks on a flag
 ]
 
 
