@@ -27,13 +27,13 @@ exclude_patterns = ["_build", "results", "api/*/modules.rst"]
 html_theme = "furo"
 html_title = f"mjx-tecrl {version}"
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3  # so that [text](page.md#a-heading) works, as on the pages of a repository
 
 # Only the command is copied, not the prompt before it.
 copybutton_prompt_text = "$ "
 
-# Single backticks in a docstring name something that exists. A name that nothing has is an error (`make docs` asks for that).
+# Single backticks in a docstring name something that exists. `make docs` makes an error of a name that nothing has.
 default_role = "any"
 
 # One page per module, written anew by each build.
