@@ -13,15 +13,15 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import environment
-from train.checkpoint import Checkpoints, Notes
-from train.learner import Learner
+from train.checkpoints import Checkpoints, Notes
 from train.presets import preset
+from train.program import Program
+from train.state import checkpoint_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +45,14 @@ def main(args: Args) -> None:
     config = dataclasses.replace(
         preset("quick", args.env, args.agent), num_envs=args.num_envs, replay_size=args.replay_size
     ).validate()
-    learner = Learner(config)
+    program = Program(config)
     root = jax.random.key(0)
-    state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
+    state = program.fresh_state()
     fill = jax.jit(lambda ring: jax.random.normal(root, ring.shape), donate_argnums=0)
     rows = state.replay.rows
     rows = dataclasses.replace(rows, obs=fill(rows.obs), action=fill(rows.action), reward=fill(rows.reward))
     state = jax.block_until_ready(dataclasses.replace(state, replay=dataclasses.replace(state.replay, rows=rows)))
-    results = [measure(learner, state, replay=replay) for replay in (True, False)]
+    results = [measure(program, state, replay=replay) for replay in (True, False)]
     table = Table("replay", "training waits, first (s)", "and then (s)", "written after (s)", "size (MB)", "read after (s)")
     for row in results:
         figures = (row[name] for name in ("first_stall_s", "stall_s", "write_s", "size_mb", "read_s"))
@@ -63,20 +63,23 @@ def main(args: Args) -> None:
         args.json.write_text(json.dumps({"environment": environment(), **settings, "rows": results}, indent=2) + "\n")
 
 
-def measure(learner: Learner, state: Any, *, replay: bool) -> dict[str, Any]:
+def measure(program: Program, state: Any, *, replay: bool) -> dict[str, Any]:
     """One row."""
+    shapes = checkpoint_parts(program.state_shapes())
+    if not replay:
+        state = dataclasses.replace(state, replay=())
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(pathlib.Path(folder), keep=1)
         stalls = []
         for step in (0, 1, 2):  # the first stays, whatever comes after it
             started = time.perf_counter()
-            checkpoints.save(step, state, Notes({}, {}, None), replay=replay)
+            checkpoints.save(step, checkpoint_parts(state), Notes({}, {}, None))
             stalls.append(time.perf_counter() - started)
             checkpoints.finish()
             written = time.perf_counter() - started
         size = sum(path.stat().st_size for path in pathlib.Path(folder).rglob("*") if path.is_file()) / 2
         started = time.perf_counter()
-        jax.block_until_ready(checkpoints.restore(learner.state_shapes()))
+        jax.block_until_ready(checkpoints.restore(shapes, optional=frozenset({"replay"})))
         read = time.perf_counter() - started
     return {
         "replay": replay,

@@ -17,11 +17,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring import Row
 from benchmarks.peers import peers
 from benchmarks.report import describe, environment
-from benchmarks.suites import SUITES, Row
-from envs.command import run_command
-from envs.command import UserError
+from benchmarks.suites import SUITES
+from envs.command import UserError, run_command
 
 NAMED = {peers.__name__: peers}
 """Suites that are run only when they are named."""

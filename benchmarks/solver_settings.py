@@ -24,7 +24,7 @@ import tyro
 import envs
 from benchmarks.report import open_report, save_report
 from benchmarks.states import rounded, state_sets
-from envs.physics import NativePhysics
+from envs.engines import NativeEngine
 from eval.restore import restore
 
 SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 8), (8, 16), (20, 8), (20, 20), (100, 50))
@@ -63,7 +63,7 @@ def main(config: Config) -> None:
     report["seconds"] = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
     policies = {}
     for restored in map(restore, config.run):
-        policies[restored.learner.config.env] = restored.learner.policy(restored.actor)
+        policies[restored.problem.config.env] = restored.policy
     for name in config.task or tuple(envs.GYMNASIUM_TASKS):
         report["tasks"][name] = measured = measure(name, config, policies.get(name))
         print(*table(name, measured), sep="\n", flush=True)
@@ -83,9 +83,9 @@ def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array]
         result["scale"][label] = {q: float(np.abs(after[q]).max()) for q in QUANTITIES}
 
     newton = envs.make(name, physics="native")
-    model = newton.physics.model.__copy__()
+    model = newton.engine.model.__copy__()
     model.opt.solver, model.opt.iterations, model.opt.ls_iterations = mujoco.mjtSolver.mjSOL_NEWTON, *REFERENCE
-    newton.physics = NativePhysics(model, newton.reads, newton.current)
+    newton.engine = NativeEngine(model, newton.reads, newton.current)
     result["native_newton"] = {label: _errors(_step(newton, *sets[label])[0], expected[label]) for label in sets}
 
     rng = np.random.default_rng(config.seed)

@@ -1,4 +1,4 @@
-"""What the commands of all rooms share: a user's mistake ends one with one sentence and exit code 2, never a traceback."""
+"""What the commands of all rooms share: a user's mistake ends a command with one sentence and exit code 2, no traceback."""
 
 import contextlib
 import sys
@@ -11,12 +11,12 @@ Args = TypeVar("Args")
 
 
 class UserError(Exception):
-    """Something that only the user can mend. Its text is one sentence that says what."""
+    """A mistake that only the user can mend. Its text is one sentence that says what is wrong."""
 
 
 def warn(text: str) -> None:
     """Prints a warning on standard error. The program goes on."""
-    with contextlib.suppress(OSError):  # standard error may be a file on the disk that is full
+    with contextlib.suppress(OSError):  # standard error may be a file on a disk that is full
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
 

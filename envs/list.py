@@ -1,4 +1,4 @@
-"""``python -m envs.list``: every task, with its sizes, time limit, engines and source."""
+"""``python -m envs.list``: lists every task with its sizes, time limit, engines and source."""
 
 import dataclasses
 import sys
@@ -6,9 +6,11 @@ import sys
 import tyro
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import envs
+from envs.command import UserError, run_command
 from envs.names import nearest
 
 
@@ -17,18 +19,18 @@ class Args:
     """List the tasks."""
 
     match: tyro.conf.Positional[str] = ""
-    """only those whose name contains this"""
+    """list only tasks whose name contains this"""
 
 
-def list_tasks(args: Args) -> int:
-    """Prints the table; returns the exit code."""
+def list_tasks(args: Args) -> None:
+    """Prints the table.
+
+    Raises:
+      UserError: no task's name matches.
+    """
     names = [name for name in envs.TASKS if args.match in name]
     if not names:
-        print(
-            f"error: no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?",
-            file=sys.stderr,
-        )
-        return 2
+        raise UserError(f"no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?")
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "observation", "action", "steps", "engines", "source"):
         table.add_column(column, no_wrap=column != "source")
@@ -36,21 +38,19 @@ def list_tasks(args: Args) -> int:
         task = envs.task(name)
         try:
             env = envs.make(name, physics="native")
-            sizes = str(env.obs_size), str(env.action_size), str(env.episode_length)
-        except (ValueError, NotImplementedError) as error:  # an extra that is not installed
-            table.add_row(name, "", "", "", "", str(error))
-            continue
-        table.add_row(name, *sizes, " ".join(task.engines), task.source())
+            row = (str(env.obs_size), str(env.action_size), str(env.episode_length), " ".join(task.engines), task.source())
+        except (ValueError, NotImplementedError) as error:  # for instance, an extra is not installed
+            row = ("", "", "", "", str(error))
+        table.add_row(*map(escape, (name, *row)))  # otherwise rich takes '[dmc]' for one of its own marks and drops it
     console = Console()
     if not console.is_terminal:
-        console = Console(width=160)  # nothing is cut in a file or a pipe
+        console = Console(width=160)  # so that nothing is cut in a file or a pipe
     console.print(table)
-    return 0
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return list_tasks(tyro.cli(Args, args=args, prog="python -m envs.list"))
+    """Runs the command line; returns the exit code."""
+    return run_command(Args, list_tasks, "python -m envs.list", args)
 
 
 if __name__ == "__main__":

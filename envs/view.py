@@ -1,4 +1,4 @@
-"""``python -m envs.view NAME``: a task under random or zero actions, on the screen or, with ``--out``, as a film."""
+"""``python -m envs.view NAME``: shows a task under random or zero actions, on the screen or, with ``--out``, as a film."""
 
 import dataclasses
 import os
@@ -12,7 +12,8 @@ import numpy as np
 import tyro
 
 import envs
-from envs.film import FilmError, write_film
+from envs.command import UserError, run_command
+from envs.film import write_film
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Args:
     out: pathlib.Path | None = None
     """film to write (.mp4, .gif or .png) instead of opening a window"""
     actions: Literal["random", "zero"] = "random"
-    """what the body does"""
+    """which actions the body takes"""
     steps: int = 300
-    """longest film (environment steps)"""
+    """length of the film unless the episode ends before (environment steps)"""
     seed: int = 0
     """seed of the start state and the actions"""
     width: int = 640
@@ -39,12 +40,14 @@ def view(args: Args) -> None:
     """Opens the window or writes the film.
 
     Raises:
-      ValueError: no such task, or not so many steps.
-      FilmError: nothing can be shown.
+      UserError: there is no such task, it cannot be shown on this machine, or ``steps`` is below 1.
     """
     if args.steps < 1:
-        raise ValueError(f"--steps must be at least 1, not {args.steps}")
-    env = envs.make(args.name, physics="native")
+        raise UserError(f"--steps must be at least 1, not {args.steps}.")
+    try:
+        env = envs.make(args.name, physics="native")
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"{error}.") from error
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     rng = np.random.default_rng(args.seed)
 
@@ -71,7 +74,7 @@ def view(args: Args) -> None:
         return
 
     if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
-        raise FilmError("there is no display here: write a film with --out film.mp4")
+        raise UserError("there is no display here: write a film with --out film.mp4.")
     import mujoco.viewer
 
     data = mujoco.MjData(env.model)
@@ -90,15 +93,8 @@ def view(args: Args) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    try:
-        view(tyro.cli(Args, args=args, prog="python -m envs.view"))
-    except (ValueError, NotImplementedError, FilmError) as error:
-        print(f"error: {error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    """Runs the command line; returns the exit code."""
+    return run_command(Args, view, "python -m envs.view", args)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,17 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs import State
-from envs.film import FilmError, overview, write_film
-from envs.physics import PhysicsState
-from envs.physics.native import silent
-from envs.vector import LIMIT, TRAIL, BlowUps
-from envs.command import run_command
+import envs
+from envs import State, VectorEnv
+from envs.blow_ups import TRAIL, BlowUps
+from envs.command import UserError, run_command
+from envs.engines import PhysicsState
+from envs.engines.native import silent
+from envs.film import overview, write_film
+from envs.finite import LIMIT
 from eval.restore import load_single_config
 from train.divergence import load_dump
-from envs.command import UserError
-from train.learner import Learner
+from train.problem import make_problem
 
 PICTURES_PER_SECOND = 10
 """The film is in slow motion: every picture is one step."""
@@ -67,21 +68,31 @@ def inspect(args: Args) -> None:
     config = load_single_config(args.run_dir)
     if args.physics is not None:
         config = dataclasses.replace(config, physics=args.physics).validate()
-    learner = Learner(config)
-    blow_ups = load_dump(args.run_dir, learner.state_shapes().envs.blow_ups)
+    env = make_problem(config).env
+    blow_ups = load_dump(args.run_dir, blow_up_shapes(env))
     kept = int(blow_ups.count)
     if not 1 <= args.number <= kept:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
     console = Console()
     console.print(
-        f"{learner.env.name}, {learner.env.engine} physics: the last {kept} recorded blow-ups "
+        f"{env.name}, {env.engine_name} physics: the last {kept} recorded blow-ups "
         "(largest magnitudes in the state before the step; what is not finite after it)",
         soft_wrap=True,
     )
-    console.print(_table(blow_ups, replay(learner.env, blow_ups)))
+    console.print(_table(blow_ups, replay(env, blow_ups)))
     if args.film is not None:
         one = dataclasses.replace(blow_ups, count=jnp.ones(kept, jnp.int32))
-        _film(args, learner.env, jax.tree.map(lambda x: x[args.number - 1], one))
+        _film(args, env, jax.tree.map(lambda x: x[args.number - 1], one))
+
+
+def blow_up_shapes(env: envs.Env) -> BlowUps:
+    """The structure and the shapes of the blow-ups that a run on this task records."""
+
+    def record(key: jax.Array) -> BlowUps:
+        worlds = VectorEnv(env, num_envs=1, pool_size=1)
+        return worlds.reset(worlds.draw_starts(key)).blow_ups
+
+    return jax.eval_shape(record, jax.random.key(0))
 
 
 def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:
@@ -127,7 +138,7 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
       step from there on in C MuJoCo under the recorded action, until they are out of sight; and how many of those physics
       steps it took to blow up, 0 if it did not within `MOST_SECONDS`.
     """
-    model = env.make_physics(env.model, (), "native").model.__copy__()
+    model = env.make_engine(env.model, (), "native").model.__copy__()
     for name, value in blow_up.info.get("model", {}).items():
         getattr(model, name)[:] = value
     data = mujoco.MjData(model)
@@ -158,23 +169,20 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     if not np.isfinite(blow_up.action).all():
         raise UserError(f"The action of blow-up {args.number} is itself not finite: there is nothing to film.")
     positions, steps = positions_of(env, blow_up)
-    try:
-        # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
-        camera = overview(env.model, positions[:1])
-        camera.distance *= 2
-        fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
-        frames = write_film(
-            args.film,
-            env.model,
-            np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
-            1 / PICTURES_PER_SECOND,
-            camera=camera if env.camera == -1 else env.camera,
-            fields=fields,
-            width=args.width,
-            height=args.height,
-        )
-    except FilmError as error:
-        raise UserError(f"{error}.") from error
+    # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
+    camera = overview(env.model, positions[:1])
+    camera.distance *= 2
+    fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
+    frames = write_film(
+        args.film,
+        env.model,
+        np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
+        1 / PICTURES_PER_SECOND,
+        camera=camera if env.camera == -1 else env.camera,
+        fields=fields,
+        width=args.width,
+        height=args.height,
+    )
     outcome = f"it blew up in physics step {steps}" if steps else f"it did not blow up within {MOST_SECONDS:g} s"
     before = min(int(blow_up.steps), TRAIL - 1)
     print(

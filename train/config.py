@@ -9,10 +9,10 @@ import pydantic
 import tyro
 
 import envs
-from envs.physics import resolve_engine
+from envs.command import UserError
+from envs.engines import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
-from envs.command import UserError
 from train.files import replace_file
 
 CONFIG_FILE = "config.json"

@@ -1,4 +1,4 @@
-"""When a run goes wrong: what is kept as evidence, and the rules by which it stops."""
+"""When a run goes wrong: the evidence that is kept, and the rules by which the run stops."""
 
 import io
 import pathlib
@@ -10,31 +10,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import State
-from envs.vector import BlowUps, is_sane
+from envs.blow_ups import BlowUps
+from envs.command import UserError, warn
+from envs.finite import is_finite
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
-from envs.command import UserError, warn
 from train.files import replace_file
-from train.mesh import is_main_process
+from train.processes import is_main_process
 
 DUMP_FILE = "diverged.npz"
-"""In the run directory: the last blow-ups, see `save_dump`."""
+"""The last blow-ups of a run, in its directory: see `save_dump`."""
 
 PATIENCE = 3
-"""Logging intervals in a row with too many skipped updates after which a run stops."""
+"""A run stops after this many logging intervals in a row in which too many updates were skipped."""
 
 
 def check_starts(pool: State, config: Config) -> None:
-    """Refuses a task whose start states are not sane.
+    """Refuses a task whose start states are not finite.
 
     Args:
       pool: `State` with leading axis ``[pool_size]``, of several seeds ``[num_seeds, pool_size]``.
-      config: the run's; ``max_diverged`` is the largest share of bad ones.
+      config: the run's config. Its ``max_diverged`` is the largest share of start states that may be bad.
 
     Raises:
-      UserError: too many are not; one sentence.
+      UserError: too many are bad; one sentence.
     """
-    sane = jax.vmap(is_sane) if config.num_seeds > 1 else is_sane
+    sane = jax.vmap(is_finite) if config.num_seeds > 1 else is_finite
     bad = ~np.asarray(sane(pool))
     if bad.mean(-1).max() > config.max_diverged or bad.all():
         raise UserError(
@@ -44,17 +45,17 @@ def check_starts(pool: State, config: Config) -> None:
 
 
 class Watch:
-    """Looks at each logging interval of a run: keeps the evidence of blow-ups, and says when the run has to stop.
+    """Says when a run has to stop.
 
-    It stops when the worlds blew up on more than ``max_diverged`` of the interval's steps, when more than that share of the
-    fresh start states was bad, or when more than ``max_skipped`` of the gradient steps were skipped in each of `PATIENCE`
-    intervals in a row.
+    A run stops when a larger share of the world steps of a logging interval blew up than ``max_diverged`` allows, when more
+    of the interval's start states than that were bad, or when a larger share of the gradient steps than ``max_skipped`` was
+    skipped in each of `PATIENCE` intervals in a row.
 
     Args:
-      config: the run's.
-      run_dir: where the evidence goes.
+      config: the run's config.
+      run_dir: the run directory, for the sentence that says why the run stops.
       interval_steps: environment steps in an interval, over all worlds.
-      pool_size: start states drawn for it.
+      pool_size: start states drawn for an interval.
     """
 
     def __init__(self, config: Config, run_dir: pathlib.Path, interval_steps: int, pool_size: int):
@@ -64,21 +65,13 @@ class Watch:
         self._pool_size = pool_size
         self._mostly_skipped = 0
 
-    def look(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
-        """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if so: one sentence.
+    def add_interval(self, metrics: dict[str, Any]) -> str | None:
+        """Takes note of an interval, and returns why the run has to stop after it, in one sentence; None if it may go on.
 
         Args:
-          blow_ups: those that are kept at its end.
           metrics: of the interval, on the host.
         """
-        if metrics["safety/diverged"] and is_main_process():
-            try:
-                save_dump(self._run_dir, blow_ups)
-            except OSError as error:
-                warn(
-                    f"What blew up could not be written to {self._run_dir / DUMP_FILE}: {error.strerror}. Training goes on."
-                )
-        # A share is NaN where there was no gradient step, and then not greater.
+        # The share is NaN where there was no gradient step. NaN is not greater than the limit.
         skipping = metrics["safety/skipped_share"] > self._config.max_skipped
         self._mostly_skipped = self._mostly_skipped + 1 if skipping else 0
 
@@ -105,9 +98,21 @@ class Watch:
         return None
 
 
+def save_evidence(run_dir: pathlib.Path, blow_ups: BlowUps) -> None:
+    """As `save_dump`, by the main process alone; only warns where the file cannot be written."""
+    if not is_main_process():
+        return
+    try:
+        save_dump(run_dir, blow_ups)
+    except OSError as error:
+        warn(f"The worlds that blew up could not be written to {run_dir / DUMP_FILE}: {error.strerror}. Training goes on.")
+
+
 def save_dump(run_dir: pathlib.Path, blow_ups: BlowUps) -> None:
-    """Writes the blow-ups that are kept, one array per leaf, named by its path (``physics.qpos``, ``info.model.body_mass``,
-    ``action``, ``world``, ``steps``) with leading axis ``[kept]``; PRNG keys as their data.
+    """Writes the blow-ups that are kept.
+
+    The file holds one array per leaf with leading axis ``[kept]``, named by the path of the leaf (``physics.qpos``,
+    ``info.model.body_mass``, ``action``, ``world``, ``steps``). PRNG keys are written as their data.
     """
     arrays = {name: np.asarray(x)[: blow_ups.kept] for name, x in to_arrays(blow_ups).items() if name != "count"}
     data = io.BytesIO()
@@ -116,11 +121,11 @@ def save_dump(run_dir: pathlib.Path, blow_ups: BlowUps) -> None:
 
 
 def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
-    """The blow-ups in a run directory; ``count`` is how many there are, the leading axis.
+    """The blow-ups in a run directory. Their ``count`` is how many there are, the length of the leading axis.
 
     Args:
       run_dir: the run directory.
-      like: structure and shapes of the run's (arrays or ``jax.ShapeDtypeStruct``).
+      like: structure and shapes of the run's blow-ups (arrays or ``jax.ShapeDtypeStruct``).
 
     Raises:
       UserError: there are none, the file is damaged, or it belongs to another task; one sentence.
@@ -129,7 +134,7 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
     if not path.exists():
         raise UserError(f"There is no {path}: no world of this run has blown up, or it is not a run directory.")
     try:
-        # Opened here: of an archive that it cannot read NumPy leaves the file open.
+        # The file is opened here because NumPy leaves an archive open that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             stored = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pydantic
 
-from envs.vector import BlowUps
-from train.checkpoint import Checkpoints, Notes
-from train.config import Config, config_from_json
-from train.divergence import Watch
+from envs.blow_ups import BlowUps
 from envs.command import UserError, warn
+from train.checkpoints import Checkpoints, Notes
+from train.config import Config, config_from_json
+from train.divergence import Watch, save_evidence
 from train.logs import Logs, flatten
-from train.mesh import is_main_process
+from train.processes import is_main_process
 from train.run_dir import check_same_run
-from train.state import TrainState
+from train.state import TrainState, checkpoint_parts, from_checkpoint_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Progress:
 
     Attributes:
       chunks: finished, and in the logs.
-      turns: done of the chunk after them.
+      iterations: made of the chunk after them.
       train_s: seconds they took.
       wall_s: seconds of the whole run.
       updates: gradient steps up to the last log line.
@@ -32,7 +32,7 @@ class Progress:
     """
 
     chunks: int = 0
-    turns: int = 0
+    iterations: int = 0
     train_s: float = 0.0
     wall_s: float = 0.0
     updates: int = 0
@@ -61,12 +61,14 @@ class Record:
         self._return_mean: float | None = None
 
     def restore(self, shapes: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Progress]:
-        """The newest whole checkpoint, of step ``at_most`` or before: its step, the state and the progress.
+        """The newest intact checkpoint, of step ``at_most`` or before: its step, the state and the progress.
 
         Raises:
-          UserError: none is whole, or they are another run's.
+          UserError: none is intact, or they are another run's; one sentence.
         """
-        step, state, notes = self.checkpoints.restore(shapes, at_most)
+        like, optional = checkpoint_parts(shapes), frozenset({"replay"})
+        step, parts, notes = self.checkpoints.restore(like, at_most=at_most, optional=optional)
+        state = from_checkpoint_parts(parts)
         check_same_run(self.config, config_from_json(notes.config, f"The config in the checkpoint of step {step}"))
         try:
             progress = pydantic.TypeAdapter(Progress).validate_python(notes.progress)
@@ -88,24 +90,31 @@ class Record:
         line = line | {"safety/diverged_total": self._diverged} | metrics
         return self._logs.write(line) if self._logs else flatten(line)
 
-    def look(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
-        """Why the run has to stop after the interval with these ``metrics``, if so: see `Watch`."""
-        reason = self._watch.look(blow_ups, metrics)
+    def end_interval(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
+        """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if it has to.
+
+        Args:
+          blow_ups: those that are kept at the end of the interval.
+          metrics: of the interval, on the host.
+        """
+        if metrics["safety/diverged"]:
+            save_evidence(self.run_dir, blow_ups)
+        reason = self._watch.add_interval(metrics)
         return reason and self._name + reason
 
     def save(self, step: int, state: TrainState, progress: Progress) -> None:
         """Begins a checkpoint, of ``progress`` and what this seed has of its own to remember; none is under way."""
-        return_mean = None if progress.turns else self._return_mean
+        return_mean = None if progress.iterations else self._return_mean
         progress = dataclasses.replace(progress, diverged=self._diverged, return_mean=self._return_mean)
         notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
-        self.checkpoints.save(step, state, notes, replay=self.config.checkpoint_replay)
+        self.checkpoints.save(step, checkpoint_parts(state), notes)
 
-    def look_after_checkpoint(self, *, wait: bool = False) -> None:
-        """A checkpoint that cannot be written does not end a run: the next one may."""
+    def finish_checkpoint(self, *, wait: bool = False) -> None:
+        """As `Checkpoints.finish`, but only warns of a checkpoint that could not be written: the next one may succeed."""
         try:
             self.checkpoints.finish(wait=wait)
         except UserError as error:
-            warn(f"{error} Training goes on; the checkpoints before it are whole.")
+            warn(f"{error} Training goes on; the checkpoints before it are intact.")
 
     def close(self) -> None:
         """Closes the logs.

@@ -11,9 +11,9 @@ from typing import Annotated
 import jax
 import tyro
 
+from envs.command import UserError
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
-from envs.command import UserError
 from train.loop import Interrupted, train
 from train.presets import LENGTH, preset
 

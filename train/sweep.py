@@ -16,14 +16,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from train.checkpoint import Checkpoints
-from train.config import CONFIG_FILE, Config, load_config
 from envs.command import UserError, warn
+from train.checkpoints import Checkpoints
+from train.config import CONFIG_FILE, Config, load_config
 from train.files import replace_file
 from train.logs import evaluations
 from train.run import parse
-from train.run_dir import check_same_run, locked
-from train.seeds import seed_configs
+from train.run_dir import check_same_run, locked, seed_configs
 
 SWEEP_FILE = "sweep.json"
 

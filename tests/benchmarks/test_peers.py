@@ -7,8 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from benchmarks import peers, run
-from envs.command import run_command
-from envs.command import UserError
+from envs.command import UserError, run_command
 
 Install = Callable[[str], None]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import run
+from benchmarks.measuring import Row, matmul_rate, memory_rate
 from benchmarks.report import environment
-from benchmarks.suites import SUITES, Row, matmul_rate, memory_rate, replay
+from benchmarks.suites import SUITES, replay
 from envs.command import run_command
 
 
@@ -74,7 +75,7 @@ def test_mistakes_are_one_sentence(tmp_path: pathlib.Path, capsys: pytest.Captur
 
 
 def test_replay_is_measured_at_every_size() -> None:
-    rows = list(replay(full=False))
+    rows = list(replay.measure(full=False))
     assert [row.case for row in rows] == [
         f"{what} of {size}" for size in ("10,000", "4,000,000") for what in ("insert 16", "sample 256")
     ]

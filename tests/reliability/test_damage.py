@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.runs import leaves, tiny_config
-from train.checkpoint import Checkpoints
-from train.learner import Learner
+from tests.runs import leaves, restore_state, tiny_config
+from train.checkpoints import Checkpoints
+from train.program import Program
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -31,19 +31,19 @@ def truncate(data: bytes, rng: random.Random) -> bytes:
 
 def damaged(run_dir: pathlib.Path, damage: Damage, times: int) -> Counter[int]:
     """Damages a random file of the newest checkpoint, each time another; returns how often each step was used instead."""
-    like, checkpoints = Learner(tiny_config()).state_shapes(), Checkpoints(run_dir)
+    like, checkpoints = Program(tiny_config()).state_shapes(), Checkpoints(run_dir)
     newest = checkpoints.steps[-1]
     written, used, rng = {}, Counter[int](), random.Random(0)
     for step in checkpoints.steps:
         aside = run_dir.parent / str(step) / "checkpoints"
         shutil.copytree(run_dir / "checkpoints" / str(step), aside / str(step))
-        written[step] = leaves(Checkpoints(aside.parent).restore(like)[1])
+        written[step] = leaves(restore_state(Checkpoints(aside.parent), like)[1])
     files = sorted(p for p in (run_dir / "checkpoints" / str(newest)).rglob("*") if p.is_file() and p.stat().st_size)
     for _ in range(times):
         path = rng.choice(files)
         whole = path.read_bytes()
         path.write_bytes(damage(whole, rng))
-        step, state, _ = checkpoints.restore(like)
+        step, state, _ = restore_state(checkpoints, like)
         for x, y in zip(leaves(state), written[step], strict=True):
             np.testing.assert_array_equal(x, y)  # or else it were silent corruption
         used[step] += 1

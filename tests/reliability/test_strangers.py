@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.runs import leaves, seal, tiny_config
-from train.checkpoint import MANIFEST_FILE, Checkpoints
-from train.config import CONFIG_FILE, Config, load_config
 from envs.command import UserError
-from train.learner import Learner
-from train.loop import restore_run
+from tests.runs import leaves, restore_state, seal, tiny_config
+from train.checkpoints import MANIFEST_FILE, Checkpoints
+from train.config import CONFIG_FILE, Config, load_config
+from train.program import Program
 from train.record import Record
+from train.resume import restore_run
 
 NASTY: list[Any] = [
     None, True, -1, 0, 10**30, 1e308, -1e-320, float("nan"), float("inf"), "", "x" * 10_000, "../../../../etc/passwd",
@@ -92,12 +92,12 @@ def test_json_that_is_meant_to_hurt(tmp_path: pathlib.Path, text: str) -> None:
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=LONG)])
 def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -> None:
     """With the right checksum, as somebody would write them who means it."""
-    like = Learner(tiny_config()).state_shapes()
+    like = Program(tiny_config()).state_shapes()
     run_dir = shutil.copytree(tiny_run, tmp_path / "run")
     checkpoints = Checkpoints(run_dir)
     for step in checkpoints.steps[:-1]:
         shutil.rmtree(run_dir / "checkpoints" / str(step))
-    written = leaves(checkpoints.restore(like)[1])
+    written = leaves(restore_state(checkpoints, like)[1])
     path = run_dir / "checkpoints" / "320" / MANIFEST_FILE
     good, rng = json.loads(json.loads(path.read_text())["manifest"]), random.Random(0)
     for number in range(times):
@@ -106,7 +106,7 @@ def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -
         else:
             path.write_bytes(garble(json.dumps({"manifest": json.dumps(good), "crc32": 0}), rng))
         try:
-            _, state, _ = checkpoints.restore(like)
+            _, state, _ = restore_state(checkpoints, like)
         except UserError:
             continue
         for x, y in zip(leaves(state), written, strict=True):
@@ -121,10 +121,10 @@ def test_progress_that_makes_no_sense_is_one_sentence(tiny_run: pathlib.Path, tm
     manifest = json.loads(json.loads(path.read_text())["manifest"])
     manifest["notes"]["progress"] = {"chunks": "many"}
     path.write_text(seal(manifest))
-    learner = Learner(tiny_config(run_dir))
-    record = Record(learner.config, learner.chunk_steps, learner.worlds.pool_size)
+    program = Program(tiny_config(run_dir))
+    record = Record(program.config, program.training.chunk_steps, program.training.worlds.pool_size)
     with pytest.raises(UserError, match="tells no progress"):
-        restore_run(learner, learner.state_shapes(), [record], Console(quiet=True))
+        restore_run(program, [record], Console(quiet=True))
 
 
 READ = """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from envs.command import UserError
 from mjx_tecrl import AGENTS
 from tests.runs import tiny_config
 from train.config import load_config
-from envs.command import UserError
 from train.presets import preset
 
 

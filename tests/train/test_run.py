@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.runs import TINY_FLAGS
-from train.checkpoint import Checkpoints
+from train.checkpoints import Checkpoints
 from train.run import main, parse
 
 

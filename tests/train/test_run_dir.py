@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.runs import tiny_config
 from envs.command import UserError
+from tests.runs import tiny_config
 from train.run_dir import LOCK_FILE, locked, run_dir_of
 
 HOLD = """

@@ -16,7 +16,7 @@ import pytest
 
 from tests.runs import TINY_FLAGS
 from train import sweep
-from train.checkpoint import Checkpoints
+from train.checkpoints import Checkpoints
 from train.logs import METRICS_FILE, read_lines
 from train.sweep import SWEEP_FILE, Args, main, make_trials, search_space
 
