@@ -12,6 +12,7 @@ BIN         := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 RUNTIME     := $(VENV)/.stamp-runtime
 DEV         := $(VENV)/.stamp-dev
+DOCS        := $(VENV)/.stamp-docs
 
 # "cuda" on a machine with a working NVIDIA driver, else nothing. Override with EXTRAS=, or EXTRAS=cuda,warp.
 EXTRAS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda)
@@ -27,7 +28,7 @@ extras = $(if $(strip $(1)),[$(subst $(space),$(comma),$(strip $(1)))])
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev peers train demo test lint format clean distclean
+.PHONY: help install install-dev peers train demo docs test lint format clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +54,11 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS) dev)'
 	@touch $(RUNTIME) $@
 
+$(DOCS): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing the project with $(subst $(space),$(comma),$(strip $(EXTRAS) docs)) (a minute or two, once)'
+	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS) docs)'
+	@touch $(RUNTIME) $@
+
 install: $(RUNTIME) ## Install what training needs into .venv
 
 install-dev: $(DEV) ## Install what testing and linting need as well
@@ -71,6 +77,9 @@ train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env hopper 
 demo: $(RUNTIME) ## Run the demonstration; options in ARGS
 	$(BIN)/python examples/demo.py $(ARGS)
 
+docs: $(DOCS) ## Build the documentation into docs/_build/html; a broken link or an unknown name is an error
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build/html
+
 test: $(DEV) ## Run the tests; options in PYTEST_ARGS="-m 'not slow'"
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
@@ -84,7 +93,7 @@ format: $(DEV) ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 
 clean: ## Remove caches and build products (keeps .venv and runs)
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/api/*/
 	find . -path ./$(VENV) -prune -o -path ./.peers -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## Remove .venv and .peers too

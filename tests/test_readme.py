@@ -1,4 +1,4 @@
-"""The examples in the README and the docs are the files in ``examples/``, and they run."""
+"""The examples in the documentation are the files in ``examples/``, and they run."""
 
 import os
 import pathlib
@@ -13,11 +13,16 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("own_task", "README.md"), ("own_agent", "README.md"), ("own_model", "docs/own_model.md")]
+    ("name", "page"),
+    [
+        ("own_task", "add_a_task.md"),
+        ("own_model", "add_a_task.md"),
+        ("own_commands", "add_a_task.md"),
+        ("own_agent", "add_an_agent.md"),
+    ],
 )
 def test_the_page_shows_the_whole_example(name: str, page: str) -> None:
-    code = (ROOT / "examples" / f"{name}.py").read_text()
-    assert f"```python\n{code}```" in (ROOT / page).read_text()
+    assert f"```{{literalinclude}} ../examples/{name}.py\n:language: python\n```" in (ROOT / "docs" / page).read_text()
 
 
 def test_a_model_of_ones_own_takes_less_than_60_lines() -> None:

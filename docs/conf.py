@@ -1,0 +1,78 @@
+"""Sphinx's settings for the documentation: ``make docs`` builds it into ``docs/_build/html``."""
+
+import pathlib
+import sys
+
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
+
+ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from mjx_tecrl import __version__  # noqa: E402
+
+project = "mjx-tecrl"
+author = "The mjx-tecrl authors"
+copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.apidoc",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "results", "api/*/modules.rst"]
+
+html_theme = "furo"
+html_title = f"mjx-tecrl {version}"
+
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3  # so that [text](page.md#a-heading) works, as on the pages of a repository
+
+# Only the command is copied, not the prompt before it.
+copybutton_prompt_text = "$ "
+
+# Single backticks in a docstring name something that exists. `make docs` makes an error of a name that nothing has.
+default_role = "any"
+
+# One page per module, written anew by each build.
+apidoc_modules = [
+    {
+        "path": str(ROOT / package),
+        "destination": f"api/{package}",
+        "module_first": True,
+        "separate_modules": True,
+        "automodule_options": {"members"},
+    }
+    for package in ("mjx_tecrl", "envs", "train", "eval")
+]
+suppress_warnings = ["ref.python"]  # tyro's marks on a flag carry short names, such as "agent", that several things have
+autodoc_default_options = {"ignore-module-all": True}  # a thing is described where it is defined, and nowhere else
+autodoc_member_order = "bysource"
+autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do without
+
+# The signatures name types of others, whose documentation is not at hand.
+OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|pathlib|collections|matplotlib|concurrent"
+nitpick_ignore_regex = [
+    (r"py:.*", rf"({OTHERS})\..*"),
+    (r"py:.*", r"Array|ArrayLike|DTypeLikeFloat|NamedSharding|P|RealArray|Shape"),  # the same, by JAX's short names
+    (r"py:.*", r"FlagCreatePairsOff|randomize|Positional|UseAppendAction|([\w.]+\.)?Annotated"),  # tyro's marks on a flag
+]
+
+
+def read_google_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """What the extension napoleon does, but for attributes: of these it would take what stands before a colon for a type."""
+    if what not in ("attribute", "data", "property"):
+        lines[:] = GoogleDocstring(lines, Config(), None, what, name, obj).lines()
+
+
+def skip_tuple_fields(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """The class's docstring describes the fields of a named tuple; their own docstrings only number them."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app: Sphinx) -> None:
+    """Connects the two functions above."""
+    app.connect("autodoc-process-docstring", read_google_style)
+    app.connect("autodoc-skip-member", skip_tuple_fields)
