@@ -12,7 +12,6 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +19,7 @@ from benchmarks.choices import Training
 from benchmarks.report import Report
 from envs.command import run_command
 from train.checkpoints import Checkpoints, Notes
-from train.learner import Learner
+from train.program import Program
 from train.state import TrainState, checkpoint_parts
 
 PROGRAM = "python -m benchmarks.checkpoint"
@@ -40,16 +39,16 @@ def main(args: Args) -> None:
     """Measures with the replay and without it, prints, writes."""
     config = args.config(num_envs=args.num_envs, replay_size=args.replay_size)
     report = Report(PROGRAM, args)
-    learner = Learner(config)
+    program = Program(config)
     root = jax.random.key(0)
-    state = learner.init(root, learner.draw_pool(root, jnp.zeros((), jnp.int32)))
+    state = program.fresh_state()
     fill = jax.jit(lambda ring: jax.random.normal(root, ring.shape), donate_argnums=0)
     rows = state.replay.rows
     rows = dataclasses.replace(rows, obs=fill(rows.obs), action=fill(rows.action), reward=fill(rows.reward))
     state = jax.block_until_ready(dataclasses.replace(state, replay=dataclasses.replace(state.replay, rows=rows)))
     table = Table("replay", "training waits, first (s)", "and then (s)", "written after (s)", "size (MB)", "read after (s)")
     for kept in (state, dataclasses.replace(state, replay=())):
-        row = {"replay": kept is state} | measure(kept, learner.state_shapes())
+        row = {"replay": kept is state} | measure(kept, program.state_shapes())
         report.add(f"{args.agent} on {args.task}", row)
         figures = (row[name] for name in ("first_stall_s", "stall_s", "write_s", "size_mb", "read_s"))
         table.add_row(str(row["replay"]), *(f"{figure:.2f}" for figure in figures))

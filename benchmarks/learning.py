@@ -24,7 +24,7 @@ from benchmarks.report import check_writable, environment
 from envs.command import UserError, run_command
 from mjx_tecrl import AGENTS
 from train.files import replace_file
-from train.learner import Learner
+from train.program import Program
 
 PROGRAM = "python -m benchmarks.learning"
 
@@ -105,25 +105,24 @@ def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]
         eval_episodes=10,
         num_seeds=seeds,
     ).validate()
-    learner = Learner(config)
-    state = learner.init(learner.root, learner.draw_pool(learner.root, jnp.asarray(0, jnp.int32)))
+    program = Program(config)
+    state = program.fresh_state()
+    chunk_steps = program.training.chunk_steps
     args = dataclasses.asdict(config.agent_args)
     lines = [{"task": task, "agent": agent, "seeds": seeds, "agent_args": args, "environment": environment()}]
     train_s = 0.0
-    for chunk in range(1, -(-steps // learner.chunk_steps) + 1):
-        number = jnp.asarray(chunk, jnp.int32)
-        pool = learner.draw_pool(learner.root, number)
+    for chunk in range(1, -(-steps // chunk_steps) + 1):
         started = time.perf_counter()
-        state, metrics = jax.block_until_ready(learner.train_chunk(state, pool))
+        state, metrics = jax.block_until_ready(program.train_chunk(state, chunk))
         train_s += time.perf_counter() - started
-        env_steps = chunk * learner.chunk_steps
+        env_steps = chunk * chunk_steps
         line: dict[str, Any] = {
             "env_steps": env_steps,
             "updates": int(state.updates),
             "train_s": round(train_s, 2),
         }
         if chunk % 2 == 0 or env_steps >= steps:
-            episodes = learner.evaluate(learner.root, state.actor, number)
+            episodes = program.evaluate(program.root, state.actor, jnp.asarray(chunk, jnp.int32))
             metrics["eval/return_mean"] = jnp.nanmean(jnp.where(episodes.diverged, jnp.nan, episodes.returns), -1)
             metrics["eval/length_mean"] = episodes.lengths.mean(-1)
         lines.append(line | {name: _plain(value) for name, value in metrics.items()})

@@ -71,8 +71,8 @@ def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str,
     seen: dict[str, float] = {}
     check = train.loop.check_memory
 
-    def note(learner: Any, state: Any, scratch: int = 0) -> Memory:
-        memory = check(learner, state, scratch)
+    def note(program: Any, state: Any, scratch: int = 0) -> Memory:
+        memory = check(program, state, scratch)
         seen["predicted"] = memory.device + memory.copy
         seen["before"] = psutil.Process().memory_info().rss
         return memory

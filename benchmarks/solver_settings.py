@@ -65,7 +65,7 @@ def main(args: Args) -> None:
     report = Report(PROGRAM, args)
     policies = {}
     for restored in map(restore, args.run):
-        policies[restored.learner.config.env] = restored.learner.policy(restored.actor)
+        policies[restored.problem.config.env] = restored.policy
     clock = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
     for name in names:
         measured = measure(name, args, policies.get(name))

@@ -113,15 +113,15 @@ class VectorState:
       trail_head: [] int32 where the next ones go.
     """
 
-    worlds: State
-    starts_episode: jax.Array
-    steps: jax.Array
-    returns: jax.Array
-    pool: State
-    pool_used: jax.Array
-    blow_ups: BlowUps
-    trail: jax.Array
-    trail_head: jax.Array
+    worlds: State = dataclasses.field(metadata={"axes": ("world",)})
+    starts_episode: jax.Array = dataclasses.field(metadata={"axes": ("world",)})
+    steps: jax.Array = dataclasses.field(metadata={"axes": ("world",)})
+    returns: jax.Array = dataclasses.field(metadata={"axes": ("world",)})
+    pool: State = dataclasses.field(metadata={"axes": ()})
+    pool_used: jax.Array = dataclasses.field(metadata={"axes": ()})
+    blow_ups: BlowUps = dataclasses.field(metadata={"axes": ()})
+    trail: jax.Array = dataclasses.field(metadata={"axes": ("time", "world")})
+    trail_head: jax.Array = dataclasses.field(metadata={"axes": ()})
 
 
 class VectorEnv:

@@ -13,16 +13,16 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs import State
+import envs
+from envs import State, VectorEnv
+from envs.command import UserError, run_command
 from envs.film import FilmError, overview, write_film
 from envs.physics import PhysicsState
 from envs.physics.native import silent
 from envs.vector import LIMIT, TRAIL, BlowUps
-from envs.command import run_command
 from eval.restore import load_single_config
 from train.divergence import load_dump
-from envs.command import UserError
-from train.learner import Learner
+from train.problem import make_problem
 
 PICTURES_PER_SECOND = 10
 """The film is in slow motion: every picture is one step."""
@@ -67,21 +67,31 @@ def inspect(args: Args) -> None:
     config = load_single_config(args.run_dir)
     if args.physics is not None:
         config = dataclasses.replace(config, physics=args.physics).validate()
-    learner = Learner(config)
-    blow_ups = load_dump(args.run_dir, learner.state_shapes().envs.blow_ups)
+    env = make_problem(config).env
+    blow_ups = load_dump(args.run_dir, blow_up_shapes(env))
     kept = int(blow_ups.count)
     if not 1 <= args.number <= kept:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
     console = Console()
     console.print(
-        f"{learner.env.name}, {learner.env.engine} physics: the last {kept} recorded blow-ups "
+        f"{env.name}, {env.engine} physics: the last {kept} recorded blow-ups "
         "(largest magnitudes in the state before the step; what is not finite after it)",
         soft_wrap=True,
     )
-    console.print(_table(blow_ups, replay(learner.env, blow_ups)))
+    console.print(_table(blow_ups, replay(env, blow_ups)))
     if args.film is not None:
         one = dataclasses.replace(blow_ups, count=jnp.ones(kept, jnp.int32))
-        _film(args, learner.env, jax.tree.map(lambda x: x[args.number - 1], one))
+        _film(args, env, jax.tree.map(lambda x: x[args.number - 1], one))
+
+
+def blow_up_shapes(env: envs.Env) -> BlowUps:
+    """The structure and the shapes of the blow-ups that a run on this task records."""
+
+    def record(key: jax.Array) -> BlowUps:
+        worlds = VectorEnv(env, num_envs=1, pool_size=1)
+        return worlds.init(worlds.draw(key)).blow_ups
+
+    return jax.eval_shape(record, jax.random.key(0))
 
 
 def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:

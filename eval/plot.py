@@ -9,8 +9,7 @@ from typing import Any
 import matplotlib
 import tyro
 
-from envs.command import run_command
-from envs.command import UserError
+from envs.command import UserError, run_command
 from train.logs import METRICS_FILE, read_lines
 
 PANELS = {

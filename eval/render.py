@@ -9,10 +9,9 @@ import numpy as np
 import tyro
 
 from envs import State
+from envs.command import UserError, run_command
 from envs.film import FilmError, write_film
-from envs.command import run_command
 from eval.restore import Restored, restore
-from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +40,7 @@ def render(args: Args) -> None:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
     restored = restore(args.run_dir, args.step)
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
-    env = restored.learner.env
+    env = restored.problem.env
     positions, fields = play_positions(restored, args.steps or env.episode_length, args.seed)
     try:
         frames = write_film(
@@ -54,7 +53,7 @@ def render(args: Args) -> None:
 
 def play_positions(restored: Restored, steps: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Joint positions ``[steps + 1, nq]`` of one episode, up to its end, and what is special about its model."""
-    env, policy = restored.learner.env, restored.learner.policy(restored.actor)
+    env, policy = restored.problem.env, restored.policy
 
     def step(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array]]:
         state = env.step(state, policy(jax.tree.map(lambda x: x[None], state.obs))[0])

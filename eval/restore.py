@@ -6,12 +6,12 @@ import pathlib
 import jax
 
 from envs.command import UserError
+from envs.rollout import Policy
 from train.checkpoints import Checkpoints
+from train.compilation_cache import use_compilation_cache
 from train.config import Config, load_config
-from train.learner import Learner
-from train.loop import use_compilation_cache
-from train.seeds import seed_configs
-from train.state import Actor
+from train.problem import Actor, Problem, make_problem
+from train.run_dir import seed_configs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +19,19 @@ class Restored:
     """A trained actor, and the task it was trained on.
 
     Attributes:
-      learner: the task, the agent and their config.
+      problem: the task, the agent and their config.
       actor: the agent's state and the normaliser.
       step: environment steps of training behind it.
     """
 
-    learner: Learner
+    problem: Problem
     actor: Actor
     step: int
+
+    @property
+    def policy(self) -> Policy:
+        """The deterministic policy: ``obs [n, obs_size] -> action [n, action_size]`` in [-1, 1]."""
+        return self.problem.policy(self.actor)
 
 
 def load_single_config(run_dir: pathlib.Path) -> Config:
@@ -35,7 +40,7 @@ def load_single_config(run_dir: pathlib.Path) -> Config:
     Raises:
       UserError: no run there, or one of several seeds; one sentence.
     """
-    config = dataclasses.replace(load_config(run_dir), devices=1)  # enough to act
+    config = load_config(run_dir)
     if config.num_seeds > 1:
         first = pathlib.Path(str(seed_configs(config, run_dir)[0].run_dir))
         raise UserError(f"{run_dir} holds {config.num_seeds} seeds: name one of them, such as {first}.")
@@ -57,7 +62,6 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     if physics is not None:
         config = dataclasses.replace(config, physics=physics).validate()
     use_compilation_cache(config.compilation_cache)
-    learner = Learner(config)
-    like = jax.eval_shape(learner.init_actor, jax.random.key(0))
-    step, parts, _ = Checkpoints(run_dir).restore({"actor": like}, step=step)
-    return Restored(learner, jax.device_put(parts["actor"]), step)
+    problem = make_problem(config)
+    step, parts, _ = Checkpoints(run_dir).restore({"actor": problem.actor_shapes()}, step=step)
+    return Restored(problem, jax.device_put(parts["actor"]), step)

@@ -10,10 +10,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.command import run_command
+from envs.command import UserError, run_command
 from eval.restore import restore
 from eval.score import Score, play, play_in_gymnasium, summarize
-from envs.command import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +45,13 @@ def evaluate(args: Args) -> None:
     if args.simulator == "gymnasium":
         played, simulator = play_in_gymnasium(restored, args.episodes, args.seed), "gymnasium"
     else:
-        played, simulator = play(restored, args.episodes, args.seed), restored.learner.config.physics
+        played, simulator = play(restored, args.episodes, args.seed), restored.problem.config.physics
     score = summarize(played)
     if args.json:
         print(json.dumps({"step": restored.step, "simulator": simulator, **dataclasses.asdict(score)}))
     else:
         console = Console()
-        console.print(f"{restored.learner.env.name} after {restored.step} steps, {simulator} physics", soft_wrap=True)
+        console.print(f"{restored.problem.env.name} after {restored.step} steps, {simulator} physics", soft_wrap=True)
         console.print(_table(score))
 
 

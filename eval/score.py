@@ -8,8 +8,8 @@ import numpy as np
 import scipy.stats
 
 import envs
-from eval.restore import Restored
 from envs.command import UserError
+from eval.restore import Restored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,8 @@ class Score:
 
 def play(restored: Restored, episodes: int, seed: int = 0) -> envs.Episodes:
     """Episodes of the deterministic policy in our own simulation."""
-    learner = restored.learner
     key = jax.random.fold_in(jax.random.key(seed), 1)
-    run = jax.jit(lambda actor: envs.run_episodes(learner.env, learner.policy(actor), key, episodes))
+    run = jax.jit(lambda actor: restored.problem.play(actor, key, episodes))
     return jax.device_get(run(restored.actor))
 
 
@@ -53,13 +52,13 @@ def play_in_gymnasium(restored: Restored, episodes: int, seed: int = 0) -> envs.
     Raises:
       UserError: the task, or the task with these arguments, has no equal in Gymnasium.
     """
-    learner = restored.learner
-    env = learner.env
+    problem = restored.problem
+    env = problem.env
     try:
         worlds = [env.make_gymnasium() for _ in range(episodes)]
     except ValueError as error:
         raise UserError(f"{error}.") from error
-    control = jax.jit(lambda actor, obs: env.to_ctrl(learner.policy(actor)(obs)))
+    control = jax.jit(lambda actor, obs: env.to_ctrl(problem.policy(actor)(obs)))
     obs = np.stack([world.reset(seed=seed * episodes + i)[0] for i, world in enumerate(worlds)])
     returns, lengths, alive = np.zeros(episodes), np.zeros(episodes, int), np.ones(episodes, bool)
     while alive.any():

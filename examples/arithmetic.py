@@ -23,10 +23,9 @@ import optax
 import rich.console
 import rich.table
 
-from envs.command import run_command
+from envs.command import UserError, run_command
 from eval.plot import write_figure
 from mjx_tecrl.era import check_token_era, response_entropy, token_entropy, token_era
-from envs.command import UserError
 
 CHARACTERS = "0123456789+="
 PLUS, EQUALS = 10, 11

@@ -15,9 +15,8 @@ import optax
 import rich.console
 import rich.table
 
-from envs.command import run_command
+from envs.command import UserError, run_command
 from mjx_tecrl.era import check_softmax_era, softmax_era, token_entropy
-from envs.command import UserError
 
 CLASSES = 10
 METRICS = (

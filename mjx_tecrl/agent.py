@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 
-from mjx_tecrl.exploration import Draw
+from mjx_tecrl.exploration import Draw, no_exploration
 from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
@@ -39,6 +39,7 @@ class Agent(NamedTuple):
     update: Callable[[AgentState, Batch, jax.Array], tuple[AgentState, Metrics]]
     discount: float
     n_step: int
+    exploration_axes: tuple[str, ...] = ()
 
 
 class OnPolicyAgent(NamedTuple):
@@ -62,6 +63,9 @@ class OnPolicyAgent(NamedTuple):
     rollout_steps: int
     minibatches: int
     updates_per_rollout: int
+    init_exploration: Callable[[jax.Array, int], Any] = no_exploration().init
+    explore: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]] = no_exploration().apply
+    exploration_axes: tuple[str, ...] = ()
 
 
 AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)

@@ -67,9 +67,9 @@ class RewardScaler:
       largest: [] the largest ``|G|`` seen.
     """
 
-    returns: jax.Array
-    moments: Normalizer
-    largest: jax.Array
+    returns: jax.Array = dataclasses.field(metadata={"axes": ("world",)})
+    moments: Normalizer = dataclasses.field(metadata={"axes": ()})
+    largest: jax.Array = dataclasses.field(metadata={"axes": ()})
 
     def scale(self, reward: jax.Array) -> jax.Array:
         """``reward / max(std of G, max |G| / LARGEST_RETURN)``, unchanged before the first update."""

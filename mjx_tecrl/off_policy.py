@@ -74,11 +74,11 @@ class OffPolicyState:
       updates: [] int32 updates so far, including skipped ones.
     """
 
-    params: Learned
-    targets: Learned
-    optimizers: Learned
-    critic_aux: Any
-    updates: jax.Array
+    params: Learned = dataclasses.field(metadata={"axes": ()})
+    targets: Learned = dataclasses.field(metadata={"axes": ()})
+    optimizers: Learned = dataclasses.field(metadata={"axes": ()})
+    critic_aux: Any = dataclasses.field(metadata={"axes": ()})
+    updates: jax.Array = dataclasses.field(metadata={"axes": (), "seeds": "shared"})
 
 
 def compose(

@@ -100,12 +100,12 @@ class OnPolicyState:
       updates: [] int32 gradient steps so far, including skipped ones.
     """
 
-    policy: Params
-    values: tuple[Params, ...]
-    objective: Any
-    value_optimizers: tuple[Any, ...]
-    target_stats: tuple[TargetStats, ...]
-    updates: jax.Array
+    policy: Params = dataclasses.field(metadata={"axes": ()})
+    values: tuple[Params, ...] = dataclasses.field(metadata={"axes": ()})
+    objective: Any = dataclasses.field(metadata={"axes": ()})
+    value_optimizers: tuple[Any, ...] = dataclasses.field(metadata={"axes": ()})
+    target_stats: tuple[TargetStats, ...] = dataclasses.field(metadata={"axes": ()})
+    updates: jax.Array = dataclasses.field(metadata={"axes": (), "seeds": "shared"})
 
 
 def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], schedule: RolloutSchedule) -> OnPolicyAgent:

@@ -52,9 +52,9 @@ class Replay:
       size: [] int32 rows held, at most the capacity.
     """
 
-    rows: Any
-    head: jax.Array
-    size: jax.Array
+    rows: Any = dataclasses.field(metadata={"axes": ("time", "world")})
+    head: jax.Array = dataclasses.field(metadata={"axes": (), "seeds": "shared"})
+    size: jax.Array = dataclasses.field(metadata={"axes": (), "seeds": "shared"})
 
     @property
     def capacity(self) -> int:

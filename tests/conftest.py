@@ -22,7 +22,7 @@ import envs  # noqa: F401  before MuJoCo, which chooses how to draw when it is i
 import mujoco
 import pytest
 
-from tests.runs import shared_learner, tiny_config
+from tests.runs import shared_program, tiny_config
 from train.loop import train
 
 
@@ -41,12 +41,12 @@ def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that train in this process, and leave tasks and agents as they are."""
-    monkeypatch.setattr("train.loop.Learner", shared_learner)
+    monkeypatch.setattr("train.loop.Program", shared_program)
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The directory of a finished run of `tiny_config`; only to be read."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.loop.Learner", shared_learner)
+        patch.setattr("train.loop.Program", shared_program)
         return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))

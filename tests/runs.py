@@ -19,10 +19,10 @@ from rich.console import Console
 
 from train.checkpoints import Checkpoints, Notes
 from train.config import Config
-from train.learner import Learner
 from train.logs import METRICS_FILE, read_lines
 from train.presets import preset
-from train.seeds import roots
+from train.program import Program
+from train.seeds import seed_keys
 from train.state import TrainState, checkpoint_parts, from_checkpoint_parts
 
 TINY_FLAGS = shlex.split(
@@ -70,18 +70,25 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
 
 
 @functools.cache
-def _compiled(config: Config) -> Learner:
-    """One learner for all tests: what takes time is its compilation."""
-    return Learner(config)
+def _compiled(config: Config) -> Program:
+    """One program for all tests: what takes time is its compilation."""
+    return Program(config)
 
 
-def shared_learner(config: Config) -> Learner:
+def shared_program(config: Config) -> Program:
     """Runs that differ only in seed, length, directory and what they keep share their compiled programs."""
     apart = ("seed", "run_dir", "total_steps", "checkpoint_steps", "eval_steps", "checkpoint_replay")
     theirs = {name: getattr(tiny_config(), name) for name in apart}
-    learner = copy.copy(_compiled(dataclasses.replace(config, **theirs)))
-    learner.config, learner.root = config, roots(config)
-    return learner
+    program = copy.copy(_compiled(dataclasses.replace(config, **theirs)))
+    program.config, program.root = config, seed_keys(config)
+    return program
+
+
+def restore_state(checkpoints: Checkpoints, like: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Notes]:
+    """The newest intact checkpoint, as a run restores it: its step, the state and the notes."""
+    optional = frozenset({"replay"})
+    step, parts, notes = checkpoints.restore(checkpoint_parts(like), at_most=at_most, optional=optional)
+    return step, from_checkpoint_parts(parts), notes
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
@@ -99,13 +106,6 @@ def untimed(run_dir: pathlib.Path) -> list[dict[str, Any]]:
 def quiet() -> Console:
     """A console whose output can be read from its ``file``."""
     return Console(file=io.StringIO(), width=200)
-
-
-def restore_state(checkpoints: Checkpoints, like: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Notes]:
-    """The newest intact checkpoint, as a run restores it: its step, the state and the notes."""
-    optional = frozenset({"replay"})
-    step, parts, notes = checkpoints.restore(checkpoint_parts(like), at_most=at_most, optional=optional)
-    return step, from_checkpoint_parts(parts), notes
 
 
 def seal(manifest: dict[str, Any]) -> str:

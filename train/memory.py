@@ -13,7 +13,8 @@ from rich.filesize import decimal
 
 from envs.command import UserError
 from mjx_tecrl import OnPolicyAgent
-from train.learner import Learner
+from train.collect import empty_row
+from train.program import Program
 from train.state import TrainState
 
 COMPILER_BYTES = 2**30
@@ -50,21 +51,22 @@ class Memory:
         return ", ".join(f"{name} {decimal(value)}" for name, value in dataclasses.asdict(self).items())
 
 
-def predict_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memory:
+def predict_memory(program: Program, state: TrainState, scratch: int = 0) -> Memory:
     """What a run needs.
 
     Args:
-      learner: of the run.
+      program: of the run.
       state: its state, arrays or their shapes.
       scratch: of the compiled training program, bytes; 0 before it is compiled.
     """
     replay, networks = _bytes(state.replay), _bytes(state.actor)
     rest = _bytes(state) - replay - networks
-    written = _bytes(dataclasses.replace(state, replay=state.replay if learner.config.checkpoint_replay else ()), whole=True)
+    written = _bytes(dataclasses.replace(state, replay=state.replay if program.config.checkpoint_replay else ()), whole=True)
     rollout = 0
-    if isinstance(learner.agent, OnPolicyAgent) and not scratch:
-        rows = learner.agent.rollout_steps * _bytes(learner.row_shapes()) // learner.config.devices
-        rollout = learner.config.num_seeds * rows
+    problem = program.training.problem
+    if isinstance(problem.agent, OnPolicyAgent) and not scratch:
+        row = _bytes(jax.eval_shape(lambda: empty_row(problem)))
+        rollout = program.config.num_seeds * problem.agent.rollout_steps * row // program.config.devices
     return Memory(
         experience=replay + rollout,
         worlds=rest + _bytes(state.envs.pool),
@@ -74,29 +76,29 @@ def predict_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Mem
     )
 
 
-def check_memory(learner: Learner, state: TrainState, scratch: int = 0) -> Memory:
+def check_memory(program: Program, state: TrainState, scratch: int = 0) -> Memory:
     """Checks that a run fits into the memory of the device and of the host; returns what it needs.
 
     Args:
-      learner: of the run.
+      program: of the run.
       state: the shapes of its state.
       scratch: of the compiled training program, bytes; 0 before it is compiled.
 
     Raises:
       UserError: it does not fit; the sentence says what to lower, and to what.
     """
-    needed = predict_memory(learner, state, scratch)
+    needed = predict_memory(program, state, scratch)
     host_free = int(USABLE * psutil.virtual_memory().available) - (0 if scratch else COMPILER_BYTES)
-    copied = int(bool(learner.config.replay_size) and learner.config.checkpoint_replay)
+    copied = int(bool(program.config.replay_size) and program.config.checkpoint_replay)
     device = jax.local_devices()[0]
-    here = learner.config.devices // jax.process_count()
+    here = program.config.devices // jax.process_count()
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         free = int(USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
-        _check(learner, needed, needed.device, free, 1, device.device_kind)
-        _check(learner, needed, needed.copy, host_free, copied, "this machine")
+        _check(program, needed, needed.device, free, 1, device.device_kind)
+        _check(program, needed, needed.copy, host_free, copied, "this machine")
     else:
-        _check(learner, needed, here * needed.device + needed.copy, host_free, here * (1 + copied), "this machine")
+        _check(program, needed, here * needed.device + needed.copy, host_free, here * (1 + copied), "this machine")
     return needed
 
 
@@ -119,16 +121,16 @@ def shortage_explained() -> Iterator[None]:
         ) from error
 
 
-def _check(learner: Learner, memory: Memory, needed: int, free: int, held: int, where: str) -> None:
+def _check(program: Program, memory: Memory, needed: int, free: int, held: int, where: str) -> None:
     """Refuses what does not fit, where the experience is held as often as ``held`` says."""
     if needed <= free:
         return
-    config, free = learner.config, max(free, 0)
+    config, free = program.config, max(free, 0)
     others = needed - held * memory.experience
     if held and others < free:
         flag, value = "--replay-size", config.replay_size
-        if isinstance(learner.agent, OnPolicyAgent):
-            flag, value = "--agent.rollout-steps", learner.agent.rollout_steps
+        if isinstance(agent := program.training.problem.agent, OnPolicyAgent):
+            flag, value = "--agent.rollout-steps", agent.rollout_steps
         advice = f"lower {flag} to {(free - others) * value // (held * memory.experience)} or less"
         if held > 1 and needed - memory.experience <= free:
             advice += ", or add --no-checkpoint-replay"

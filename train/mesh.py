@@ -1,17 +1,14 @@
-"""Several devices, of one process or of many: they share the worlds, the replay and the batches, and hold all else alike."""
+"""Several devices, of one process or of many: they share what has an axis of worlds, and hold all else alike."""
 
-import dataclasses
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from envs import VectorState
 from envs.command import UserError
-from mjx_tecrl.replay import Replay
 from train.arrays import is_key
-from train.state import TrainState
+from train.axes import Axes
 
 WORLDS = "worlds"
 """The mesh's only axis."""
@@ -21,7 +18,7 @@ def make_mesh(devices: int) -> Mesh | None:
     """The first ``devices`` devices; None for a single one, on which everything is where JAX puts it.
 
     Raises:
-      UserError: there are not so many, or more in a run of several processes.
+      UserError: there are fewer devices, or a run of several processes does not take all of them.
     """
     there = jax.device_count()
     if devices > there or (jax.process_count() > 1 and devices != there):
@@ -29,45 +26,44 @@ def make_mesh(devices: int) -> Mesh | None:
     return Mesh(np.asarray(jax.devices()[:devices]), (WORLDS,)) if devices > 1 else None
 
 
-def whole(mesh: Mesh) -> NamedSharding:
-    """On every device the same."""
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def shared(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """Cut into equal parts along ``axis``, one for each device."""
+def sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """The array is cut into equal parts along ``axis``, one for each device."""
     return NamedSharding(mesh, PartitionSpec(*(None,) * axis, WORLDS))
 
 
-def state_shardings(mesh: Mesh, state: TrainState, several_seeds: bool) -> TrainState:
-    """Where the parts of a run's state are, as a prefix of its tree.
+def state_shardings(mesh: Mesh, axes: Any, several_seeds: bool) -> Any:
+    """Where the parts of a run's state are.
 
     Args:
       mesh: of the run.
-      state: arrays or their shapes.
-      several_seeds: the state has a leading axis for seeds.
+      axes: what the state declares, as `train.state.state_axes` gives it.
+      several_seeds: arrays that each seed has of its own have a leading axis for seeds.
     """
-    first, second = shared(mesh, several_seeds), shared(mesh, several_seeds + 1)
-    of_envs: dict[str, Any] = {field.name: whole(mesh) for field in dataclasses.fields(VectorState)}
-    of_envs |= dict.fromkeys(("worlds", "starts_episode", "steps", "returns"), first) | {"trail": second}
-    of_run: dict[str, Any] = {field.name: whole(mesh) for field in dataclasses.fields(TrainState)}
-    if isinstance(state.replay, Replay):
-        counter: Any = whole(mesh)
-        of_run["replay"] = Replay(rows=second, head=counter, size=counter)
-    return TrainState(**of_run | {"envs": VectorState(**of_envs)})
+
+    def sharding(one: Axes) -> NamedSharding:
+        if "world" not in one.names:
+            return replicated(mesh)
+        return sharded(mesh, one.names.index("world") + (several_seeds and one.per_seed))
+
+    return jax.tree.map(sharding, axes)
 
 
 def with_shardings(shapes: Any, shardings: Any) -> Any:
-    """``shapes`` that say where their arrays are; ``shardings`` is a prefix of their tree."""
+    """``shapes`` that say where their arrays are. ``shardings`` is a prefix of their tree."""
 
-    def place(sharding: NamedSharding, part: Any) -> Any:
+    def with_one(sharding: NamedSharding, part: Any) -> Any:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), part)
 
-    return jax.tree.map(place, shardings, shapes)
+    return jax.tree.map(with_one, shardings, shapes)
 
 
-def put(tree: Any, like: Any) -> Any:
-    """Arrays of the host, which all processes have alike, where ``like`` says."""
+def place(tree: Any, like: Any) -> Any:
+    """Puts arrays of the host, which all processes have alike, where ``like`` says."""
 
     def one(x: Any, shape: jax.ShapeDtypeStruct) -> jax.Array:
         if is_key(x):

@@ -1,105 +1,308 @@
-"""Presets: the values a run starts from, per task and agent. Every departure from the papers is listed here.
+"""Presets: the values that a run starts from, per task and agent.
+
+All of them stand in one table, `ROWS`. A row says which presets, agents and tasks it is for and what it sets; the reason
+stands above it. What no row sets keeps the agent's own default, which is its authors' value. So the rows of ``quick`` and
+``parallel`` are the list of all departures from the papers.
 
 ``paper``
-    The papers' constants (TECRL: arXiv 2511.11592; FastTD3 with ERA: arXiv 2505.22642, 2510.08549).
-
+    the papers' constants (TECRL: arXiv 2511.11592; FastTD3: arXiv 2505.22642; ERA: arXiv 2510.08549; FlashSAC: arXiv
+    2604.04539)
 ``quick``
-    For a CPU, and minutes to an hour. Departures of the agents of TECRL's comparison: networks of 2 x 128 instead of
-    3 x 256; step sizes 3e-4 (pendulums 1e-3) instead of 1e-4, but for the temperature's; tau 0.02 instead of 0.005, and no
-    delay but TD3's, so that the entropy critic keeps up with the temperature (its lag is about delay / (tau (1 - discount))
-    updates); initial log temperature -3 instead of 1, from which a constraint binds only after more updates than a CPU
-    makes; normalised observations (not on the pendulums). Departures of FastTD3's family: networks of 2 x 128, batch 256
-    instead of 32768, 1 update per step instead of 2, no delay; step sizes as above; weight decay 0.001 instead of 0.1;
-    tau 0.05 instead of 0.1; exploration noise up to 0.1 instead of 0.4 (with 0.4 the inverted double pendulum falls too
-    soon to be learned), for which reason the pendulums' entropy floor is -1 nat instead of 0.25; scaled rewards with a
-    value range (and, on hopper, atoms) to match.
-
+    for a CPU, and minutes to an hour
 ``parallel``
-    For an accelerator and thousands of worlds. Departures of the agents of TECRL's comparison: 2 updates of 8192
-    transitions per step of all worlds instead of 1 of 256 per 20 environment steps, step sizes 3e-4, tau 0.05, initial
-    log temperature -3. FastTD3's family keeps its constants, but with more worlds, and scaled rewards with a value range
-    to match.
-
-``flash_sac`` (arXiv 2604.04539): ``paper`` is its authors' recipe for robots (1024 worlds, 2 updates of 2048 transitions
-per step, 5e7 steps, replay 1e7, learning from 1e5 on, rewards of 3 steps). Departures of ``quick``: networks of one block
-of width 64 and 128 instead of two of 128 and 256, batch 256, 1 update per step, rewards of 1 step, no delay, tau 0.02
-instead of 0.01, step sizes as above (halved by the end, as theirs). ``parallel`` is ``paper`` with the worlds, steps and
-replay of the other agents and batch 8192. All of them normalise rewards, and lower the step sizes over the updates of the
-run.
-
-``td3`` and ``ddpg`` fill the replay with uniform actions (TD3's first 1000 or 10 000 steps), since the deterministic policy
-they begin with does nothing: half-cheetah then stands still, and nothing is learned from it.
-
-The on-policy agents have no replay. ``paper``: rollouts of 2000 transitions, of 20 worlds. ``quick`` and ``parallel``:
-longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations.
+    for an accelerator and thousands of worlds
 """
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 import envs
 from mjx_tecrl import named_agent
-from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig
+from mjx_tecrl.agents.ddpg import DDPGConfig
+from mjx_tecrl.agents.dsac_e import DSACEConfig
+from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig, TemperatureConfig
+from mjx_tecrl.agents.fast_sac import FastSACConfig
+from mjx_tecrl.agents.fast_sac_era import FastSACERAConfig
+from mjx_tecrl.agents.fast_td3 import FastTD3Config
 from mjx_tecrl.agents.flash_sac import FlashSACConfig
+from mjx_tecrl.agents.sac_era import SACERAConfig
+from mjx_tecrl.agents.td3 import TD3Config
 from train.config import REPLAY_FIELDS, Config
 
-PRESETS = ("paper", "quick", "parallel")
+PAPER, QUICK, PARALLEL = ("paper",), ("quick",), ("parallel",)
+PRESETS = PAPER + QUICK + PARALLEL
 
-RHO = {"humanoid": 20.0, "walker2d": 20.0}
-"""Entropy budgets that differ from 1 (TECRL, section 5)."""
-
-VALUE_RANGE = {
-    "humanoid": (-150.0, 150.0),
-    "hopper": (-20.0, 40.0),
-    "half_cheetah": (-100.0, 100.0),
-    "inverted_double_pendulum": (-10.0, 110.0),
-    "inverted_pendulum": (-1.0, 11.0),
-}
-"""Discounted returns to expect with rewards scaled by 0.1; categorical critics need a range. An untrained critic values
-everything at the middle, so the range is symmetric where first returns are near 0, and its atoms must not lie much
-farther apart than what a step earns: at 1.0 for hopper's 0.1 to 0.3 the policy stayed with a single jump (README)."""
-
-NUM_ATOMS = {"hopper": 201}
-"""Where the paper's 101 atoms are too few for the range."""
+PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
+CATEGORICAL = (ParallelConfig, DSACEConfig)
+"""Configs with the range and the atoms of a categorical critic; of DSAC-E it is a choice."""
 
 LENGTH = ("total_steps", "num_envs", "updates_per_step")
 """What says how many gradient steps a run makes."""
 
-PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What some presets set for some agents on some tasks.
+
+    Attributes:
+      presets: those that set it.
+      agents: classes of configs; the row is for the agents whose config is of one of them or of a subclass. Empty: for all.
+      tasks: names without a version. Empty: for all.
+      agent: values for the agent's config.
+      run: values for the run's config.
+
+    Raises:
+      ValueError: one of the configs does not have a field that the row sets.
+    """
+
+    presets: tuple[str, ...]
+    agents: tuple[type, ...] = ()
+    tasks: tuple[str, ...] = ()
+    _: dataclasses.KW_ONLY
+    agent: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    run: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        values_of = [(Config, self.run), *((kind, self.agent) for kind in self.agents or (object,))]
+        for kind, values in values_of:
+            unknown = sorted(values.keys() - getattr(kind, "__dataclass_fields__", {}).keys())
+            if unknown:
+                raise ValueError(f"a row of the presets sets {unknown[0]!r}, which {kind.__name__} does not have")
+
+    def is_for(self, preset: str, agent: type, task: str) -> bool:
+        """Whether the row is for a preset, an agent with this class of config, and a task, named without its version."""
+        return (
+            preset in self.presets
+            and (not self.agents or issubclass(agent, self.agents))
+            and (not self.tasks or task in self.tasks)
+        )
 
 
-Values = tuple[dict[str, Any], dict[str, Any]]
-"""Values of the agent's config, and of the run's."""
+ROWS = (
+    # --- Runs of every agent.
+    # TECRL: 20 environment steps per gradient step, 1.5e6 gradient steps, an evaluation of 10 episodes every 15 000 of them.
+    Row(
+        PAPER,
+        run=dict(
+            total_steps=30_000_000,
+            num_envs=20,
+            updates_per_step=1,
+            batch_size=256,
+            replay_size=1_000_000,
+            learning_starts=10_000,
+            normalize_obs=False,
+            log_steps=20_000,
+            eval_steps=300_000,
+            checkpoint_steps=1_500_000,
+            eval_episodes=10,
+        ),
+    ),
+    # TECRL does not normalise observations; on the pendulums this preset does not either.
+    Row(
+        QUICK,
+        run=dict(
+            total_steps=2_000_000,
+            num_envs=16,
+            updates_per_step=1,
+            batch_size=256,
+            replay_size=400_000,
+            learning_starts=2_000,
+            normalize_obs=True,
+            log_steps=4_000,
+            eval_steps=100_000,
+            checkpoint_steps=200_000,
+            eval_episodes=16,
+        ),
+    ),
+    Row(
+        QUICK,
+        tasks=PENDULUMS,
+        run=dict(total_steps=120_000, normalize_obs=False, log_steps=1_600, eval_steps=6_000, checkpoint_steps=12_000),
+    ),
+    # 2 updates of 8192 transitions per step of all worlds, where TECRL makes 1 of 256 per 20 environment steps.
+    Row(
+        PARALLEL,
+        run=dict(
+            total_steps=100_000_000,
+            num_envs=4096,
+            updates_per_step=2,
+            batch_size=8192,
+            replay_size=4_096_000,
+            learning_starts=40_960,
+            normalize_obs=False,
+            log_steps=409_600,
+            eval_steps=4_096_000,
+            checkpoint_steps=20_480_000,
+            eval_episodes=128,
+        ),
+    ),
+    # --- The agents of TECRL's comparison. The paper has networks of 3 x 256.
+    Row(QUICK, (BaselineConfig,), agent=dict(hidden=(128, 128))),
+    # SAC-ERA's authors do not scale rewards; the others of this family have 0.1 in any case.
+    Row(QUICK + PARALLEL, (BaselineConfig,), agent=dict(reward_scale=0.1)),
+    # The paper has step sizes of 1e-4; that of the temperature stays as it is.
+    Row(QUICK + PARALLEL, (BaselineConfig,), agent=dict(critic_lr=3e-4, policy_lr=3e-4)),
+    Row(QUICK + PARALLEL, (DSACEConfig,), agent=dict(entropy_critic_lr=3e-4)),
+    Row(QUICK, (BaselineConfig,), PENDULUMS, agent=dict(critic_lr=1e-3, policy_lr=1e-3)),
+    Row(QUICK, (DSACEConfig,), PENDULUMS, agent=dict(entropy_critic_lr=1e-3)),
+    # The paper has tau 0.005 and delay 2. The entropy critic has to keep up with the temperature: its lag is about
+    # delay / (tau (1 - discount)) updates.
+    Row(QUICK, (BaselineConfig,), agent=dict(tau=0.02, delay=1)),
+    Row(PARALLEL, (BaselineConfig,), agent=dict(tau=0.05)),
+    # From the paper's 1, a constraint binds only after more updates than a CPU makes.
+    Row(QUICK + PARALLEL, (TemperatureConfig,), agent=dict(init_log_alpha=-3.0)),
+    # TECRL, section 5: the entropy budgets that differ from 1.
+    Row(PRESETS, (DSACEConfig,), ("humanoid", "walker2d"), agent=dict(rho=20.0)),
+    # The deterministic policy that these agents begin with does nothing: half-cheetah then stands still, and nothing is
+    # learned from it. So they fill the replay with uniform actions, as TD3 does in its first 1000 or 10 000 steps.
+    Row(PRESETS, (TD3Config, DDPGConfig), run=dict(random_start=True)),
+    # TD3 alone keeps its delay.
+    Row(QUICK, (TD3Config,), agent=dict(delay=2)),
+    # ERA's SAC: one world, and two updates after each of its steps.
+    Row(
+        PAPER,
+        (SACERAConfig,),
+        run=dict(total_steps=1_000_000, num_envs=1, updates_per_step=2, learning_starts=5_000, eval_steps=10_000),
+    ),
+    # --- FastTD3's family.
+    # FastTD3 keeps 51200 steps of each of 128 worlds, and updates twice per step with 32768 transitions.
+    Row(
+        PAPER,
+        (ParallelConfig,),
+        run=dict(
+            total_steps=12_800_000,
+            num_envs=128,
+            updates_per_step=2,
+            batch_size=32768,
+            replay_size=128 * 51200,
+            learning_starts=32768,
+            normalize_obs=True,
+            log_steps=12_800,
+            eval_steps=640_000,
+            checkpoint_steps=1_280_000,
+        ),
+    ),
+    # FastSAC has 4096 worlds, of which it keeps 1024 steps each.
+    Row(
+        PAPER,
+        (FastSACConfig,),
+        run=dict(
+            total_steps=100_000_000,
+            num_envs=4096,
+            updates_per_step=8,
+            batch_size=8192,
+            replay_size=4096 * 1024,
+            learning_starts=40_960,
+            log_steps=409_600,
+            eval_steps=4_096_000,
+            checkpoint_steps=20_480_000,
+        ),
+    ),
+    # FastTD3's constants with more worlds.
+    Row(PARALLEL, (ParallelConfig,), run=dict(batch_size=32768, normalize_obs=True)),
+    # FastTD3 has layers of 512, 256, 128 in the policy and of 1024, 512, 256 in the critics, weight decay 0.1, tau 0.1,
+    # delay 2 and step sizes of 3e-4. It makes 2 updates of 32768 transitions per step, and the runs above 1 of 256.
+    Row(
+        QUICK,
+        (ParallelConfig,),
+        agent=dict(
+            policy_hidden=(128, 128),
+            critic_hidden=(128, 128),
+            policy_lr=3e-4,
+            critic_lr=3e-4,
+            weight_decay=0.001,
+            tau=0.05,
+            delay=1,
+        ),
+        run=dict(normalize_obs=True),
+    ),
+    Row(QUICK, (ParallelConfig,), PENDULUMS, agent=dict(policy_lr=1e-3, critic_lr=1e-3)),
+    # FastSAC's authors have 0.97.
+    Row(QUICK, (FastSACConfig,), agent=dict(discount=0.99)),
+    # The paper has noise of up to 0.4, with which the inverted double pendulum falls too soon to be learned.
+    Row(QUICK, (FastTD3Config, FastSACERAConfig), agent=dict(noise_range=(0.001, 0.1))),
+    # For the same reason ERA's entropy floor is lower there than the paper's 0.25 nats. PPO-ERA keeps the paper's.
+    Row(QUICK, (FastSACERAConfig, SACERAConfig, DSACEConfig), PENDULUMS, agent=dict(entropy_per_dim=-1.0)),
+    # --- Categorical critics need a range: the discounted returns to expect, here of rewards that are scaled by 0.1. An
+    # untrained critic values everything at the middle, so that the range is symmetric where first returns are near 0.
+    Row(QUICK + PARALLEL, (ParallelConfig,), agent=dict(reward_scale=0.1)),
+    Row(QUICK + PARALLEL, CATEGORICAL, agent=dict(value_range=(-150.0, 150.0))),
+    Row(QUICK + PARALLEL, CATEGORICAL, ("half_cheetah",), agent=dict(value_range=(-100.0, 100.0))),
+    Row(QUICK + PARALLEL, CATEGORICAL, ("inverted_double_pendulum",), agent=dict(value_range=(-10.0, 110.0))),
+    Row(QUICK + PARALLEL, CATEGORICAL, ("inverted_pendulum",), agent=dict(value_range=(-1.0, 11.0))),
+    # Atoms must not lie much farther apart than what a step earns, here 0.1 to 0.3: with 1.0 between them the policy stayed
+    # with a single jump. The paper's 101 atoms are too few for this range.
+    Row(QUICK + PARALLEL, CATEGORICAL, ("hopper",), agent=dict(value_range=(-20.0, 40.0), num_atoms=201)),
+    # --- FlashSAC, which also lowers its step sizes over the updates of the run: see `preset`.
+    Row(PRESETS, (FlashSACConfig,), run=dict(normalize_reward=True, normalize_obs=False)),
+    # Its authors' recipe for robots. With `parallel` it has the worlds, steps, replay and batch of the other agents.
+    Row(PAPER + PARALLEL, (FlashSACConfig,), agent=dict(n_step=3)),
+    Row(
+        PAPER,
+        (FlashSACConfig,),
+        run=dict(
+            total_steps=50_000_000,
+            num_envs=1024,
+            updates_per_step=2,
+            batch_size=2048,
+            replay_size=10_000_000,
+            learning_starts=100_000,
+            log_steps=102_400,
+            eval_steps=1_024_000,
+            checkpoint_steps=10_240_000,
+        ),
+    ),
+    # The authors have two blocks of widths 128 and 256, delay 2, tau 0.01, rewards of 3 steps and 2 updates of 2048
+    # transitions per step; here rewards are of 1 step, and the runs above make 1 update of 256. The step sizes are those of
+    # the other agents; the end of the run halves them, as the authors do.
+    Row(
+        QUICK,
+        (FlashSACConfig,),
+        agent=dict(policy_blocks=1, policy_width=64, critic_blocks=1, critic_width=128, tau=0.02, delay=1),
+    ),
+    Row(QUICK, (FlashSACConfig,), agent=dict(lr=3e-4, final_lr=1.5e-4)),
+    Row(QUICK, (FlashSACConfig,), PENDULUMS, agent=dict(lr=1e-3, final_lr=5e-4)),
+    # --- The on-policy agents, which have no replay. The paper has rollouts of 2000 transitions, of 20 worlds.
+    Row(PRESETS, (OnPolicyConfig,), run=dict.fromkeys(REPLAY_FIELDS, 0)),
+    # Longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations on every task.
+    Row(QUICK, (OnPolicyConfig,), agent=dict(rollout_steps=128, minibatches=32), run=dict(normalize_obs=True)),
+    Row(PARALLEL, (OnPolicyConfig,), agent=dict(rollout_steps=16, epochs=4, minibatches=16), run=dict(normalize_obs=True)),
+)
+"""Read downwards: where two rows set the same value, the later one holds."""
 
 
 def preset(name: str, env: str, agent: str, **length: int) -> Config:
-    """The config that preset ``name`` gives for a task and an agent; an agent without an entry here keeps its own defaults.
+    """The config that preset ``name`` gives for a task and an agent; what no row sets keeps the agent's own default.
 
     Args:
       name: one of `PRESETS`, or ``auto``.
       env: the task.
       agent: the agent.
-      **length: those of `LENGTH` that are other than the preset's; step sizes that fall over a run fall over this one.
+      **length: those of `LENGTH` that differ from the preset's; step sizes that fall over a run fall over this one.
 
     Raises:
       ValueError: an unknown preset, task or agent.
     """
     task, kind = envs.task(env), named_agent(agent)
     if name == "auto":
-        name = "quick" if jax.default_backend() == "cpu" else "parallel"
+        [name] = QUICK if jax.default_backend() == "cpu" else PARALLEL
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4) or PRESETS
         raise ValueError(f"unknown preset {name!r}; did you mean {', '.join(near)}?")
-    family = task.name.split("-v")[0]
-    agent_values, own_values = _values(agent, kind.Config, name, family)
-    run_values = _RUNS[name](family) | own_values | length
+    agent_values: dict[str, Any] = {}
+    run_values: dict[str, Any] = {}
+    for row in ROWS:
+        if row.is_for(name, kind.Config, task.name.split("-v")[0]):
+            agent_values |= row.agent
+            run_values |= row.run
+    run_values |= length
     if issubclass(kind.Config, FlashSACConfig):
         total, worlds, updates = (run_values[field] for field in LENGTH)
-        agent_values |= {"decay_updates": max(1, total // max(1, worlds) * updates)}
+        agent_values["decay_updates"] = max(1, total // max(1, worlds) * updates)
     return Config(
         env=task.name,
         agent=agent,
@@ -109,199 +312,3 @@ def preset(name: str, env: str, agent: str, **length: int) -> Config:
         randomization=task.randomization,
         **run_values,
     )
-
-
-def _values(agent: str, config: type, preset: str, env: str) -> Values:
-    """What a preset says of an agent: first its family, then itself; of the family's values those it has a field for."""
-    family = next((values for kind, values in _FAMILIES.items() if issubclass(config, kind)), _nothing)
-    agent_values, run_values = family(preset, env)
-    fields = {field.name for field in dataclasses.fields(config)}
-    own_agent, own_run = _OWN.get((agent, preset), lambda env: ({}, {}))(env)
-    return {name: x for name, x in agent_values.items() if name in fields} | own_agent, run_values | own_run
-
-
-def _nothing(preset: str, env: str) -> Values:
-    return {}, {}
-
-
-def _paper_run(env: str) -> dict[str, Any]:
-    # TECRL: 20 environment steps per gradient step, 1.5e6 of those, an evaluation of 10 episodes every 15 000.
-    return {
-        "total_steps": 30_000_000,
-        "num_envs": 20,
-        "updates_per_step": 1,
-        "batch_size": 256,
-        "replay_size": 1_000_000,
-        "learning_starts": 10_000,
-        "normalize_obs": False,
-        "log_steps": 20_000,
-        "eval_steps": 300_000,
-        "checkpoint_steps": 1_500_000,
-        "eval_episodes": 10,
-    }
-
-
-def _quick_run(env: str) -> dict[str, Any]:
-    pendulum = env in PENDULUMS
-    steps = 120_000 if pendulum else 2_000_000
-    return {
-        "total_steps": steps,
-        "num_envs": 16,
-        "updates_per_step": 1,
-        "batch_size": 256,
-        "replay_size": 400_000,
-        "learning_starts": 2_000,
-        "normalize_obs": not pendulum,
-        "log_steps": 1_600 if pendulum else 4_000,
-        "eval_steps": steps // 20,
-        "checkpoint_steps": steps // 10,
-        "eval_episodes": 16,
-    }
-
-
-def _parallel_run(env: str) -> dict[str, Any]:
-    return {
-        "total_steps": 100_000_000,
-        "num_envs": 4096,
-        "updates_per_step": 2,
-        "batch_size": 8192,
-        "replay_size": 4_096_000,
-        "learning_starts": 40_960,
-        "normalize_obs": False,
-        "log_steps": 409_600,
-        "eval_steps": 4_096_000,
-        "checkpoint_steps": 20_480_000,
-        "eval_episodes": 128,
-    }
-
-
-def _baseline(preset: str, env: str) -> Values:
-    if preset == "paper":
-        return {}, {}
-    lr = _quick_lr(env) if preset == "quick" else 3e-4
-    agent = _scaled(env) | {"critic_lr": lr, "entropy_critic_lr": lr, "policy_lr": lr, "init_log_alpha": -3.0, "tau": 0.05}
-    if preset == "quick":
-        agent |= {"hidden": (128, 128), "tau": 0.02, "delay": 1} | _narrow_era(env)
-    return agent, {}
-
-
-def _fast(preset: str, env: str) -> Values:
-    if preset == "paper":
-        # FastTD3 keeps 51200 steps of each of 128 worlds and updates twice per step with 32768 transitions.
-        run = {
-            "total_steps": 12_800_000,
-            "num_envs": 128,
-            "updates_per_step": 2,
-            "batch_size": 32768,
-            "replay_size": 128 * 51200,
-            "learning_starts": 32768,
-            "normalize_obs": True,
-            "log_steps": 12_800,
-            "eval_steps": 640_000,
-            "checkpoint_steps": 1_280_000,
-        }
-        return {}, run
-    scaled = _scaled(env)
-    if preset == "parallel":
-        return scaled, {"batch_size": 32768, "normalize_obs": True}
-    lr = _quick_lr(env)
-    agent: dict[str, Any] = {
-        "policy_hidden": (128, 128),
-        "critic_hidden": (128, 128),
-        "policy_lr": lr,
-        "critic_lr": lr,
-        "weight_decay": 0.001,
-        "noise_range": (0.001, 0.1),
-        "tau": 0.05,
-        "delay": 1,
-    }
-    return agent | scaled | _narrow_era(env), {"normalize_obs": True}
-
-
-def _scaled(env: str) -> dict[str, Any]:
-    return {
-        "reward_scale": 0.1,
-        "value_range": VALUE_RANGE.get(env, (-150.0, 150.0)),
-        "num_atoms": NUM_ATOMS.get(env, 101),
-    }
-
-
-def _on_policy(preset: str, env: str) -> Values:
-    run: dict[str, Any] = dict.fromkeys(REPLAY_FIELDS, 0)
-    if preset == "paper":
-        return {}, run
-    run["normalize_obs"] = True
-    if preset == "parallel":
-        return {"rollout_steps": 16, "epochs": 4, "minibatches": 16}, run
-    return {"rollout_steps": 128, "minibatches": 32}, run
-
-
-def _quick_lr(env: str) -> float:
-    return 1e-3 if env in PENDULUMS else 3e-4
-
-
-def _narrow_era(env: str) -> dict[str, Any]:
-    return {"entropy_per_dim": -1.0} if env in PENDULUMS else {}
-
-
-def _flash(preset: str, env: str) -> Values:
-    agent: dict[str, Any] = {"n_step": 3}
-    run: dict[str, Any] = {"normalize_reward": True, "normalize_obs": False}
-    if preset == "paper":
-        run |= {
-            "total_steps": 50_000_000,
-            "num_envs": 1024,
-            "updates_per_step": 2,
-            "batch_size": 2048,
-            "replay_size": 10_000_000,
-            "learning_starts": 100_000,
-            "log_steps": 102_400,
-            "eval_steps": 1_024_000,
-            "checkpoint_steps": 10_240_000,
-        }
-    elif preset == "quick":
-        lr = _quick_lr(env)
-        agent = {"policy_blocks": 1, "policy_width": 64, "critic_blocks": 1, "critic_width": 128}
-        agent |= {"lr": lr, "final_lr": lr / 2, "tau": 0.02, "delay": 1}
-    return agent, run
-
-
-_RUNS = {"paper": _paper_run, "quick": _quick_run, "parallel": _parallel_run}
-
-_FAMILIES: dict[type, Callable[[str, str], Values]] = {
-    BaselineConfig: _baseline,
-    ParallelConfig: _fast,
-    OnPolicyConfig: _on_policy,
-    FlashSACConfig: _flash,
-}
-
-_THOUSANDS = {
-    "total_steps": 100_000_000,
-    "learning_starts": 40_960,
-    "log_steps": 409_600,
-    "eval_steps": 4_096_000,
-    "checkpoint_steps": 20_480_000,
-}
-
-_OWN: dict[tuple[str, str], Callable[[str], Values]] = {
-    ("dsac_e", "paper"): lambda env: ({"rho": RHO.get(env, 1.0)}, {}),
-    ("dsac_e", "quick"): lambda env: ({"rho": RHO.get(env, 1.0)}, {}),
-    ("dsac_e", "parallel"): lambda env: ({"rho": RHO.get(env, 1.0)}, {}),
-    # One world, and two updates after each of its steps.
-    ("sac_era", "paper"): lambda env: (
-        {},
-        {"total_steps": 1_000_000, "num_envs": 1, "updates_per_step": 2, "learning_starts": 5_000, "eval_steps": 10_000},
-    ),
-    ("fast_sac", "paper"): lambda env: (
-        {},
-        {"num_envs": 4096, "updates_per_step": 8, "batch_size": 8192, "replay_size": 4096 * 1024} | _THOUSANDS,
-    ),
-    ("fast_sac", "quick"): lambda env: ({"discount": 0.99}, {}),
-    ("td3", "paper"): lambda env: ({}, {"random_start": True}),
-    ("td3", "quick"): lambda env: ({"delay": 2}, {"random_start": True}),
-    ("td3", "parallel"): lambda env: ({}, {"random_start": True}),
-    ("ddpg", "paper"): lambda env: ({}, {"random_start": True}),
-    ("ddpg", "quick"): lambda env: ({}, {"random_start": True}),
-    ("ddpg", "parallel"): lambda env: ({}, {"random_start": True}),
-}
-"""Where an agent departs from its family."""

@@ -23,7 +23,7 @@ class Progress:
 
     Attributes:
       chunks: finished, and in the logs.
-      iterations: done of the chunk after them.
+      iterations: made of the chunk after them.
       train_s: seconds they took.
       wall_s: seconds of the whole run.
       updates: gradient steps up to the last log line.
@@ -90,7 +90,7 @@ class Record:
         line = line | {"safety/diverged_total": self._diverged} | metrics
         return self._logs.write(line) if self._logs else flatten(line)
 
-    def check(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
+    def end_interval(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
         """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if it has to.
 
         Args:

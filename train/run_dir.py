@@ -41,6 +41,14 @@ def run_dir_of(config: Config) -> pathlib.Path:
     return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"
 
 
+def seed_configs(config: Config, run_dir: pathlib.Path) -> list[Config]:
+    """The single runs that a run is made of, each with its seed and its directory. A run of one seed is that run itself."""
+    if config.num_seeds == 1:
+        return [dataclasses.replace(config, run_dir=str(run_dir))]
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    return [dataclasses.replace(config, seed=seed, num_seeds=1, run_dir=str(run_dir / f"seed-{seed}")) for seed in seeds]
+
+
 def check_same_run(config: Config, saved: Config) -> None:
     """Refuses to go on with another run.
 

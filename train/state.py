@@ -1,4 +1,8 @@
-"""The one pytree that a run is."""
+"""The one pytree that a run is, and what each of its fields says of itself.
+
+Beside each field stands, as metadata, which leading axes its arrays have (``axes``, see `train.axes`) and in which part of a
+checkpoint it is kept (``part``). Shardings, seeds and checkpoints follow from that.
+"""
 
 import dataclasses
 from typing import Any
@@ -7,36 +11,25 @@ import jax
 import jax.numpy as jnp
 
 from envs import VectorState
-from envs.base import Obs
 from envs.vector import StepStats
-from mjx_tecrl.normalizer import Normalizer, RewardScaler
+from mjx_tecrl import Agent, OnPolicyAgent
+from mjx_tecrl.normalizer import RewardScaler
 from mjx_tecrl.replay import Replay
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Actor:
-    """What it takes to act: this part of a checkpoint is all that evaluation reads.
-
-    Attributes:
-      agent: the agent's state.
-      normalizer: statistics of the observations.
-    """
-
-    agent: Any
-    normalizer: Normalizer
+from mjx_tecrl.types import Metrics
+from train.axes import Axes, axes_of
+from train.problem import Actor
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """What the chunk under way has come to so far: it is part of the state, so that a run can stop in the middle of a chunk.
+    """What the chunk under way has come to so far. It is part of the state, so that a run can stop in the middle of a chunk.
 
     Attributes:
       stats: of all steps, added up.
-      sums: of the agent's metrics over its updates, by name; updates that did not measure one (NaN) are left out.
+      sums: of the agent's metrics over its updates, by name. Updates that did not measure one (NaN) are left out.
       counts: how many updates measured it, like ``sums``.
-      bad_starts: [] int32 start states drawn for the chunk that were not sane.
+      bad_starts: [] int32 start states drawn for the chunk that were not finite.
     """
 
     stats: StepStats
@@ -44,8 +37,8 @@ class Tally:
     counts: dict[str, jax.Array]
     bad_starts: jax.Array
 
-    def add(self, stats: StepStats, metrics: dict[str, jax.Array]) -> "Tally":
-        """One turn more: its ``stats``, and ``metrics`` with leading axis ``[updates]``."""
+    def add(self, stats: StepStats, metrics: Metrics) -> "Tally":
+        """Counts one more iteration: its ``stats``, and ``metrics`` with leading axis ``[updates]``."""
         measured = {name: ~jnp.isnan(x) for name, x in metrics.items()}
         return Tally(
             stats=jax.tree.map(jnp.add, self.stats, stats),
@@ -55,8 +48,8 @@ class Tally:
         )
 
 
-def empty_tally(stats: StepStats, metrics: dict[str, jax.Array]) -> Tally:
-    """Nothing yet, of turns that measure this (arrays or their shapes; ``metrics`` with leading axis ``[updates]``)."""
+def empty_tally(stats: StepStats, metrics: Metrics) -> Tally:
+    """The tally of no iteration. The arguments are what an iteration measures: arrays or their shapes, as in `Tally.add`."""
     return Tally(
         stats=jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), stats),
         sums={name: jnp.zeros(x.shape[1:]) for name, x in metrics.items()},
@@ -73,37 +66,43 @@ class TrainState:
     Attributes:
       actor: what it takes to act.
       envs: all worlds.
-      exploration: state of the exploration noise (an empty tuple for on-policy agents).
-      rewards: statistics of the rewards (an empty tuple where they are not normalised).
-      replay: the ring (an empty tuple for on-policy agents).
-      key: PRNG key of the next iteration.
+      exploration: state of the agent's exploration. The agent says which axes it has (`state_axes`).
+      rewards: statistics of the rewards; an empty tuple where they are not normalised.
+      replay: the ring; an empty tuple for on-policy agents.
+      key: PRNG key of the next vector step.
       vector_steps: [] int32 steps of all worlds so far.
       updates: [] int32 gradient steps so far.
-      tally: of the chunk under way (an empty tuple while the state is being made).
+      tally: of the chunk under way; an empty tuple while the state is being made.
     """
 
-    actor: Actor
-    envs: VectorState
-    exploration: Any
-    rewards: RewardScaler | tuple[()]
-    replay: Replay | tuple[()]
-    key: jax.Array
-    vector_steps: jax.Array
-    updates: jax.Array
-    tally: Tally | tuple[()]
+    actor: Actor = dataclasses.field(metadata={"part": "actor", "axes": ()})
+    envs: VectorState = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    exploration: Any = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    rewards: RewardScaler | tuple[()] = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    replay: Replay | tuple[()] = dataclasses.field(metadata={"part": "replay", "axes": ()})
+    key: jax.Array = dataclasses.field(metadata={"part": "loop", "axes": ()})
+    vector_steps: jax.Array = dataclasses.field(metadata={"part": "loop", "axes": (), "seeds": "shared"})
+    updates: jax.Array = dataclasses.field(metadata={"part": "loop", "axes": (), "seeds": "shared"})
+    tally: Tally | tuple[()] = dataclasses.field(metadata={"part": "loop", "axes": ()})
+
+
+def state_axes(state: TrainState, agent: Agent | OnPolicyAgent) -> TrainState:
+    """The axes of a state (arrays or their shapes): an `Axes` in the place of each part that has one declaration."""
+    return dataclasses.replace(axes_of(state), exploration=Axes(agent.exploration_axes))
 
 
 def checkpoint_parts(state: TrainState) -> dict[str, Any]:
-    """The parts of a checkpoint, by name: ``actor``, ``replay``, and ``loop`` with all other fields."""
-    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(TrainState)}
-    return {"actor": fields.pop("actor"), "replay": fields.pop("replay"), "loop": fields}
+    """The state's parts as a checkpoint keeps them side by side, by name; a part of one field is that field itself."""
+    fields: dict[str, dict[str, Any]] = {}
+    for field in dataclasses.fields(TrainState):
+        fields.setdefault(field.metadata["part"], {})[field.name] = getattr(state, field.name)
+    return {part: next(iter(own.values())) if len(own) == 1 else own for part, own in fields.items()}
 
 
 def from_checkpoint_parts(parts: dict[str, Any]) -> TrainState:
     """The state that `checkpoint_parts` took apart."""
-    return TrainState(actor=parts["actor"], replay=parts["replay"], **parts["loop"])
-
-
-def join(obs: Obs) -> jax.Array:
-    """An observation as one array, what the policy observes first."""
-    return jnp.concatenate([obs["state"], obs["privileged"]], axis=-1) if isinstance(obs, dict) else obs
+    values: dict[str, Any] = {}
+    for part in parts:
+        names = [field.name for field in dataclasses.fields(TrainState) if field.metadata["part"] == part]
+        values |= {names[0]: parts[part]} if len(names) == 1 else parts[part]
+    return TrainState(**values)

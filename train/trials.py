@@ -15,7 +15,7 @@ from train.checkpoints import Checkpoints
 from train.config import Config
 from train.logs import evaluations
 from train.run import parse
-from train.seeds import seed_configs
+from train.run_dir import seed_configs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,14 +17,13 @@ from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 
 import envs
 from benchmarks.measuring import Row
 from envs.command import UserError
 from envs.physics import resolve_engine
-from train.learner import Learner
 from train.presets import preset
+from train.program import Program
 from train.state import Tally
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -102,8 +101,8 @@ class Ours:
             learning_starts=case.batch_size,
             log_steps=case.steps * case.worlds,
         )
-        self._learner = Learner(config.validate())
-        self._state = self._learner.init(self._learner.root, self._pool(0))
+        self._program = Program(config.validate())
+        self._state = self._program.fresh_state()
 
     def begin(self) -> None:
         """Does nothing: this process works in `end`."""
@@ -113,14 +112,11 @@ class Ours:
         before = updates = int(self._state.updates)
         while updates == before:  # the first turns fill the replay
             started = time.perf_counter()
-            self._state, _ = self._learner.train_chunk(self._state, self._pool(updates))
+            self._state, _ = self._program.train_chunk(self._state, updates)
             jax.block_until_ready(self._state)
             seconds, updates = time.perf_counter() - started, int(self._state.updates)
         assert isinstance(self._state.tally, Tally)
         return Turn(int(self._state.tally.stats.valid), updates - before, seconds)
-
-    def _pool(self, number: int) -> envs.State:
-        return self._learner.draw_pool(self._learner.root, jnp.asarray(number, jnp.int32))
 
 
 class Peer:

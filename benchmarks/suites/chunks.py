@@ -1,47 +1,82 @@
-"""Compiled chunks of a run, with and without their gradient steps and their physics."""
+"""Compiled pieces of a run: whole chunks, and collection alone."""
 
+import copy
 import dataclasses
 from collections.abc import Callable
-from unittest import mock
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-import envs
 from envs.physics import Derived, ModelFields, Physics, PhysicsState
 from envs.physics.base import NO_FIELDS
+from mjx_tecrl.replay import insert
+from train.collect import step_worlds
 from train.config import Config
-from train.learner import Learner
+from train.problem import Problem, make_problem
+from train.program import Program
+from train.state import TrainState
+from train.training import Training
 
 
-def chunk_program(config: Config, steps: int, learns: bool = True) -> Callable[[], None]:
-    """Compiles a chunk of a run: steps of all worlds with their gradient steps, or without, before the first of those."""
-    learning_starts = config.batch_size if learns else config.replay_size - 1
-    config = dataclasses.replace(config, log_steps=steps * config.num_envs, learning_starts=learning_starts)
-    learner = Learner(config.validate())
-    pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
-    state = learner.init(learner.root, pool)
+def chunk_program(config: Config, steps: int) -> Callable[[], None]:
+    """Compiles a chunk of a run: steps of all worlds with their gradient steps."""
+    config = dataclasses.replace(config, log_steps=steps * config.num_envs, learning_starts=config.batch_size)
+    program = Program(config.validate())
+    state = program.fresh_state()
 
     def chunk() -> None:
         nonlocal state
-        state, _ = learner.train_chunk(state, pool)
+        state, _ = program.train_chunk(state, 1)
         jax.block_until_ready(state)
 
     chunk()  # compiles
-    while int(state.vector_steps) * config.num_envs < config.batch_size:
+    while not int(state.updates):
         chunk()
     return chunk
 
 
 def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Compiles steps of all worlds without gradient steps, and the same in worlds that stand still."""
+    """Compiles steps of all worlds with their rows written to the replay, and the same in worlds that stand still."""
+    problem = make_problem(config.validate())
+    env: Any = copy.copy(problem.env)
+    env.physics = StandingStill(env.physics)
+    return collecting_program(problem, steps), collecting_program(dataclasses.replace(problem, env=env), steps)
 
-    def stand_still(
-        self: Physics, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
+
+def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
+    """So many steps of all worlds, compiled: acting, physics, observation statistics, and the rows into the replay."""
+    training = Training(problem)
+
+    def collect(state: TrainState) -> TrainState:
+        def step(_: int, state: TrainState) -> TrainState:
+            state, row, _, _ = step_worlds(problem, training.worlds, state, state.actor.normalizer)
+            return dataclasses.replace(state, replay=insert(state.replay, row))  # type: ignore[arg-type]
+
+        return jax.lax.fori_loop(0, steps, step, state)
+
+    compiled = jax.jit(collect, donate_argnums=0)
+    root = jax.random.key(0)
+    state = jax.jit(training.init)(root, jax.jit(training.draw_starts)(root, jnp.zeros((), jnp.int32)))
+
+    def run() -> None:
+        nonlocal state
+        state = jax.block_until_ready(compiled(state))
+
+    run()  # compiles
+    return run
+
+
+class StandingStill:
+    """A physics engine in which nothing moves: what remains of a step is everything but the physics."""
+
+    def __init__(self, physics: Physics):
+        self.model = physics.model
+        self.init = physics.init
+
+    def step(
+        self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
     ) -> tuple[PhysicsState, Derived]:
+        """The same state, and zeros for what a task reads."""
         _, derived = jax.eval_shape(self.init, state.qpos, state.qvel, fields)
         return state, {name: jnp.zeros(x.shape) for name, x in derived.items()}
-
-    moving = chunk_program(config, steps, learns=False)
-    with mock.patch.object(type(envs.make(config.env, physics=config.physics).physics), "step", stand_still):
-        return moving, chunk_program(config, steps, learns=False)

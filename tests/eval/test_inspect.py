@@ -14,13 +14,14 @@ import pytest
 from rich.console import Console
 
 import envs
+from envs.command import UserError
 from eval import inspect
+from eval.inspect import blow_up_shapes
 from tests.runs import tiny_config
 from train.config import load_config
 from train.divergence import DUMP_FILE, load_dump
-from envs.command import UserError
-from train.learner import Learner
 from train.loop import train
+from train.problem import make_problem
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +65,13 @@ def test_what_does_not_blow_up_again_is_said(
     assert "it did not blow up again" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
-def loaded(run_dir: pathlib.Path) -> tuple[Learner, Any]:
-    learner = Learner(load_config(run_dir))
-    return learner, load_dump(run_dir, learner.state_shapes().envs.blow_ups)
+def loaded(run_dir: pathlib.Path) -> tuple[Any, Any]:
+    env = make_problem(load_config(run_dir)).env
+    return env, load_dump(run_dir, blow_up_shapes(env))
 
 
 def test_positions_lead_up_to_the_blow_up(exploded: pathlib.Path) -> None:
-    learner, blow_ups = loaded(exploded)
-    env = learner.env
+    env, blow_ups = loaded(exploded)
     first = jax.tree.map(lambda x: x[0], dataclasses.replace(blow_ups, count=blow_ups.steps))
     positions, steps = inspect.positions_of(env, first)
     before = int(first.steps)

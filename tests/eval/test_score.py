@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import envs
+from envs.command import UserError
 from eval.restore import restore
 from eval.score import play, play_in_gymnasium, summarize
-from envs.command import UserError
 
 
 def episodes(returns: list[float], diverged: list[bool]) -> envs.Episodes:
@@ -54,8 +54,7 @@ def test_mjx_scores_as_native(tiny_run: pathlib.Path) -> None:
 
 def test_task_without_an_equal_is_refused(tiny_run: pathlib.Path) -> None:
     restored = restore(tiny_run)
-    env = type("Own", (type(restored.learner.env),), {"gymnasium_id": None})()
-    learner = restored.learner
-    learner.env = env
+    env = type("Own", (type(restored.problem.env),), {"gymnasium_id": None})()
+    problem = dataclasses.replace(restored.problem, env=env)
     with pytest.raises(UserError, match="has no equal in Gymnasium"):
-        play_in_gymnasium(dataclasses.replace(restored, learner=learner), 1)
+        play_in_gymnasium(dataclasses.replace(restored, problem=problem), 1)

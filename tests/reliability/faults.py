@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,9 @@ from envs.vector import LIMIT, Row, StepStats
 from mjx_tecrl import OnPolicyAgent
 from mjx_tecrl.exploration import Draw
 from train.config import Config
-from train.learner import Learner
+from train.problem import make_problem
 from train.state import TrainState
+from train.training import Training
 
 VALUES = (float("nan"), float("inf"), float("-inf"), 1e30)
 IN_WORLDS = ("qpos", "qvel", "obs", "reward", "info", "metric", "action")
@@ -36,7 +38,7 @@ class Fault:
     Attributes:
       value: [] what is put there.
       place: [] int32 index into `PLACES`.
-      worlds: ``[iterations, num_envs]`` bool, for the places `IN_WORLDS`.
+      worlds: ``[vector steps, num_envs]`` bool, for the places `IN_WORLDS`.
       starts: ``[pool_size]`` bool, for ``start``.
       updates: ``[updates]`` bool, of the chunk's (a rollout's are one), for the places `IN_UPDATES`.
     """
@@ -48,32 +50,38 @@ class Fault:
     updates: jax.Array
 
 
-class FaultyLearner(Learner):
-    """A `Learner` whose chunks take a `Fault`: see `chunk`."""
+class FaultyTraining(Training):
+    """A `Training` whose chunks take a `Fault` (see `chunk`), which strikes its task, its worlds and its agent."""
 
     def __init__(self, config: Config):
-        super().__init__(config)
-        self.env = _FaultyEnv(self.env, self)  # type: ignore[assignment]
-        self.worlds = _FaultyVectorEnv(self.env, config.num_envs, self.worlds.pool_size)
-        self.updates_per_chunk = self.loop.turns_per_chunk * (config.updates_per_step or 1)
-        self._drawn = self.loop.explore
-        self.loop.explore = self._explore  # type: ignore[method-assign]
-        self._healthy_agent = self.loop.agent
-        self.loop.agent = self.loop.agent._replace(update=self._update)  # type: ignore[call-arg,assignment]
-        # Not traced once and for all, as the healthy one: the fault is another one each time.
-        self._turn: Any = lambda state: self.loop.turn(state, self._collect, self._see)
-        self._turn.eval_shape = functools.partial(jax.eval_shape, self._turn)
-        self._compiled = jax.jit(self._chunk)
         self.fault: Any = None  # of the chunk that is being traced
         self.struck: Any = None  # [num_envs] on the present step
         self._now: Any = None
+        problem = make_problem(config)
+        self._healthy = problem.agent
+        agent: Any = problem.agent._replace(  # type: ignore[call-arg]
+            init_exploration=self._init_exploration, explore=self._explore, update=self._update
+        )
+        env: Any = _FaultyEnv(problem.env, self)
+        with mock.patch("train.training.VectorEnv", _FaultyVectorEnv):
+            super().__init__(dataclasses.replace(problem, env=env, agent=agent))
+        self.updates_per_chunk = self.chunk_iterations * (config.updates_per_step or 1)
+        # Not traced once and for all, as the healthy one: the fault is another one each time.
+        self._iterate: Any = lambda state: self.iteration(state)
+        self._iterate.eval_shape = functools.partial(jax.eval_shape, self._iterate)
+        self._compiled = jax.jit(self._chunk)
+
+    @property
+    def vector_steps(self) -> int:
+        """Steps of all worlds in a chunk."""
+        return self.chunk_iterations * self.iteration.vector_steps
 
     def no_fault(self) -> Fault:
         """Nothing strikes."""
         return Fault(
             value=jnp.zeros(()),
             place=jnp.zeros((), jnp.int32),
-            worlds=jnp.zeros((self.chunk_iterations, self.config.num_envs), bool),
+            worlds=jnp.zeros((self.vector_steps, self.problem.config.num_envs), bool),
             starts=jnp.zeros(self.worlds.pool_size, bool),
             updates=jnp.zeros(self.updates_per_chunk, bool),
         )
@@ -95,19 +103,19 @@ class FaultyLearner(Learner):
     def begin(self, root: jax.Array) -> TrainState:
         """A fresh state."""
         self.fault, self._first = self.no_fault(), (0, 0)
-        return self.init(root, self.draw_pool(root, jnp.zeros((), jnp.int32)))
+        return self.init(root, self.draw_starts(root, jnp.zeros((), jnp.int32)))
 
     def chunk(self, state: TrainState, root: jax.Array, number: int, fault: Fault) -> tuple[TrainState, dict[str, Any], int]:
         """A chunk of training under ``fault``; also how often it struck in a world that made a step.
 
-        Unlike `train_chunk` it leaves ``state`` usable.
+        Unlike `Program.train_chunk` it leaves ``state`` usable.
         """
-        pool = self.draw_pool(root, jnp.asarray(number, jnp.int32))
-        state, metrics = self._compiled(state, pool, fault)
+        starts = self.draw_starts(root, jnp.asarray(number, jnp.int32))
+        state, metrics = self._compiled(state, starts, fault)
         metrics = jax.device_get(metrics)
-        # Sums over the chunk reach us divided by the number of transitions; so does the number of iterations.
-        struck, iterations = metrics.pop("env/struck"), metrics.pop("env/iterations")
-        return state, metrics, round(float(struck / iterations * self.chunk_iterations))
+        # Sums over the chunk reach us divided by the number of transitions; so does the number of vector steps.
+        struck, steps = metrics.pop("env/struck"), metrics.pop("env/vector_steps")
+        return state, metrics, round(float(struck / steps * self.vector_steps))
 
     def put(self, x: jax.Array, place: str, struck: jax.Array) -> jax.Array:
         """``x`` with the fault's value in its first number, if it strikes and that is its place."""
@@ -117,29 +125,31 @@ class FaultyLearner(Learner):
 
     # Everything below is traced.
 
-    def _chunk(self, state: TrainState, pool: envs.State, fault: Fault) -> tuple[TrainState, dict[str, jax.Array]]:
+    def _chunk(self, state: TrainState, starts: envs.State, fault: Fault) -> tuple[TrainState, dict[str, jax.Array]]:
         self.fault, self._first = fault, (state.vector_steps, state.actor.agent.updates)
-        pool = dataclasses.replace(pool, obs=jax.vmap(lambda x, s: self.put(x, "start", s))(pool.obs, fault.starts))
+        starts = dataclasses.replace(starts, obs=jax.vmap(lambda x, s: self.put(x, "start", s))(starts.obs, fault.starts))
         healthy, jax.value_and_grad = jax.value_and_grad, self._value_and_grad(jax.value_and_grad)
         try:
-            state = self._advance(self._begin_chunk(state, pool), self.loop.turns_per_chunk)
-            return state, self._report(state)
+            state = self.advance(self.begin_chunk(state, starts), self.chunk_iterations)
+            return state, self.report(state)
         finally:
             jax.value_and_grad = healthy
 
-    def _collect(self, state: TrainState, normalizer: Any) -> Any:
-        self.struck = self.fault.worlds[state.vector_steps - self._first[0]]
-        return super()._collect(state, normalizer)
+    def _init_exploration(self, key: jax.Array, num_envs: int) -> Any:
+        """The healthy agent's, and the number of the present vector step."""
+        return self._healthy.init_exploration(key, num_envs), jnp.zeros((), jnp.int32)
 
     def _explore(self, state: Any, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> Any:
-        action, state = self._drawn(state, draw, starts_episode, key)
-        return jax.vmap(lambda x, s: self.put(x, "action", s))(action, self.struck), state
+        own, number = state
+        self.struck = self.fault.worlds[number - self._first[0]]
+        action, own = self._healthy.explore(own, draw, starts_episode, key)
+        return jax.vmap(lambda x, s: self.put(x, "action", s))(action, self.struck), (own, number + 1)
 
     def _update(self, agent: Any, batch: Any, key: jax.Array) -> Any:
-        healthy = self._healthy_agent
+        healthy = self._healthy
         each = healthy.updates_per_rollout if isinstance(healthy, OnPolicyAgent) else 1
         self._now = self.fault.updates[(agent.updates - self._first[1]) // each]
-        return healthy.update(agent, batch, key)
+        return healthy.update(agent, batch, key)  # type: ignore[arg-type]
 
     def _value_and_grad(self, healthy: Callable[..., Any]) -> Callable[..., Any]:
         def value_and_grad(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
@@ -167,7 +177,7 @@ class FaultyLearner(Learner):
 class _FaultyEnv:
     """A task that is struck where ``info["struck"]``; its other attributes are the task's own."""
 
-    def __init__(self, env: Any, faults: FaultyLearner):
+    def __init__(self, env: Any, faults: FaultyTraining):
         self._env, self._faults = env, faults
 
     def __getattr__(self, name: str) -> Any:
@@ -207,7 +217,7 @@ class _FaultyVectorEnv(envs.VectorEnv):
         worlds = dataclasses.replace(state.worlds, info=state.worlds.info | {"struck": struck})
         after, row, stats = super().step(dataclasses.replace(state, worlds=worlds), action)
         # A step that starts an episode ignores everything, faults too.
-        own = {"struck": (struck & ~state.starts_episode).sum(dtype=jnp.float32), "iterations": jnp.ones(())}
+        own = {"struck": (struck & ~state.starts_episode).sum(dtype=jnp.float32), "vector_steps": jnp.ones(())}
         return after, row, dataclasses.replace(stats, metric_sums=stats.metric_sums | own)
 
 

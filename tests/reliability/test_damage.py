@@ -14,7 +14,7 @@ import pytest
 
 from tests.runs import leaves, restore_state, tiny_config
 from train.checkpoints import Checkpoints
-from train.learner import Learner
+from train.program import Program
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -31,7 +31,7 @@ def truncate(data: bytes, rng: random.Random) -> bytes:
 
 def damaged(run_dir: pathlib.Path, damage: Damage, times: int) -> Counter[int]:
     """Damages a random file of the newest checkpoint, each time another; returns how often each step was used instead."""
-    like, checkpoints = Learner(tiny_config()).state_shapes(), Checkpoints(run_dir)
+    like, checkpoints = Program(tiny_config()).state_shapes(), Checkpoints(run_dir)
     newest = checkpoints.steps[-1]
     written, used, rng = {}, Counter[int](), random.Random(0)
     for step in checkpoints.steps:

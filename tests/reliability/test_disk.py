@@ -12,9 +12,9 @@ import pytest
 from envs.command import UserError
 from tests.runs import CHUNK_STEPS, quiet, restore_state, tiny_config, untimed
 from train.checkpoints import Checkpoints
-from train.learner import Learner
 from train.logs import METRICS_FILE, Logs
 from train.loop import train
+from train.program import Program
 from train.progress import ProgressDisplay
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -95,7 +95,7 @@ def test_deleted_checkpoints_are_written_anew(
     after_line(3, lambda: shutil.rmtree(run_dir / "checkpoints", ignore_errors=True))
     train(tiny_config(run_dir, checkpoint_steps=2 * CHUNK_STEPS), console=quiet())
     # That of step 160 may have been under way.
-    assert restore_state(Checkpoints(run_dir), Learner(tiny_config()).state_shapes())[0] == 320
+    assert restore_state(Checkpoints(run_dir), Program(tiny_config()).state_shapes())[0] == 320
 
 
 def test_lines_wait_in_memory_while_the_disk_is_full(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

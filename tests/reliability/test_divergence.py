@@ -15,7 +15,7 @@ import pytest
 import envs
 from envs.vector import LIMIT
 from mjx_tecrl import AGENTS
-from tests.reliability.faults import IN_UPDATES, IN_WORLDS, PLACES, VALUES, Fault, FaultyLearner, corrupt
+from tests.reliability.faults import IN_UPDATES, IN_WORLDS, PLACES, VALUES, Fault, FaultyTraining, corrupt
 from tests.runs import tiny_config
 from train.state import TrainState
 
@@ -26,23 +26,23 @@ MANY = 0.3
 
 
 @functools.cache
-def learner(agent: str, physics: str = "native", randomized: bool = False) -> FaultyLearner:
+def training(agent: str, physics: str = "native", randomized: bool = False) -> FaultyTraining:
     """One compilation for all faults."""
     values: dict[str, Any] = {"normalize_obs": True, "normalize_reward": agent not in ON_POLICY}
     if randomized:
         values["randomization"] = envs.Randomization(mass=(0.8, 1.2), obs_noise=0.1, action_delay=2)
-    return FaultyLearner(tiny_config(agent=agent, physics=physics, **values))
+    return FaultyTraining(tiny_config(agent=agent, physics=physics, **values))
 
 
 @functools.cache
-def warm(faulty: FaultyLearner) -> TrainState:
+def warm(faulty: FaultyTraining) -> TrainState:
     """A state that has learned for a chunk, without a fault."""
     state, metrics, _ = faulty.chunk(faulty.begin(ROOT), ROOT, 1, faulty.no_fault())
     assert metrics["safety/diverged"] == metrics["safety/skipped_updates"] == 0
     return state
 
 
-def assert_harmless(faulty: FaultyLearner, place: str, fault: Fault) -> TrainState:
+def assert_harmless(faulty: FaultyTraining, place: str, fault: Fault) -> TrainState:
     """One chunk under the fault: nothing is corrupt anywhere, and every fault is counted. Returns the state after it."""
     state, metrics, struck = faulty.chunk(warm(faulty), ROOT, 2, fault)
     assert_clean(state, metrics)
@@ -53,7 +53,7 @@ def assert_harmless(faulty: FaultyLearner, place: str, fault: Fault) -> TrainSta
     return state
 
 
-def assert_goes_on(faulty: FaultyLearner, state: TrainState) -> None:
+def assert_goes_on(faulty: FaultyTraining, state: TrainState) -> None:
     """One chunk without a fault: all of its updates are made."""
     after, metrics, _ = faulty.chunk(state, ROOT, 3, faulty.no_fault())
     assert_clean(after, metrics)
@@ -78,7 +78,7 @@ def assert_clean(state: TrainState, metrics: dict[str, Any]) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("agent", ["dsac_e", "ppo"])
 def test_no_fault_is_learned_from_and_each_is_counted(agent: str, place: str) -> None:
-    faulty = learner(agent)
+    faulty = training(agent)
     for value in VALUES:
         assert_harmless(faulty, place, faulty.make_fault(value, place, rate=None))
         state = assert_harmless(faulty, place, faulty.make_fault(value, place, MANY))
@@ -91,7 +91,7 @@ def test_no_fault_is_learned_from_and_each_is_counted(agent: str, place: str) ->
 def test_other_engines_survive_faults_too(physics: str) -> None:
     if physics == "warp":
         pytest.importorskip("warp")
-    faulty = learner("ddpg", physics)
+    faulty = training("ddpg", physics)
     for place, value in (("qpos", float("nan")), ("qvel", 1e30), ("gradient", float("inf"))):
         assert_goes_on(faulty, assert_harmless(faulty, place, faulty.make_fault(value, place, MANY)))
 
@@ -101,7 +101,7 @@ def test_other_engines_survive_faults_too(physics: str) -> None:
 RATES = (None, 0.02, MANY, 0.9)
 
 
-def strike_everywhere(faulty: FaultyLearner) -> None:
+def strike_everywhere(faulty: FaultyTraining) -> None:
     for place in PLACES:
         for value in VALUES:
             for seed, rate in enumerate(RATES):
@@ -113,7 +113,7 @@ def strike_everywhere(faulty: FaultyLearner) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", AGENTS)
 def test_every_agent_survives_every_fault(agent: str) -> None:
-    strike_everywhere(learner(agent))
+    strike_everywhere(training(agent))
 
 
 @pytest.mark.long
@@ -123,11 +123,11 @@ def test_every_agent_survives_every_fault(agent: str) -> None:
 def test_every_engine_survives_every_fault(agent: str, physics: str) -> None:
     if physics == "warp":
         pytest.importorskip("warp")
-    strike_everywhere(learner(agent, physics))
+    strike_everywhere(training(agent, physics))
 
 
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["dsac_e", "ppo"])
 def test_worlds_that_differ_survive_every_fault(agent: str) -> None:
-    strike_everywhere(learner(agent, randomized=True))
+    strike_everywhere(training(agent, randomized=True))

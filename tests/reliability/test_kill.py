@@ -20,9 +20,9 @@ import pytest
 from tests.runs import CHUNK_STEPS, leaves, restore_state, tiny_config, untimed
 from train.checkpoints import CHECKPOINTS_DIR, Checkpoints
 from train.config import Config
-from train.learner import Learner
 from train.logs import METRICS_FILE
 from train.loop import train
+from train.program import Program
 
 TIMEOUT_S = 300
 
@@ -95,7 +95,7 @@ class Victim:
 def kill(config: Config, hits: list[tuple[int, str]], seed: int = 0) -> Tally:
     """Hits a run with a signal at each of these moments, checking each time what is left of it; then lets it end."""
     victim = Victim(config, seed)
-    like = Learner(config).state_shapes()
+    like = Program(config).state_shapes()
     most_lost = 0
     for number, moment in hits:
         code = victim.hit(number, moment)
@@ -118,7 +118,7 @@ def check_equal(config: Config, whole: pathlib.Path) -> None:
     run_dir = pathlib.Path(str(config.run_dir))
     assert untimed(run_dir) == untimed(whole)
     assert [line["env_steps"] for line in untimed(run_dir)] == list(range(CHUNK_STEPS, config.total_steps + 1, CHUNK_STEPS))
-    like = Learner(config).state_shapes()
+    like = Program(config).state_shapes()
     a, b = (leaves(restore_state(Checkpoints(path), like)[1]) for path in (run_dir, whole))
     for x, y in zip(a, b, strict=True):
         np.testing.assert_array_equal(x, y)

@@ -20,9 +20,9 @@ from envs.command import UserError
 from tests.runs import leaves, restore_state, seal, tiny_config
 from train.checkpoints import MANIFEST_FILE, Checkpoints
 from train.config import CONFIG_FILE, Config, load_config
-from train.learner import Learner
-from train.loop import restore_run
+from train.program import Program
 from train.record import Record
+from train.resume import restore_run
 
 NASTY: list[Any] = [
     None, True, -1, 0, 10**30, 1e308, -1e-320, float("nan"), float("inf"), "", "x" * 10_000, "../../../../etc/passwd",
@@ -92,7 +92,7 @@ def test_json_that_is_meant_to_hurt(tmp_path: pathlib.Path, text: str) -> None:
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=LONG)])
 def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -> None:
     """With the right checksum, as somebody would write them who means it."""
-    like = Learner(tiny_config()).state_shapes()
+    like = Program(tiny_config()).state_shapes()
     run_dir = shutil.copytree(tiny_run, tmp_path / "run")
     checkpoints = Checkpoints(run_dir)
     for step in checkpoints.steps[:-1]:
@@ -121,10 +121,10 @@ def test_progress_that_makes_no_sense_is_one_sentence(tiny_run: pathlib.Path, tm
     manifest = json.loads(json.loads(path.read_text())["manifest"])
     manifest["notes"]["progress"] = {"chunks": "many"}
     path.write_text(seal(manifest))
-    learner = Learner(tiny_config(run_dir))
-    record = Record(learner.config, learner.chunk_steps, learner.worlds.pool_size)
+    program = Program(tiny_config(run_dir))
+    record = Record(program.config, program.training.chunk_steps, program.training.worlds.pool_size)
     with pytest.raises(UserError, match="tells no progress"):
-        restore_run(learner, learner.state_shapes(), [record], Console(quiet=True))
+        restore_run(program, [record], Console(quiet=True))
 
 
 READ = """

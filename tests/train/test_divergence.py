@@ -13,8 +13,8 @@ from envs.command import UserError
 from tests.runs import tiny_config
 from train.config import Config
 from train.divergence import DUMP_FILE, PATIENCE, check_starts, load_dump, save_dump
-from train.learner import Learner
 from train.loop import train
+from train.program import Program
 from train.record import Record
 from train.state import TrainState
 
@@ -22,19 +22,19 @@ RANDOMIZED = envs.Randomization(mass=(0.8, 1.2), action_delay=1)
 
 
 @pytest.fixture(scope="module")
-def run() -> tuple[Learner, TrainState]:
-    """A learner, and a fresh state of it with two blow-ups, in worlds that differ."""
-    learner = Learner(tiny_config(agent="ddpg", randomization=RANDOMIZED))
+def run() -> tuple[Program, TrainState]:
+    """A program, and a fresh state of it with two blow-ups, in worlds that differ."""
+    program = Program(tiny_config(agent="ddpg", randomization=RANDOMIZED))
 
     @jax.jit
     def begin(root: jax.Array) -> TrainState:
-        state = learner._init(root, learner._draw_pool(root, jnp.zeros((), jnp.int32)))
+        state = program.training.init(root, program.training.draw_starts(root, jnp.zeros((), jnp.int32)))
         worlds = state.envs
         for world in (1, 3):
-            worlds, _, _ = learner.worlds.step(worlds, jnp.zeros((4, 1)).at[world].set(jnp.nan))
+            worlds, _, _ = program.training.worlds.step(worlds, jnp.zeros((4, 1)).at[world].set(jnp.nan))
         return TrainState(**{**vars(state), "envs": worlds})
 
-    return learner, begin(jax.random.key(0))
+    return program, begin(jax.random.key(0))
 
 
 def interval(**changes: Any) -> dict[str, Any]:
@@ -48,17 +48,17 @@ def record(run_dir: pathlib.Path, **limits: float) -> Record:
 
 def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(run: Any, tmp_path: pathlib.Path) -> None:
     kept, state = record(tmp_path, max_diverged=0.02), run[1]
-    assert kept.check(state.envs.blow_ups, interval()) is None
+    assert kept.end_interval(state.envs.blow_ups, interval()) is None
     assert not (tmp_path / DUMP_FILE).exists()
-    assert kept.check(state.envs.blow_ups, interval(diverged=2)) is None
+    assert kept.end_interval(state.envs.blow_ups, interval(diverged=2)) is None
     assert (tmp_path / DUMP_FILE).exists()  # the evidence is there though the run goes on
-    reason = kept.check(state.envs.blow_ups, interval(diverged=3))
+    reason = kept.end_interval(state.envs.blow_ups, interval(diverged=3))
     assert reason == (
         "Worlds blew up on 3.0% of the last 100 world steps (limit --max-diverged 0.02): the run stopped with a checkpoint; "
         f"look at the states before with: python -m eval.inspect {tmp_path}"
     )
-    assert kept.check(state.envs.blow_ups, interval(bad_starts=4)) is None
-    reason = kept.check(state.envs.blow_ups, interval(bad_starts=5))
+    assert kept.end_interval(state.envs.blow_ups, interval(bad_starts=4)) is None
+    reason = kept.end_interval(state.envs.blow_ups, interval(bad_starts=5))
     assert reason is not None
     assert reason.startswith("5 of 200 fresh start states were not finite")
 
@@ -66,7 +66,7 @@ def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(run: Any, tmp_pa
 def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(run: Any, tmp_path: pathlib.Path) -> None:
     kept, state = record(tmp_path, max_skipped=0.5), run[1]
     shares = [1.0] * (PATIENCE - 1) + [0.5] + [1.0] * (PATIENCE - 1) + [float("nan")] + [0.6] * PATIENCE
-    reasons = [kept.check(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
+    reasons = [kept.end_interval(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
     assert [reason is not None for reason in reasons] == [False] * (len(shares) - 1) + [True]
     assert "In each of the last 3 logging intervals more than 50% of the gradient steps were skipped" in str(reasons[-1])
 
@@ -89,19 +89,19 @@ def test_limits_are_shares(limit: float) -> None:
             tiny_config(**{name: limit}).validate()
 
 
-def bad_pool(learner: Learner, bad: int) -> tuple[Config, envs.State]:
-    pool = learner.draw_pool(jax.random.key(0), jnp.zeros((), jnp.int32))
+def bad_pool(program: Program, bad: int) -> tuple[Config, envs.State]:
+    pool = program.draw_starts(jax.random.key(0), jnp.zeros((), jnp.int32))
     obs = pool.obs.at[:bad, 0].set(jnp.nan)
-    return learner.config, envs.State(**{**vars(pool), "obs": obs})
+    return program.config, envs.State(**{**vars(pool), "obs": obs})
 
 
 def test_a_task_whose_start_states_are_bad_is_refused(run: Any) -> None:
-    learner = run[0]
+    program = run[0]
     for bad in (0, 2):
-        check_starts(bad_pool(learner, bad)[1], learner.config)
+        check_starts(bad_pool(program, bad)[1], program.config)
     for bad in (3, 256):
         with pytest.raises(UserError, match=f"{bad} of 256 start states of inverted_pendulum are not finite"):
-            check_starts(bad_pool(learner, bad)[1], learner.config)
+            check_starts(bad_pool(program, bad)[1], program.config)
 
 
 def test_a_refused_task_leaves_no_run_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,11 +115,11 @@ def test_a_refused_task_leaves_no_run_directory(tmp_path: pathlib.Path, monkeypa
 
 
 def test_the_evidence_comes_back_as_it_was(run: Any, tmp_path: pathlib.Path) -> None:
-    learner, state = run
+    program, state = run
     blow_ups = state.envs.blow_ups
     save_dump(tmp_path, blow_ups)
     assert [path.name for path in tmp_path.iterdir()] == [DUMP_FILE]
-    loaded = load_dump(tmp_path, learner.state_shapes().envs.blow_ups)
+    loaded = load_dump(tmp_path, program.state_shapes().envs.blow_ups)
     assert int(loaded.count) == int(blow_ups.count) == 2
     assert loaded.world.tolist() == [1, 3]
     assert loaded.steps.tolist() == [0, 1]

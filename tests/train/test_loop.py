@@ -20,14 +20,14 @@ from mjx_tecrl import AGENTS
 from tests.runs import CHUNK_STEPS, leaves, quiet, restore_state, tiny_config, untimed
 from train.checkpoints import Checkpoints
 from train.config import Config
-from train.learner import Learner
 from train.logs import read_lines
 from train.loop import train
+from train.program import Program
 from train.state import TrainState, checkpoint_parts
 
 
 def final_state(config: Config, run_dir: pathlib.Path) -> TrainState:
-    return restore_state(Checkpoints(run_dir), Learner(config).state_shapes())[1]
+    return restore_state(Checkpoints(run_dir), Program(config).state_shapes())[1]
 
 
 def test_run_directory_is_self_contained(tiny_run: pathlib.Path) -> None:
@@ -83,7 +83,7 @@ def test_resumed_run_equals_the_whole_one(tiny_run: pathlib.Path, tmp_path: path
 
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("agent", ["fast_sac_era", "ppo"])
-def test_resumed_run_equals_the_whole_one_with_other_loops(tmp_path: pathlib.Path, agent: str) -> None:
+def test_resumed_run_equals_the_whole_one_with_other_iterations(tmp_path: pathlib.Path, agent: str) -> None:
     whole = train(tiny_config(tmp_path / "whole", agent), console=quiet())
     check_resumed_run_equals(whole, tiny_config(tmp_path / "copy", agent))
 
@@ -109,15 +109,15 @@ def test_a_run_stopped_in_an_evaluation_makes_it_again(
             time.sleep(0.1)
             return False
 
-    def busy(config: Config) -> Learner:
-        learner = healthy(config)
-        learner.evaluate = lambda *_: Running()  # type: ignore[assignment]
-        return learner
+    def busy(config: Config) -> Program:
+        program = healthy(config)
+        program.evaluate = lambda *_: Running()  # type: ignore[assignment]
+        return program
 
-    healthy = train_loop.Learner
+    healthy = train_loop.Program
     config = tiny_config(tmp_path / "run", checkpoint_steps=10**6)
     with monkeypatch.context() as patch:
-        patch.setattr(train_loop, "Learner", busy)
+        patch.setattr(train_loop, "Program", busy)
         with pytest.raises(Interrupted) as interrupted:
             train(config, console=quiet())
     assert interrupted.value.signal == signal.SIGTERM
@@ -133,7 +133,7 @@ def test_without_its_replay_a_run_says_that_it_fills_it_again(tiny_run: pathlib.
     shutil.copytree(tiny_run, run_dir)
     for step in (80, 240):
         shutil.rmtree(run_dir / "checkpoints" / str(step))
-    step, state, notes = restore_state(Checkpoints(run_dir), Learner(tiny_config()).state_shapes())
+    step, state, notes = restore_state(Checkpoints(run_dir), Program(tiny_config()).state_shapes())
     shutil.rmtree(run_dir / "checkpoints" / "320")
     checkpoints = Checkpoints(run_dir)
     checkpoints.save(step, checkpoint_parts(dataclasses.replace(state, replay=())), notes)

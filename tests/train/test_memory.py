@@ -8,9 +8,9 @@ import pytest
 
 from envs.command import UserError
 from tests.runs import tiny_config
-from train.learner import Learner
 from train.loop import train
 from train.memory import check_memory, predict_memory, shortage_explained
+from train.program import Program
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
@@ -21,51 +21,51 @@ def pretend(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def learner() -> Learner:
+def program() -> Program:
     """A replay of 40 000 rows of 4 observations, one action and a reward (float32), and three flags."""
-    return Learner(tiny_config(replay_size=40_000))
+    return Program(tiny_config(replay_size=40_000))
 
 
 REPLAY = 40_000 * (6 * 4 + 3) + 8  # and two counters
 
 
-def test_the_parts_add_up(learner: Learner) -> None:
+def test_the_parts_add_up(program: Program) -> None:
     root = jax.random.key(0)
-    pool = learner.draw_pool(root, jnp.zeros((), jnp.int32))
-    state = learner.init(root, pool)
-    memory = predict_memory(learner, learner.state_shapes(), 1000)
+    starts = program.draw_starts(root, jnp.zeros((), jnp.int32))
+    state = program.init(root, starts)
+    memory = predict_memory(program, program.state_shapes(), 1000)
     assert memory.experience == REPLAY
     assert memory.scratch == 1000
-    total = sum(x.nbytes for x in jax.tree.leaves((state, pool)))
+    total = sum(x.nbytes for x in jax.tree.leaves((state, starts)))
     assert memory.device == total + 1000
-    assert memory.copy == total - sum(x.nbytes for x in jax.tree.leaves(pool))
-    assert memory == predict_memory(learner, state, 1000)
+    assert memory.copy == total - sum(x.nbytes for x in jax.tree.leaves(starts))
+    assert memory == predict_memory(program, state, 1000)
 
 
-def test_advice_is_enough_and_not_more_than_it_takes(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = learner.state_shapes()
-    needed = predict_memory(learner, shapes)
+def test_advice_is_enough_and_not_more_than_it_takes(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = program.state_shapes()
+    needed = predict_memory(program, shapes)
     rest = needed.device + needed.copy - 2 * REPLAY
     pretend(monkeypatch, rest + REPLAY)
     with pytest.raises(
         UserError, match=r"lower --replay-size to (19\d\d\d|20000) or less, or add --no-checkpoint-replay \(exp"
     ):
-        check_memory(learner, shapes)
+        check_memory(program, shapes)
     for values in ({"replay_size": 19_900}, {"checkpoint_replay": False}):
-        other = Learner(tiny_config(**({"replay_size": 40_000} | values)))
+        other = Program(tiny_config(**({"replay_size": 40_000} | values)))
         check_memory(other, other.state_shapes())
     pretend(monkeypatch, rest / 2)
     with pytest.raises(UserError, match="lower --num-envs, to 1 for a start"):
-        check_memory(learner, shapes)
+        check_memory(program, shapes)
 
 
-def test_the_programs_scratch_counts(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = learner.state_shapes()
-    needed = predict_memory(learner, shapes)
+def test_the_programs_scratch_counts(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = program.state_shapes()
+    needed = predict_memory(program, shapes)
     pretend(monkeypatch, needed.device + needed.copy + 10_000)
-    check_memory(learner, shapes, 9_000)
+    check_memory(program, shapes, 9_000)
     with pytest.raises(UserError, match="This run needs"):
-        check_memory(learner, shapes, 11_000)
+        check_memory(program, shapes, 11_000)
 
 
 def test_a_shortage_that_nobody_foresaw_is_one_sentence(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

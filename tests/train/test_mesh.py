@@ -19,8 +19,8 @@ from tests.runs import quiet, restore_state, tiny_config, untimed
 from train.arrays import to_arrays
 from train.checkpoints import Checkpoints
 from train.config import Config
-from train.learner import Learner
 from train.loop import train
+from train.program import Program
 from train.run import main
 
 TIMEOUT_S = 300
@@ -94,7 +94,7 @@ class Together:
 
 def state_of(run_dir: pathlib.Path, agent: str, physics: str) -> dict[str, np.ndarray]:
     """The last checkpoint."""
-    shapes = Learner(shared_config(agent, physics)).state_shapes()
+    shapes = Program(shared_config(agent, physics)).state_shapes()
     return {name: np.asarray(x) for name, x in to_arrays(restore_state(Checkpoints(run_dir), shapes)[1]).items()}
 
 
@@ -164,8 +164,8 @@ def test_what_cannot_be_is_one_sentence(capsys: pytest.CaptureFixture[str], flag
 
 
 def test_what_cannot_be_shared_equally_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.learner.make_mesh", lambda _: type("Mesh", (), {"size": 3}))
+    monkeypatch.setattr("train.program.make_mesh", lambda _: type("Mesh", (), {"size": 3}))
     with pytest.raises(UserError, match="3 devices cannot share 4 worlds equally"):
-        Learner(tiny_config())
+        Program(tiny_config())
     with pytest.raises(UserError, match="3 devices cannot share a --batch-size of 8 equally"):
-        Learner(tiny_config(num_envs=6))
+        Program(tiny_config(num_envs=6))

@@ -1,10 +1,16 @@
-"""Presets: all of them can be, and ``paper`` holds the papers' constants."""
+"""Presets: all of them can be, ``paper`` holds the papers' constants, and nothing changes by accident."""
+
+import dataclasses
+from typing import Any
 
 import pytest
 
 import envs
 from mjx_tecrl import AGENTS
-from train.presets import PRESETS, preset
+from mjx_tecrl.agents.families import BaselineConfig, ParallelConfig
+from mjx_tecrl.agents.sac import SACConfig
+from mjx_tecrl.agents.td3 import TD3Config
+from train.presets import PARALLEL, PRESETS, QUICK, ROWS, Row, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -75,3 +81,156 @@ def test_paper_rollouts_of_on_policy_agents_hold_2000_transitions() -> None:
 def test_unknown_names_get_the_nearest(names: tuple[str, str, str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         preset(*names)
+
+
+def departures(name: str, env: str, agent: str) -> dict[str, Any]:
+    """Where a preset's values differ from the agent's own defaults."""
+    args = preset(name, env, agent).agent_args
+    own = dataclasses.asdict(type(args)())
+    return {field: value for field, value in dataclasses.asdict(args).items() if value != own[field]}
+
+
+QUICK_TECRL = {"hidden": (128, 128), "critic_lr": 3e-4, "policy_lr": 3e-4, "tau": 0.02}
+PENDULUM_TECRL = QUICK_TECRL | {"critic_lr": 1e-3, "policy_lr": 1e-3}
+QUICK_FAST = {"policy_hidden": (128, 128), "critic_hidden": (128, 128), "tau": 0.05, "reward_scale": 0.1}
+WIDE, HOPPER = (-150.0, 150.0), {"value_range": (-20.0, 40.0), "num_atoms": 201}
+TEMPERATURE = {"init_log_alpha": -3.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "agent", "expected"),
+    [
+        (
+            *("quick", "humanoid", "dsac_e"),
+            QUICK_TECRL | TEMPERATURE | {"delay": 1, "entropy_critic_lr": 3e-4, "rho": 20.0, "value_range": WIDE},
+        ),
+        (
+            *("quick", "inverted_pendulum", "dsac_e"),
+            PENDULUM_TECRL
+            | TEMPERATURE
+            | {"delay": 1, "entropy_critic_lr": 1e-3, "entropy_per_dim": -1.0, "value_range": (-1.0, 11.0)},
+        ),
+        (
+            *("parallel", "hopper", "dsac_e"),
+            {"critic_lr": 3e-4, "policy_lr": 3e-4, "entropy_critic_lr": 3e-4, "tau": 0.05} | TEMPERATURE | HOPPER,
+        ),
+        ("paper", "walker2d", "dsac_e", {"rho": 20.0}),
+        ("quick", "humanoid", "dsac_t", QUICK_TECRL | TEMPERATURE | {"delay": 1}),
+        ("quick", "inverted_double_pendulum", "sac", PENDULUM_TECRL | TEMPERATURE),
+        ("quick", "humanoid", "td3", QUICK_TECRL),
+        ("quick", "inverted_pendulum", "ddpg", PENDULUM_TECRL),
+        ("quick", "humanoid", "sac_era", {"hidden": (128, 128), "tau": 0.02, "reward_scale": 0.1}),
+        ("parallel", "humanoid", "sac_era", {"tau": 0.05, "reward_scale": 0.1}),
+        (
+            *("quick", "half_cheetah", "fast_td3"),
+            QUICK_FAST | {"weight_decay": 0.001, "delay": 1, "noise_range": (0.001, 0.1), "value_range": (-100.0, 100.0)},
+        ),
+        (
+            *("quick", "inverted_double_pendulum", "fast_sac_era"),
+            QUICK_FAST
+            | {"weight_decay": 0.001, "noise_range": (0.001, 0.1), "value_range": (-10.0, 110.0)}
+            | {"policy_lr": 1e-3, "critic_lr": 1e-3, "entropy_per_dim": -1.0},
+        ),
+        ("quick", "hopper", "fast_sac", QUICK_FAST | HOPPER | {"delay": 1, "discount": 0.99}),
+        ("parallel", "ant", "fast_sac_era", {"reward_scale": 0.1, "value_range": WIDE}),
+        (
+            *("quick", "inverted_pendulum", "flash_sac"),
+            {"policy_blocks": 1, "policy_width": 64, "critic_blocks": 1, "critic_width": 128, "tau": 0.02, "delay": 1}
+            | {"lr": 1e-3, "final_lr": 5e-4, "decay_updates": 7_500},
+        ),
+        ("parallel", "humanoid", "flash_sac", {"n_step": 3, "decay_updates": 48_828}),
+        ("paper", "humanoid", "ppo", {}),
+        ("quick", "humanoid", "trpo", {"rollout_steps": 128, "minibatches": 32}),
+        ("parallel", "humanoid", "ppo_era", {"rollout_steps": 16, "epochs": 4, "minibatches": 16}),
+    ],
+)
+def test_agents_depart_from_their_defaults_where_the_table_says(
+    name: str, env: str, agent: str, expected: dict[str, Any]
+) -> None:
+    assert departures(name, env, agent) == expected
+
+
+RUN = (
+    *("total_steps", "num_envs", "updates_per_step", "batch_size", "replay_size", "learning_starts"),
+    *("normalize_obs", "normalize_reward", "random_start", "log_steps", "eval_steps", "checkpoint_steps", "eval_episodes"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "agent", "expected"),
+    [
+        (
+            *("quick", "humanoid", "dsac_e"),
+            (2_000_000, 16, 1, 256, 400_000, 2_000, True, False, False, 4_000, 100_000, 200_000, 16),
+        ),
+        (
+            *("quick", "inverted_pendulum", "td3"),
+            (120_000, 16, 1, 256, 400_000, 2_000, False, False, True, 1_600, 6_000, 12_000, 16),
+        ),
+        (
+            *("quick", "inverted_pendulum", "fast_td3"),
+            (120_000, 16, 1, 256, 400_000, 2_000, True, False, False, 1_600, 6_000, 12_000, 16),
+        ),
+        (
+            *("quick", "humanoid", "ppo"),
+            (2_000_000, 16, 0, 0, 0, 0, True, False, False, 4_000, 100_000, 200_000, 16),
+        ),
+        (
+            *("parallel", "humanoid", "sac"),
+            (100_000_000, 4096, 2, 8192, 4_096_000, 40_960, False, False, False, 409_600, 4_096_000, 20_480_000, 128),
+        ),
+        (
+            *("parallel", "humanoid", "fast_sac"),
+            (100_000_000, 4096, 2, 32768, 4_096_000, 40_960, True, False, False, 409_600, 4_096_000, 20_480_000, 128),
+        ),
+        (
+            *("parallel", "humanoid", "flash_sac"),
+            (100_000_000, 4096, 2, 8192, 4_096_000, 40_960, False, True, False, 409_600, 4_096_000, 20_480_000, 128),
+        ),
+        (
+            *("paper", "humanoid", "fast_sac"),
+            (100_000_000, 4096, 8, 8192, 4_194_304, 40_960, True, False, False, 409_600, 4_096_000, 20_480_000, 10),
+        ),
+        (
+            *("paper", "humanoid", "sac_era"),
+            (1_000_000, 1, 2, 256, 1_000_000, 5_000, False, False, False, 20_000, 10_000, 1_500_000, 10),
+        ),
+    ],
+)
+def test_runs_have_the_values_that_the_table_says(name: str, env: str, agent: str, expected: tuple[Any, ...]) -> None:
+    config = preset(name, env, agent)
+    assert {field: getattr(config, field) for field in RUN} == dict(zip(RUN, expected, strict=True))
+
+
+def test_step_sizes_that_fall_over_a_run_follow_its_length() -> None:
+    config = preset("quick", "hopper", "flash_sac", total_steps=5_000, num_envs=3, updates_per_step=5)
+    assert (config.total_steps, config.num_envs, config.updates_per_step) == (5_000, 3, 5)
+    assert config.agent_args.decay_updates == 5_000 // 3 * 5
+
+
+def test_a_row_cannot_set_what_a_config_does_not_have() -> None:
+    with pytest.raises(ValueError, match="sets 'rho', which TD3Config does not have"):
+        Row(QUICK, (SACConfig, TD3Config), agent={"rho": 20.0})
+    with pytest.raises(ValueError, match="sets 'worlds', which Config does not have"):
+        Row(QUICK, run={"worlds": 20})
+    with pytest.raises(ValueError, match="sets 'tau', which object does not have"):  # of every agent: they share no field
+        Row(QUICK, agent={"tau": 0.1})
+
+
+def test_a_row_is_for_its_presets_agents_and_tasks_alone() -> None:
+    row = Row(QUICK, (BaselineConfig,), ("hopper",), agent={"tau": 0.1})
+    assert row.is_for("quick", SACConfig, "hopper")
+    assert not row.is_for("parallel", SACConfig, "hopper")
+    assert not row.is_for("quick", ParallelConfig, "hopper")
+    assert not row.is_for("quick", SACConfig, "walker2d")
+    assert Row(QUICK + PARALLEL).is_for("parallel", ParallelConfig, "dmc/walker-walk")
+
+
+def test_every_row_is_of_use() -> None:
+    # A misspelt task would make a row that is never read.
+    tasks = {name.split("-v")[0] for name in envs.TASKS}
+    for row in ROWS:
+        assert set(row.presets) <= set(PRESETS)
+        assert set(row.tasks) <= tasks
+        assert row.agent or row.run
+        assert all(any(issubclass(kind.Config, agent) for kind in AGENTS.values()) for agent in row.agents)

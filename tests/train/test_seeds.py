@@ -11,20 +11,21 @@ import pytest
 
 from envs.command import UserError
 from eval.restore import restore
-from tests.runs import CHUNK_STEPS, long_but, quiet, restore_state, shared_learner, tiny_config, untimed
+from tests.runs import CHUNK_STEPS, long_but, quiet, restore_state, shared_program, tiny_config, untimed
 from train.checkpoints import Checkpoints
 from train.config import Config, load_config
-from train.learner import Learner
 from train.loop import train
+from train.program import Program
 from train.progress import together
-from train.seeds import all_seeds, one_seed, seed_axes, seed_configs
-from train.state import TrainState
+from train.run_dir import seed_configs
+from train.seeds import all_seeds, one_seed, seed_axes
+from train.state import TrainState, state_axes
 
 SEEDS = {"num_seeds": 2, "seed": 3}
 
 
 def final(config: Config) -> TrainState:
-    return restore_state(Checkpoints(pathlib.Path(str(config.run_dir))), shared_learner(config).state_shapes())[1]
+    return restore_state(Checkpoints(pathlib.Path(str(config.run_dir))), shared_program(config).state_shapes())[1]
 
 
 @pytest.fixture(scope="module", params=long_but(["td3"], ["td3", "ppo"]))
@@ -32,7 +33,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A finished run of two seeds: with a delay and a first fill, which are conditions on counters; and with rollouts."""
     config = tiny_config(tmp_path_factory.mktemp("seeds") / "run", request.param, **SEEDS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.loop.Learner", shared_learner)
+        patch.setattr("train.loop.Program", shared_program)
         train(config, console=quiet())
     return config
 
@@ -99,18 +100,18 @@ def test_each_seed_is_a_run_directory_for_the_other_commands(run: Config) -> Non
 
 def test_what_conditions_depend_on_is_the_same_in_all_seeds() -> None:
     """Otherwise every condition would be a computation of both sides."""
-    learner = Learner(tiny_config(agent="td3", **SEEDS))
-    shapes = learner.state_shapes()
-    program = str(jax.make_jaxpr(learner.advance)(shapes, 2))
-    assert program.count("cond[") == 2  # the first fill, the delay
+    program = Program(tiny_config(agent="td3", **SEEDS))
+    shapes = program.state_shapes()
+    jaxpr = str(jax.make_jaxpr(program.advance)(shapes, 2))
+    assert jaxpr.count("cond[") == 2  # the first fill, the delay
     assert shapes.updates.shape == shapes.actor.agent.updates.shape == ()
-    pool = learner.draw_pool(learner.root, jnp.zeros((), jnp.int32))
-    state = learner.init(learner.root, pool)
-    parts = [one_seed(state, number) for number in range(2)]
-    for x, y in zip(*map(jax.tree.leaves, map(data, (all_seeds(parts), state))), strict=True):
+    state = program.fresh_state()
+    axes = state_axes(state, program.training.problem.agent)
+    parts = [one_seed(state, axes, number) for number in range(2)]
+    for x, y in zip(*map(jax.tree.leaves, map(data, (all_seeds(parts, axes), state))), strict=True):
         np.testing.assert_array_equal(x, y)
-    assert jax.tree.structure(parts[0]) == jax.tree.structure(Learner(tiny_config(agent="td3")).state_shapes())
-    assert seed_axes(parts[0]).vector_steps is None
+    assert jax.tree.structure(parts[0]) == jax.tree.structure(Program(tiny_config(agent="td3")).state_shapes())
+    assert seed_axes(axes).vector_steps is None
 
 
 def test_a_seed_that_is_there_already_is_not_overwritten(tmp_path: pathlib.Path) -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from envs.command import Interrupted
 from eval.restore import restore
-from tests.runs import leaves, quiet, restore_state, seal, shared_learner, tiny_config, untimed
+from tests.runs import leaves, quiet, restore_state, seal, shared_program, tiny_config, untimed
 from train.checkpoints import MANIFEST_FILE, SCHEMA, Checkpoints, Manifest, Notes
 from train.checkpoints.manifest import write_manifest
 from train.checkpoints.parts import read_parts, write_parts
 from train.config import config_from_json, load_config
-from train.learner import Learner
 from train.loop import train
+from train.program import Program
 from train.progress import ProgressDisplay
 
 SCHEMAS = pathlib.Path(__file__).parent
@@ -31,7 +31,7 @@ def test_a_run_of_each_schema_can_be_restored(schema: int, tmp_path: pathlib.Pat
     """Where this fails, older checkpoints do not fit any more: raise `SCHEMA`, and say in `RENAMES` what became of them."""
     run_dir = shutil.copytree(SCHEMAS / f"schema-{schema}", tmp_path / "run")
     config = load_config(run_dir)
-    step, state, notes = restore_state(Checkpoints(run_dir), Learner(config.validate()).state_shapes())
+    step, state, notes = restore_state(Checkpoints(run_dir), Program(config.validate()).state_shapes())
     assert step == int(state.vector_steps) * config.num_envs == 80
     assert int(state.updates) == 11
     assert config_from_json(notes.config, "notes").agent == "td3"
@@ -72,7 +72,7 @@ def test_a_checkpoint_of_schema_1_resumes_exactly(
     assert checkpoints.manifest(step).schema == 1
     train(config, resume=True, console=quiet())
     assert untimed(tmp_path / "run") == untimed(tiny_run)
-    like = shared_learner(config).state_shapes()
+    like = shared_program(config).state_shapes()
     resumed, uninterrupted = (leaves(restore_state(Checkpoints(path), like)[1]) for path in (tmp_path / "run", tiny_run))
     for x, y in zip(resumed, uninterrupted, strict=True):
         np.testing.assert_array_equal(x, y)

@@ -17,7 +17,8 @@ from eval.restore import restore
 from tests.runs import leaves, restore_state, seal, tiny_config
 from train.checkpoints import MANIFEST_FILE, SCHEMA, Checkpoints, Notes
 from train.checkpoints.parts import CHUNK_BYTES, FILE_BYTES
-from train.learner import Learner
+from train.problem import make_problem
+from train.program import Program
 from train.state import TrainState, checkpoint_parts
 
 NOTES = Notes(config={}, progress={}, return_mean=None)
@@ -26,7 +27,7 @@ NOTES = Notes(config={}, progress={}, return_mean=None)
 @pytest.fixture(scope="module")
 def like() -> TrainState:
     """The shapes of `tiny_run`'s state."""
-    return Learner(tiny_config()).state_shapes()
+    return Program(tiny_config()).state_shapes()
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_a_part_that_its_manifest_does_not_name_is_damage(copy: pathlib.Path, ca
     manifest = json.loads(json.loads((copy / "checkpoints" / "320" / MANIFEST_FILE).read_text())["manifest"])
     named = {name: {part: x for part, x in manifest[name].items() if part != "replay"} for name in ("arrays", "files")}
     change_manifest(copy, 320, **named)
-    assert restore_state(Checkpoints(copy), Learner(tiny_config()).state_shapes())[0] == 240
+    assert restore_state(Checkpoints(copy), Program(tiny_config()).state_shapes())[0] == 240
     assert "is damaged: manifest.json knows nothing of its replay; the one before it is used" in capsys.readouterr().err
 
 
@@ -97,8 +98,8 @@ def test_a_newer_versions_checkpoint_is_refused_by_its_name(copy: pathlib.Path, 
 
 
 def test_networks_of_another_size_are_refused(tiny_run: pathlib.Path) -> None:
-    learner = Learner(tiny_config(agent="fast_sac_era"))
-    like = jax.eval_shape(learner.init_actor, jax.random.key(0))
+    problem = make_problem(tiny_config(agent="fast_sac_era"))
+    like = problem.actor_shapes()
     sentence = r"does not belong to this run: actor.agent.critic_aux is float32\[2\] there, and nothing in this run"
     with pytest.raises(UserError, match=sentence):
         Checkpoints(tiny_run).restore({"actor": like})

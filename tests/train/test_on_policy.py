@@ -14,70 +14,69 @@ from envs.command import UserError
 from mjx_tecrl import Rollout
 from tests.runs import tiny_config
 from train.config import flag
-from train.learner import Learner
 from train.memory import check_memory
+from train.problem import make_problem
+from train.program import Program
 from train.state import TrainState
+from train.training import Training
 
 ROOT = jax.random.key(0)
 TIMES = ("wall_s", "speed/", "time/")
 
 
 @functools.cache
-def shared_learner(agent: str = "ppo") -> Learner:
-    return Learner(tiny_config(agent=agent))
+def shared_program(agent: str = "ppo") -> Program:
+    return Program(tiny_config(agent=agent))
 
 
-def start(learner: Learner) -> TrainState:
-    return learner.init(ROOT, learner.draw_pool(ROOT, jnp.asarray(0, jnp.int32)))
-
-
-def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
-    state, metrics = learner.train_chunk(state, learner.draw_pool(ROOT, jnp.asarray(number, jnp.int32)))
+def chunk(program: Program, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
+    state, metrics = program.train_chunk(state, number)
     return state, jax.device_get(metrics)
 
 
 def test_a_chunk_is_whole_rollouts_and_compiled_once() -> None:
-    learner = shared_learner()
+    program = shared_program()
     # 80 steps are two rollouts of 10 steps of 4 worlds, with 8 gradient steps each.
-    assert learner.chunk_iterations == 20
-    state = start(learner)
+    assert program.training.chunk_iterations == 2
+    assert program.training.chunk_steps == 80
+    state = program.fresh_state()
     assert state.replay == ()
     assert state.exploration == ()
     assert state.rewards == ()
     for number in (1, 2, 3):
-        state, metrics = chunk(learner, state, number)
-    assert learner.advance._cache_size() == 1
+        state, metrics = chunk(program, state, number)
+    assert program.advance._cache_size() == 1
     assert int(state.vector_steps) == 60
     assert int(state.actor.agent.updates) == int(state.updates) == 48
     assert {"agent/policy_loss", "agent/value_loss", "agent/entropy", "agent/kl", "agent/std"} <= set(metrics)
     assert metrics["safety/skipped_updates"] == 0
-    few = Learner(tiny_config(agent="ppo", log_steps=4))
-    assert few.chunk_iterations == 10
+    few = Program(tiny_config(agent="ppo", log_steps=4))
+    assert few.training.chunk_iterations == 1
 
 
-def recorded(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> tuple[TrainState, TrainState, Rollout]:
-    """The states around one turn, and the rollout the agent was given."""
+def recorded(**values: Any) -> tuple[Training, TrainState, TrainState, Rollout]:
+    """The states around one iteration of a tiny run, and the rollout that the agent was given."""
     rollouts: list[Rollout] = []
-    before = start(learner)
-    agent = learner.agent
+    problem = make_problem(tiny_config(agent="ppo", **values))
 
     def update(state: Any, rollout: Rollout, key: jax.Array) -> Any:
         rollouts.append(rollout)
         return state, {"skipped": jnp.zeros(())}
 
-    monkeypatch.setattr(learner.loop, "agent", agent._replace(update=update))  # type: ignore[union-attr,call-arg]
+    agent = problem.agent._replace(update=update)  # type: ignore[call-arg,arg-type]
+    training = Training(dataclasses.replace(problem, agent=agent))
+    before = jax.jit(training.init)(ROOT, jax.jit(training.draw_starts)(ROOT, 0))
 
-    def turn(state: TrainState) -> tuple[TrainState, Rollout]:
-        after, _ = learner.loop.turn(state, learner._collect, learner._see)
+    def iterate(state: TrainState) -> tuple[TrainState, Rollout]:
+        after, _ = training.iteration(state)
         return after, rollouts[-1]
 
-    after, rollout = jax.jit(turn)(before)
-    return before, after, rollout
+    after, rollout = jax.jit(iterate)(before)
+    return training, before, after, rollout
 
 
-def test_a_rollout_holds_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = Learner(tiny_config(agent="ppo", normalize_obs=False))
-    before, after, rollout = recorded(monkeypatch, learner)
+def test_a_rollout_holds_what_happened() -> None:
+    training, before, after, rollout = recorded(normalize_obs=False)
     assert rollout.obs.shape == (10, 4, 4)
     np.testing.assert_array_equal(rollout.obs[0], before.envs.worlds.obs)
     np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
@@ -86,14 +85,13 @@ def test_a_rollout_holds_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     # Samples of a Gaussian with standard deviation 1: kept beyond the limits that the worlds see.
     assert np.abs(rollout.action).max() > 1
     # The first step, again, by hand: the world sees the clipped action.
-    stepped = jax.vmap(learner.env.step)(before.envs.worlds, jnp.clip(rollout.action[0], -1, 1))
+    stepped = jax.vmap(training.problem.env.step)(before.envs.worlds, jnp.clip(rollout.action[0], -1, 1))
     np.testing.assert_allclose(rollout.obs[1], stepped.obs, rtol=1e-5, atol=1e-6)
 
 
-def test_a_rollout_is_seen_through_one_normaliser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollout_is_seen_through_one_normaliser() -> None:
     """Statistics grow with every step, but the old log-probabilities are those of the policy that acted."""
-    learner = Learner(tiny_config(agent="ppo", normalize_obs=True))
-    before, after, rollout = recorded(monkeypatch, learner)
+    _, before, after, rollout = recorded(normalize_obs=True)
     assert int(after.actor.normalizer.count) == 40
     np.testing.assert_array_equal(rollout.obs[0], before.envs.worlds.obs)  # nothing was seen before: unchanged
     np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
@@ -102,8 +100,8 @@ def test_a_rollout_is_seen_through_one_normaliser(monkeypatch: pytest.MonkeyPatc
 
 
 def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = Learner(tiny_config(agent="eapo"))
-    healthy = learner.env.step
+    program = Program(tiny_config(agent="eapo"))
+    healthy = program.training.problem.env.step
 
     def step(state: envs.State, action: jax.Array) -> envs.State:
         new = healthy(state, action)
@@ -111,10 +109,10 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         digit = jnp.floor(jnp.abs(action[0]) * 1e4) % 10
         return dataclasses.replace(new, reward=jnp.where(digit < 2, jnp.nan, new.reward))
 
-    monkeypatch.setattr(learner.env, "step", step)
-    state, diverged = start(learner), 0
+    monkeypatch.setattr(program.training.problem.env, "step", step)
+    state, diverged = program.fresh_state(), 0
     for number in (1, 2):
-        state, metrics = chunk(learner, state, number)
+        state, metrics = chunk(program, state, number)
         diverged += int(metrics["safety/diverged"])
         assert metrics["safety/skipped_updates"] == 0
         assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/", "agent/")))
@@ -129,22 +127,22 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(
         UserError, match=r"ppo learns from rollouts and has no replay: --updates-per-step must stay 0, not 1"
     ):
-        Learner(dataclasses.replace(config, updates_per_step=1, batch_size=8, replay_size=400, learning_starts=40))
+        Program(dataclasses.replace(config, updates_per_step=1, batch_size=8, replay_size=400, learning_starts=40))
     none = dict.fromkeys(("updates_per_step", "batch_size", "replay_size", "learning_starts"), 0)
     with pytest.raises(UserError, match=r"dsac_e learns from a replay: --replay-size must be at least 1, not 0"):
-        Learner(dataclasses.replace(tiny_config(), **none))
+        Program(dataclasses.replace(tiny_config(), **none))
     for name in ("normalize_reward", "random_start"):
         with pytest.raises(UserError, match=f"ppo learns from rollouts and has no replay: {flag(name)} must stay off"):
-            Learner(dataclasses.replace(config, **{name: True}))
+            Program(dataclasses.replace(config, **{name: True}))
     args = dataclasses.replace(config.agent_args, minibatches=7)
     sentence = r"--agent.minibatches 7 must divide the 40 samples of a rollout \(10 steps of 4 worlds\)"
     with pytest.raises(UserError, match=sentence):
-        Learner(dataclasses.replace(config, agent_args=args))
+        Program(dataclasses.replace(config, agent_args=args))
     args = dataclasses.replace(config.agent_args, rollout_steps=10**9)
     with pytest.raises(UserError, match=r"of 4 worlds are 4000000000 samples, and at most 2147483647 can be counted"):
-        Learner(dataclasses.replace(config, agent_args=args))
+        Program(dataclasses.replace(config, agent_args=args))
     args = dataclasses.replace(config.agent_args, rollout_steps=4 * 10**8)
-    learner = Learner(dataclasses.replace(config, agent_args=args))
-    shapes = learner.state_shapes()
+    program = Program(dataclasses.replace(config, agent_args=args))
+    shapes = program.state_shapes()
     with pytest.raises(UserError, match=r"This run needs .* and .* to give: lower --agent.rollout-steps to \d+ or less"):
-        check_memory(learner, shapes)
+        check_memory(program, shapes)

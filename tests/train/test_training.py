@@ -1,4 +1,4 @@
-"""The training program: one compilation, one row per world and step, nothing non-finite anywhere."""
+"""Training off-policy agents: one row per world and step, nothing non-finite anywhere."""
 
 import dataclasses
 import functools
@@ -12,46 +12,33 @@ from scipy import stats
 
 import envs
 from envs.command import UserError
-from mjx_tecrl import Agent
 from tests.runs import tiny_config
-from train.learner import Learner
+from train.problem import make_problem
+from train.program import Program
 from train.state import TrainState
+from train.training import Training
 
 AGENTS = ("dsac_e", "fast_sac_era")
 ROOT = jax.random.key(0)
 
 
 @functools.cache
-def shared_learner(agent: str) -> Learner:
-    """One learner for many tests: what takes time is its compilation."""
-    return Learner(tiny_config(agent=agent, learning_starts=42, updates_per_step=3))
+def shared_program(agent: str) -> Program:
+    """One program for many tests: what takes time is its compilation."""
+    return Program(tiny_config(agent=agent, learning_starts=42, updates_per_step=3))
 
 
-def start(learner: Learner) -> TrainState:
-    return learner.init(ROOT, learner.draw_pool(ROOT, jnp.asarray(0, jnp.int32)))
-
-
-def chunk(learner: Learner, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
-    state, metrics = learner.train_chunk(state, learner.draw_pool(ROOT, jnp.asarray(number, jnp.int32)))
+def chunk(program: Program, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
+    state, metrics = program.train_chunk(state, number)
     return state, jax.device_get(metrics)
-
-
-@pytest.mark.parametrize("agent", AGENTS)
-def test_no_retracing_after_the_first_chunk(agent: str) -> None:
-    learner = shared_learner(agent)
-    state = start(learner)
-    for number in range(1, 4):
-        state, _ = chunk(learner, state, number)
-    assert learner.advance._cache_size() == 1
-    assert learner.draw_pool._cache_size() == 1
 
 
 def test_critics_see_what_the_policy_does_not() -> None:
     randomization = envs.Randomization(mass=(0.8, 1.2), obs_noise=0.1, action_delay=1, privileged=True)
-    learner = Learner(tiny_config(randomization=randomization))
-    own, privileged = learner.env.obs_size, learner.env.privileged_size
-    assert (own, privileged) == (4, 4 + learner.env.model.nbody)
-    state, metrics = chunk(learner, start(learner), 1)
+    program = Program(tiny_config(randomization=randomization))
+    own, privileged = program.training.problem.env.obs_size, program.training.problem.env.privileged_size
+    assert (own, privileged) == (4, 4 + program.training.problem.env.model.nbody)
+    state, metrics = chunk(program, program.fresh_state(), 1)
     assert np.isfinite(metrics["agent/critic_loss"])
     params = state.actor.agent.params
     widths = {
@@ -60,36 +47,29 @@ def test_critics_see_what_the_policy_does_not() -> None:
     }
     assert widths == {"policy": own, "critic": own + privileged + 1, "entropy_critic": own + privileged + 1}
 
-    policy = learner.policy(state.actor)
+    policy = program.training.problem.policy(state.actor)
     seen = {"state": jnp.ones((2, own)), "privileged": jnp.zeros((2, privileged))}
     action = policy(seen)
     np.testing.assert_array_equal(policy(seen | {"privileged": jnp.ones((2, privileged))}), action)
     np.testing.assert_array_equal(policy(jnp.ones((2, own))), action)  # as in another simulator, where nobody knows more
-    assert learner.evaluate(ROOT, state.actor, jnp.asarray(0)).returns.shape == (3,)
-
-
-def test_state_is_donated() -> None:
-    learner = shared_learner("dsac_e")
-    state = start(learner)
-    chunk(learner, state, 1)
-    assert state.replay.rows.obs.is_deleted()
+    assert program.evaluate(ROOT, state.actor, jnp.asarray(0)).returns.shape == (3,)
 
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_updates_begin_with_the_first_fill(agent: str) -> None:
-    learner = shared_learner(agent)
-    state, _ = chunk(learner, start(learner), 1)
+    program = shared_program(agent)
+    state, _ = chunk(program, program.fresh_state(), 1)
     # 42 transitions of 4 worlds are there after 11 of 20 iterations.
     assert int(state.actor.agent.updates) == 3 * 10 == int(state.updates)
 
 
 def test_replay_holds_what_happened() -> None:
-    learner = shared_learner("dsac_e")
-    state = start(learner)
+    program = shared_program("dsac_e")
+    state = program.fresh_state()
     first = np.asarray(state.envs.worlds.obs)
-    state, metrics = chunk(learner, state, 1)
+    state, metrics = chunk(program, state, 1)
     rows = jax.device_get(state.replay.rows)
-    assert int(state.replay.size) == learner.chunk_iterations == 20
+    assert int(state.replay.size) == program.training.chunk_iterations == 20
     np.testing.assert_array_equal(rows.obs[0], first)
     np.testing.assert_array_equal(rows.valid[1:20], ~rows.done[0:19])
     assert metrics["train/episodes"] == rows.done.sum()
@@ -99,8 +79,8 @@ def test_replay_holds_what_happened() -> None:
 
 def test_the_first_fill_may_be_random() -> None:
     """A deterministic policy that has learned nothing does nothing."""
-    learner = Learner(tiny_config(agent="td3", random_start=True))
-    state, _ = chunk(learner, start(learner), 1)
+    program = Program(tiny_config(agent="td3", random_start=True))
+    state, _ = chunk(program, program.fresh_state(), 1)
     action = np.asarray(state.replay.rows.action)[:20, :, 0]  # type: ignore[union-attr]
     filled = 10  # steps of 4 worlds
     assert stats.kstest(action[:filled].ravel(), "uniform", (-1, 2)).pvalue > 1e-3
@@ -110,8 +90,8 @@ def test_the_first_fill_may_be_random() -> None:
 
 
 def test_normalizer_sees_every_observation_once() -> None:
-    learner = shared_learner("fast_sac_era")
-    state, _ = chunk(learner, start(learner), 1)
+    program = shared_program("fast_sac_era")
+    state, _ = chunk(program, program.fresh_state(), 1)
     obs = np.asarray(state.replay.rows.obs[:20]).reshape(-1, 4)
     normalizer = state.actor.normalizer
     assert int(normalizer.count) == 80
@@ -119,12 +99,12 @@ def test_normalizer_sees_every_observation_once() -> None:
     np.testing.assert_allclose(np.sqrt(normalizer.squares / 80), obs.std(0), rtol=1e-4)
 
 
-def test_normalised_rewards_are_those_of_the_rows_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = Learner(tiny_config(agent="flash_sac", batch_size=32))
-    assert isinstance(learner.agent, Agent)
-    state = start(learner)
+def test_normalised_rewards_are_those_of_the_rows_so_far() -> None:
+    config = tiny_config(agent="flash_sac", batch_size=32)
+    program = Program(config)
+    state = program.fresh_state()
     returns, seen = np.zeros(4), []
-    state, _ = chunk(learner, state, 1)
+    state, _ = chunk(program, state, 1)
     rows = jax.device_get(state.replay.rows)
     for t in range(20):
         returns = np.where(rows.valid[t], 0.99 * returns + rows.reward[t], 0)
@@ -139,33 +119,35 @@ def test_normalised_rewards_are_those_of_the_rows_so_far(monkeypatch: pytest.Mon
     def update(agent: Any, batch: Any, key: jax.Array) -> Any:
         return agent, {"skipped": jnp.zeros(()), "reward": batch.reward.max()}
 
-    monkeypatch.setattr(learner.loop, "agent", learner.agent._replace(update=update))
-    turn = jax.jit(lambda state: learner.loop.turn(state, learner._collect, learner._see))
-    after, (_, learned) = turn(state)
+    problem = make_problem(config)
+    agent = problem.agent._replace(update=update)  # type: ignore[call-arg,arg-type]
+    training = Training(dataclasses.replace(problem, agent=agent))
+    after, (_, learned) = jax.jit(training.iteration)(state)
     assert float(learned["reward"].max()) == pytest.approx(float(after.rewards.scale(jnp.ones(()))), rel=1e-5)
     assert float(learned["reward"].max()) < 1
 
 
 def test_evaluation_leaves_training_alone() -> None:
     """Same seed with and without evaluations in between: the same run."""
-    learner = shared_learner("dsac_e")
-    plain, evaluated = start(learner), start(learner)
+    program = shared_program("dsac_e")
+    plain, evaluated = program.fresh_state(), program.fresh_state()
     for number in (1, 2):
-        plain, _ = chunk(learner, plain, number)
-        evaluated, _ = chunk(learner, evaluated, number)
-        first = learner.evaluate(ROOT, evaluated.actor, jnp.asarray(number, jnp.int32))
-        again = learner.evaluate(ROOT, evaluated.actor, jnp.asarray(number, jnp.int32))
+        plain, _ = chunk(program, plain, number)
+        evaluated, _ = chunk(program, evaluated, number)
+        first = program.evaluate(ROOT, evaluated.actor, jnp.asarray(number, jnp.int32))
+        again = program.evaluate(ROOT, evaluated.actor, jnp.asarray(number, jnp.int32))
         np.testing.assert_array_equal(first.returns, again.returns)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), plain.actor.agent.params, evaluated.actor.agent.params)
     assert all(jax.tree.leaves(same))
 
 
 def test_seed_decides_everything() -> None:
-    learner, params = shared_learner("dsac_e"), []
+    program, params = shared_program("dsac_e"), []
     for seed in (0, 0, 1):
         root = jax.random.key(seed)
-        state = learner.init(root, learner.draw_pool(root, jnp.asarray(0, jnp.int32)))
-        state, _ = learner.train_chunk(state, learner.draw_pool(root, jnp.asarray(1, jnp.int32)))
+        state = program.init(root, program.draw_starts(root, jnp.asarray(0, jnp.int32)))
+        state = program.begin_chunk(state, program.draw_starts(root, jnp.asarray(1, jnp.int32)))
+        state = program.advance(state, 20)
         params.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.actor.agent.params)]))
     np.testing.assert_array_equal(params[0], params[1])
     assert not np.array_equal(params[0], params[2])
@@ -182,8 +164,8 @@ def fate(action: Any) -> Any:
 @pytest.mark.parametrize("agent", AGENTS)
 def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
-    learner = Learner(tiny_config(agent=agent))
-    healthy = learner.env.step
+    program = Program(tiny_config(agent=agent))
+    healthy = program.training.problem.env.step
 
     def step(state: envs.State, action: jax.Array) -> envs.State:
         new = healthy(state, action)
@@ -196,11 +178,11 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: s
         physics = dataclasses.replace(new.physics, qpos=poison(new.physics.qpos, "qpos"))
         return dataclasses.replace(new, physics=physics, obs=poison(new.obs, "obs"), reward=poison(new.reward, "reward"))
 
-    monkeypatch.setattr(learner.env, "step", step)
-    state = start(learner)
+    monkeypatch.setattr(program.training.problem.env, "step", step)
+    state = program.fresh_state()
     diverged = 0
     for number in (1, 2):
-        state, metrics = chunk(learner, state, number)
+        state, metrics = chunk(program, state, number)
         diverged += int(metrics["safety/diverged"])
         assert all(np.isfinite(v).all() for k, v in metrics.items() if k.startswith(("env/", "safety/", "agent/")))
     rows = jax.device_get(state.replay.rows)
@@ -217,30 +199,8 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: s
                 assert np.isfinite(leaf).all()
 
 
-def test_deterministic_reaches_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU the option changes nothing; but a compiler that no longer knew it would refuse it, as it does another."""
-    number = jnp.zeros((), jnp.int32)
-    for determined in (True, False):
-        Learner(tiny_config(deterministic=determined)).draw_pool(ROOT, number)
-    monkeypatch.setattr("train.learner._DETERMINISTIC", {"xla_gpu_unheard_of": True})
-    Learner(tiny_config()).draw_pool(ROOT, number)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="No such compile option"):
-        Learner(tiny_config(deterministic=True)).draw_pool(ROOT, number)
-
-
-@pytest.mark.parametrize("agent", ["dsac_e", "trpo"])
-def test_matrix_products_are_of_the_precision_asked_for(agent: str) -> None:
-    # What a CPU makes of it cannot be seen; what the compiler is told can.
-    for precision, told in (("float32", "HIGHEST"), ("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT")):
-        learner = Learner(tiny_config(agent=agent, matmul_precision=precision))
-        program = learner.advance.lower(learner.state_shapes(), jax.ShapeDtypeStruct((), jnp.int32)).as_text()
-        products = [line for line in program.splitlines() if "dot_general" in line]
-        assert len(products) > 5
-        assert all(f"precision = [{told}, {told}]" in line for line in products)
-
-
 def test_refused_arguments_are_one_sentence() -> None:
     config = tiny_config(agent="fast_sac_era")
     args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))
     with pytest.raises(UserError, match="value_range must be an increasing pair"):
-        Learner(dataclasses.replace(config, agent_args=args))
+        Program(dataclasses.replace(config, agent_args=args))

@@ -1,0 +1,148 @@
+"""``python -m benchmarks.evidence``: trains what the studies lack, one run at a time, the most valuable first.
+
+Ctrl-C or SIGTERM stops it at any time: the run under way writes a checkpoint, and the next start goes on from there. With
+``status`` it shows what has ended, what is under way and what is left.
+
+This process only starts programs. It imports neither JAX nor anything that does, so that it takes nothing from the run.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.evidence.files import DamagedError, Files, status
+from benchmarks.evidence.studies import STUDIES
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "evidence"
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description="Train what the studies lack.")
+    parser.add_argument("command", nargs="?", choices=["run", "status"], default="run")
+    parser.add_argument("--work-dir", type=pathlib.Path, default="runs/evidence", help="of the run directories")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of what has ended")
+    parser.add_argument("--only", choices=[study.name for study in STUDIES], help="one study; default: all")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes; default: when all runs have ended")
+    chosen = parser.parse_args(args)
+    work_dir = chosen.work_dir.expanduser().resolve()
+    runs = [run for study in STUDIES if chosen.only in (None, study.name) for run in study.runs()]
+    files = [Files(run, work_dir, chosen.results) for run in runs]
+    if chosen.command == "status":
+        print(status(files))
+        return 0
+    with locked(work_dir) as lock:
+        return train(files, lock, Stop(chosen.minutes))
+
+
+class Stop:
+    """Whether the runner has to stop: after SIGTERM or Ctrl-C, or when its time is over.
+
+    Args:
+      minutes: its time; None for no limit.
+
+    Attributes:
+      signal: number of the signal that came; 0 as long as there was none.
+    """
+
+    def __init__(self, minutes: float | None):
+        self.signal = 0
+        self._end = None if minutes is None else time.monotonic() + 60 * minutes
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._notice)
+
+    def _notice(self, number: int, frame: Any) -> None:
+        self.signal = number
+
+    def __bool__(self) -> bool:
+        return self.signal != 0 or (self._end is not None and time.monotonic() >= self._end)
+
+
+@contextlib.contextmanager
+def locked(work_dir: pathlib.Path) -> Iterator[int]:
+    """Keeps other runners out of the work directory; yields the descriptor of the lock.
+
+    The programs that the runner starts inherit the lock. So it outlasts a runner that is killed while its run goes on.
+
+    Raises:
+      SystemExit: another runner, or a run that one started, holds the lock.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with (work_dir / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SystemExit(f"error: another runner works in {work_dir}, or a run that it started.") from error
+        yield file.fileno()
+
+
+def train(files: list[Files], lock: int, stop: Stop) -> int:
+    """Trains the runs that have no result yet, one after another.
+
+    A run that fails is set aside, and the next one begins; the next start of the runner tries it again.
+
+    Returns:
+      The exit code: 0, or 1 if a run failed, or 128 + the number of the signal that stopped the runner.
+    """
+    environment = json.loads(subprocess.check_output([sys.executable, "-c", _ENVIRONMENT], cwd=ROOT, text=True))
+    environment["nice"] = os.nice(0)  # a run of low priority beside other work takes longer than the machine needs
+    failed = False
+    for one in files:
+        if one.result.exists():
+            continue
+        if stop:
+            break
+        print(f"{time.strftime('%Y-%m-%d %H:%M')} {one.run.path}", flush=True)
+        one.directory.parent.mkdir(parents=True, exist_ok=True)
+        one.failure.unlink(missing_ok=True)
+        with one.starts.open("a") as starts:
+            starts.write(json.dumps(environment) + "\n")
+        code, reason = _train_one(one, lock, stop), None
+        if code == 0:
+            try:
+                one.keep()
+            except DamagedError as error:
+                reason = str(error)
+        elif not stop:
+            reason = f"exit code {code}, {one.last_words()}"
+        if reason:
+            failed = True
+            one.failure.write_text(reason + "\n")
+            print(f"{one.run.path} failed: {reason}", flush=True)
+    return 128 + stop.signal if stop.signal else int(failed)
+
+
+_ENVIRONMENT = "import json; from benchmarks.report import environment; print(json.dumps(environment()))"
+"""A program of its own, since it starts JAX."""
+
+
+def _train_one(files: Files, lock: int, stop: Stop) -> int:
+    """Begins or resumes a run in a process of its own; returns that process's exit code."""
+    command = [sys.executable, "-m", "train.run", "--run-dir", str(files.directory), *files.run.flags]
+    if (files.directory / "config.json").exists():
+        command.append("--resume")
+    with files.output.open("a") as output:
+        # In a process group of its own: a terminal sends Ctrl-C to the whole group, and the second signal that a run gets
+        # ends it without a checkpoint.
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[lock], process_group=0
+        )
+        while process.poll() is None and not stop:
+            time.sleep(0.2)
+        if process.poll() is None:
+            process.terminate()
+        return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

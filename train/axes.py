@@ -1,0 +1,56 @@
+"""Axes of a state's arrays, declared beside its fields.
+
+A field of a registered dataclass declares its axes as metadata::
+
+    worlds: State = dataclasses.field(metadata={"axes": ("world",)})
+
+``axes`` names the leading axes of every array in the field: ``world`` for one entry per world, which the devices share;
+``time`` for one per kept step, which they do not; an empty tuple for arrays that all devices hold alike. With
+``"seeds": "shared"`` a run of several seeds has the array once. Any other array gets a leading axis ``[num_seeds]`` there.
+
+A dataclass that declares nothing has the axes of the field that it stands in. One that declares axes must do so for all of
+its fields: a new field cannot be forgotten.
+"""
+
+import dataclasses
+from typing import Any
+
+NAMES = ("world", "time")
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """The axes of the arrays in one field.
+
+    Attributes:
+      names: of the leading axes, without that of the seeds.
+      per_seed: whether each seed of a run has arrays of its own.
+    """
+
+    names: tuple[str, ...] = ()
+    per_seed: bool = True
+
+
+def axes_of(tree: Any, inherited: Axes = Axes()) -> Any:
+    """What a state declares: its structure, with an `Axes` in the place of each part that has one declaration.
+
+    Args:
+      tree: the state, arrays or their shapes.
+      inherited: the axes of what declares nothing.
+
+    Raises:
+      TypeError: a field without a declaration beside others that have one, or an unknown axis.
+    """
+    if not dataclasses.is_dataclass(tree) or not any("axes" in field.metadata for field in dataclasses.fields(tree)):
+        return inherited
+    parts = {}
+    for field in dataclasses.fields(tree):
+        where = f"{type(tree).__name__}.{field.name}"
+        if "axes" not in field.metadata:
+            raise TypeError(f"{where} does not say which axes its arrays have: declare them beside the field (train.axes).")
+        if unknown := set(field.metadata["axes"]) - set(NAMES):
+            raise TypeError(f"{where} declares an unknown axis {min(unknown)!r}: choose from {', '.join(NAMES)}.")
+        own = Axes(field.metadata["axes"], inherited.per_seed and field.metadata.get("seeds") != "shared")
+        parts[field.name] = axes_of(getattr(tree, field.name), own)
+    kind: Any = type(tree)
+    return kind(**parts)

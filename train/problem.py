@@ -1,0 +1,91 @@
+"""A task and an agent put together: all that acting needs, and nothing of how the agent learns."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+import envs
+from envs.adapters.foreign import ForeignTask
+from envs.base import Obs
+from envs.command import UserError
+from envs.rollout import Policy
+from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
+from mjx_tecrl.agent import AgentState, with_matmul_precision
+from mjx_tecrl.normalizer import Normalizer, init_normalizer
+from train.config import Config
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Actor:
+    """What it takes to act. Evaluation reads this part of a checkpoint and no other.
+
+    Attributes:
+      agent: the agent's state.
+      normalizer: statistics of the observations.
+    """
+
+    agent: AgentState
+    normalizer: Normalizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A task and an agent that fit each other.
+
+    Attributes:
+      config: a validated config, which says what the others are.
+      env: the task, in one world.
+      agent: the agent.
+      spec: the sizes that the agent was built for.
+    """
+
+    config: Config
+    env: envs.MujocoTask | envs.RandomizedEnv | ForeignTask
+    agent: Agent | OnPolicyAgent
+    spec: Spec
+
+    def init_actor(self, key: jax.Array) -> Actor:
+        """An untrained actor."""
+        return Actor(self.agent.init(key), init_normalizer(self.spec.critic_obs_size))
+
+    def actor_shapes(self) -> Actor:
+        """The structure and the shapes of an actor. Nothing is computed."""
+        return jax.eval_shape(self.init_actor, jax.random.key(0))
+
+    def observe(self, normalizer: Normalizer, obs: Obs) -> jax.Array:
+        """An observation as the networks see it: one array ``[..., critic_obs_size]``, normalised if the config says so."""
+        joined = join(obs)
+        return normalizer.normalize(joined) if self.config.normalize_obs else joined
+
+    def policy(self, actor: Actor) -> Policy:
+        """The deterministic policy: ``obs [n, obs_size] -> action [n, action_size]`` in [-1, 1]."""
+        return lambda obs: self.agent.act(actor.agent, self.observe(actor.normalizer, obs), None, "deterministic")
+
+    def play(self, actor: Actor, key: jax.Array, num_episodes: int) -> envs.Episodes:
+        """Episodes of the deterministic policy, side by side in worlds of their own (jit-able)."""
+        return envs.run_episodes(self.env, self.policy(actor), key, num_episodes)
+
+
+def make_problem(config: Config) -> Problem:
+    """Puts the config's task and agent together.
+
+    Args:
+      config: a validated config.
+
+    Raises:
+      UserError: the task or the agent refuses its arguments.
+    """
+    try:
+        env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
+        spec = Spec(env.obs_size, env.action_size, env.privileged_size)
+        agent = named_agent(config.agent).make(config.agent_args, spec)
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"{str(error).rstrip('.')}.") from error
+    return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)
+
+
+def join(obs: Obs) -> jax.Array:
+    """An observation as one array. What the policy observes comes first."""
+    return jnp.concatenate([obs["state"], obs["privileged"]], axis=-1) if isinstance(obs, dict) else obs
