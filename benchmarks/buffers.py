@@ -51,7 +51,7 @@ def main(args: Args) -> None:
 
 def count(task: envs.MujocoTask, states: int) -> dict[str, float]:
     """The most contacts and constraint rows of any world, and its mean number of contacts in the fullest set of states."""
-    model = task.physics.model
+    model = task.engine.model
     data = mujoco.MjData(model)
     contacts: list[list[int]] = []
     constraints = []

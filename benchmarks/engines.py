@@ -135,7 +135,7 @@ def stepper(task: envs.MujocoTask, num_envs: int) -> Callable[[int], None]:
 
         return jax.lax.fori_loop(0, steps, step, state)
 
-    state = jax.jit(worlds.init)(jax.jit(worlds.draw)(jax.random.key(0)))
+    state = jax.jit(worlds.reset)(jax.jit(worlds.draw_starts)(jax.random.key(0)))
     key = jax.random.key(1)
 
     def run(steps: int) -> None:

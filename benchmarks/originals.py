@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 
 import envs
-from envs.physics import ModelFields, PhysicsState
-from envs.physics.base import NO_FIELDS
+from envs.engines import ModelFields, PhysicsState
+from envs.engines.base import NO_FIELDS
 
 
 class Outcome(NamedTuple):

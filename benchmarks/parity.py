@@ -83,7 +83,7 @@ def compare(name: str, args: Args) -> dict[str, Any]:
     drawn, actions = jax.tree.map(lambda *x: np.concatenate(x), *sets)
 
     def begin(drawn: envs.State) -> envs.State:
-        first = task.begin(drawn.physics.qpos, drawn.physics.qvel, drawn.info)
+        first = task.reset_to(drawn.physics.qpos, drawn.physics.qvel, drawn.info)
         return dataclasses.replace(first, physics=dataclasses.replace(first.physics, act=drawn.physics.act))
 
     first = jax.device_get(jax.jit(jax.vmap(begin))(drawn))
@@ -139,7 +139,7 @@ def errors(ours: envs.State, expected: list[Outcome]) -> dict[str, Any]:
         "reward": _summary(np.abs(ours.reward - np.array([outcome.reward for outcome in expected]))),
         "terms": {name: _summary(error) for name, error in terms.items()},
         "terminated_differs": int((ours.terminated != np.array([outcome.terminated for outcome in expected])).sum()),
-        "overflows": int(np.sum(ours.metrics.get(envs.physics.OVERFLOW, 0) > 0)),
+        "overflows": int(np.sum(ours.metrics.get(envs.engines.OVERFLOW, 0) > 0)),
     }
 
 
@@ -151,7 +151,7 @@ def play(task: envs.MujocoTask, args: Args) -> dict[str, np.ndarray]:
     def policy(obs: jax.Array) -> jax.Array:
         return jnp.sin(obs @ weights)
 
-    seed = 1 if task.engine == "native" else 2
+    seed = 1 if task.engine_name == "native" else 2
     episodes = jax.jit(lambda key: envs.run_episodes(task, policy, key, args.episodes))(jax.random.key(seed))
     return {"returns": np.asarray(episodes.returns), "lengths": np.asarray(episodes.lengths)}
 
@@ -197,7 +197,7 @@ says what does.
 def _lines(rows: list[dict[str, Any]]) -> list[str]:
     """The lines of the table for the rows of one task."""
     lines = []
-    order = [ROUNDED, *envs.physics.ENGINES]
+    order = [ROUNDED, *envs.engines.ENGINES]
     for found in sorted(rows, key=lambda row: order.index(row["engine"])):
         term = max(found["terms"], key=lambda term: found["terms"][term]["max"], default=None)
         worst = "" if term is None or len(found["terms"]) < 2 else f"{term} {found['terms'][term]['max']:.0e}"

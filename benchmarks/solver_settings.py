@@ -25,7 +25,7 @@ from benchmarks.choices import named_tasks
 from benchmarks.report import Report
 from benchmarks.states import rounded, state_sets
 from envs.command import run_command
-from envs.physics import NativePhysics
+from envs.engines import NativeEngine
 from eval.restore import restore
 
 PROGRAM = "python -m benchmarks.solver_settings"
@@ -85,9 +85,9 @@ def measure(name: str, args: Args, trained: Callable[[jax.Array], jax.Array] | N
         result["scale"][label] = {q: float(np.abs(after[q]).max()) for q in QUANTITIES}
 
     newton = envs.make(name, physics="native")
-    model = newton.physics.model.__copy__()
+    model = newton.engine.model.__copy__()
     model.opt.solver, model.opt.iterations, model.opt.ls_iterations = mujoco.mjtSolver.mjSOL_NEWTON, *REFERENCE
-    newton.physics = NativePhysics(model, newton.reads, newton.current)
+    newton.engine = NativeEngine(model, newton.reads, newton.current)
     result["native_newton"] = {label: _errors(_step(newton, *sets[label])[0], expected[label]) for label in sets}
 
     rng = np.random.default_rng(args.seed)

@@ -5,19 +5,19 @@ import sys
 from typing import Any
 
 if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
-    # MuJoCo chooses how to draw when it is first imported, and by itself it would look for a screen.
+    # MuJoCo chooses how it draws when it is first imported. Left alone, it would look for a screen.
     os.environ.setdefault("MUJOCO_GL", "egl")
 
 from envs.adapters import foreign_task
 from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
 from envs.dmc import DMC_TASKS
+from envs.engines import Derived, PhysicsState, SolverConfig
 from envs.names import nearest
-from envs.physics import PhysicsState, SolverConfig
 from envs.randomization import NOT_RANDOMIZED, Randomization
 from envs.randomized_env import RandomizedEnv
 from envs.rollout import Episodes, run_episodes
-from envs.tasks import ALIASES, GYMNASIUM_TASKS, MujocoTask, TaskArgs
+from envs.tasks import ALIASES, GYMNASIUM_TASKS, Info, MujocoTask, TaskArgs
 from envs.vector import Row, VectorEnv, VectorState
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "GYMNASIUM_TASKS",
     "NOT_RANDOMIZED",
     "TASKS",
+    "Derived",
     "Env",
     "Episodes",
+    "Info",
     "MujocoTask",
     "PhysicsState",
     "Randomization",
@@ -43,14 +45,17 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[MujocoTask]] = GYMNASIUM_TASKS | DMC_TASKS
-"""Every task by its name on the command line; to add one of your own, put it in."""
+"""Every task by its name on the command line. To add your own, put its class in: ``envs.TASKS[MyTask.name] = MyTask``."""
 
 
 def task(name: str) -> type[MujocoTask] | type[ForeignTask]:
-    """The task class registered under ``name``, its own or its alias, or another library's (``brax/ant``).
+    """The task class of that name.
+
+    Args:
+      name: a key of `TASKS`, an alias, or a name with another library's prefix (``brax/ant``).
 
     Raises:
-      ValueError: no such task; the message offers the nearest names.
+      ValueError: there is no such task. The message offers the nearest names.
     """
     foreign = foreign_task(name)
     if foreign is not None:
@@ -68,18 +73,18 @@ def make(
     solver: SolverConfig = SolverConfig(),
     randomization: Randomization | None = None,
 ) -> MujocoTask | RandomizedEnv | ForeignTask:
-    """A task on a physics engine.
+    """Makes a task on a physics engine.
 
     Args:
-      name: its name.
-      args: its constructor arguments, an instance of its ``Args``; None for the defaults.
-      physics: the engine (auto: native on CPU, mjx elsewhere).
+      name: the task's name, see `task`.
+      args: the task's constructor arguments, an instance of its ``Args``; None for the defaults.
+      physics: name of the engine: auto, mjx, warp or native; auto is native on the CPU and mjx elsewhere.
       solver: how the engine solves.
       randomization: what differs from world to world; None for what the task declares.
 
     Raises:
-      ValueError: an unknown name, or arguments out of range.
-      NotImplementedError: an engine that is not installed, or lacks a feature of the model.
+      ValueError: a name is unknown, or an argument is out of range.
+      NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
     made = task(name)(args, physics, solver)
     randomization = made.randomization if randomization is None else randomization

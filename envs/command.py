@@ -12,7 +12,7 @@ Args = TypeVar("Args")
 
 
 class UserError(Exception):
-    """Something that only the user can mend. Its text is one sentence that says what."""
+    """A mistake that only the user can mend. Its text is one sentence that says what is wrong."""
 
 
 class Interrupted(Exception):
@@ -29,7 +29,7 @@ class Interrupted(Exception):
 
 def warn(text: str) -> None:
     """Prints a warning on standard error. The program goes on."""
-    with contextlib.suppress(OSError):  # standard error may be a file on the disk that is full
+    with contextlib.suppress(OSError):  # standard error may be a file on a disk that is full
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Films: pictures of a model in a row of positions, drawn without a display, and files of them."""
+"""Films: draws a model in a sequence of positions, without a display, and writes the pictures to a file."""
 
 import os
 import pathlib
@@ -9,12 +9,10 @@ import imageio.v3 as iio
 import mujoco
 import numpy as np
 
+from envs.command import UserError
+
 SUFFIXES = (".mp4", ".gif", ".png")
-"""Files that can be written; of a film a .png holds the picture in its middle."""
-
-
-class FilmError(RuntimeError):
-    """A film that cannot be drawn or written; the message is one clear sentence."""
+"""Kinds of files that can be written. A .png holds one picture, that in the middle of the film."""
 
 
 def write_film(
@@ -27,23 +25,24 @@ def write_film(
     width: int = 640,
     height: int = 480,
 ) -> int:
-    """Draws ``model`` in each of ``positions`` and writes the pictures as a film; returns how many there are.
+    """Draws ``model`` in each of ``positions``, writes the pictures as a film, and returns their number.
 
     Args:
-      out: file to write, with one of `SUFFIXES`.
-      model: the model; it is left as it is.
+      out: file to write; it ends in one of `SUFFIXES`.
+      model: the model. It is not changed.
       positions: ``[n, nq]`` joint positions, ``dt`` seconds apart.
       dt: seconds per picture.
-      camera: the model's camera to look through, or -1 for one that sees all that moves, or one of one's own (`overview`).
+      camera: a camera of the model, by name or number; -1 for one that sees everything that moves (`overview`); or a camera
+        of the caller's own.
       fields: fields of the model that differ in this world.
-      width: width of the picture (pixels).
-      height: height of the picture (pixels).
+      width: width of a picture (pixels).
+      height: height of a picture (pixels).
 
     Raises:
-      FilmError: a file of another kind, one that cannot be written, or a machine that cannot draw.
+      UserError: the file is of another kind or cannot be written, or this machine cannot draw.
     """
     if out.suffix not in SUFFIXES:
-        raise FilmError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+        raise UserError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if out.suffix == ".png":
         positions = positions[len(positions) // 2 :][:1]
     model = model.__copy__()
@@ -54,22 +53,22 @@ def write_film(
         out.parent.mkdir(parents=True, exist_ok=True)
         _write(out, frames, fps=round(1 / dt))
     except OSError as error:
-        raise FilmError(f"{out} cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{out} cannot be written: {error.strerror or error}.") from error
     return len(frames)
 
 
 def _draw(
     model: mujoco.MjModel, positions: np.ndarray, camera: str | int | mujoco.MjvCamera, width: int, height: int
 ) -> list[np.ndarray]:
-    """``[height, width, 3]`` uint8 per position."""
+    """Draws one picture ``[height, width, 3]`` uint8 for each position."""
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
     data = mujoco.MjData(model)
     try:
         renderer = mujoco.Renderer(model, height, width)
-    except Exception as error:  # whatever the GL driver meets
-        raise FilmError(
+    except Exception as error:  # the GL driver may raise anything
+        raise UserError(
             f"no picture can be drawn here: {type(error).__name__} from OpenGL ({os.environ.get('MUJOCO_GL', 'default')}); "
-            "without a GPU install Mesa (Debian: libegl1 libopengl0 libgl1-mesa-dri)"
+            "without a GPU install Mesa (Debian: libegl1 libopengl0 libgl1-mesa-dri)."
         ) from error
     view = overview(model, positions) if camera == -1 else camera
     frames = []
@@ -83,7 +82,7 @@ def _draw(
 
 
 def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
-    """A camera that sees everything that moves, wherever it goes; MuJoCo's own sees the whole floor."""
+    """A camera that sees everything that moves, in all ``positions`` ``[n, nq]``. MuJoCo's own sees the whole floor."""
     camera, data = mujoco.MjvCamera(), mujoco.MjData(model)
     mujoco.mjv_defaultFreeCamera(model, camera)
     moving = np.flatnonzero((model.body_weldid[model.geom_bodyid] != 0) & (model.geom_rbound > 0))
@@ -107,6 +106,6 @@ def _write(out: pathlib.Path, frames: list[np.ndarray], fps: int) -> None:
         iio.imwrite(out, np.stack(frames), duration=1000 / fps, loop=0)
     else:
         with warnings.catch_warnings():
-            # The encoder is another program: the fork that JAX warns of is followed by an exec at once.
+            # JAX warns of a fork here. It does no harm: the encoder is another program, so an exec follows at once.
             warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
             iio.imwrite(out, np.stack(frames), fps=fps, macro_block_size=1)

@@ -1,4 +1,4 @@
-"""``python -m envs.list``: every task, with its sizes, time limit, engines and source."""
+"""``python -m envs.list``: lists every task with its sizes, time limit, engines and source."""
 
 import dataclasses
 import sys
@@ -6,6 +6,7 @@ import sys
 import tyro
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import envs
@@ -18,14 +19,14 @@ class Args:
     """List the tasks."""
 
     match: tyro.conf.Positional[str] = ""
-    """only those whose name contains this"""
+    """list only tasks whose name contains this"""
 
 
 def list_tasks(args: Args) -> None:
     """Prints the table.
 
     Raises:
-      UserError: no task has such a name; one sentence.
+      UserError: no task's name matches.
     """
     names = [name for name in envs.TASKS if args.match in name]
     if not names:
@@ -37,19 +38,18 @@ def list_tasks(args: Args) -> None:
         task = envs.task(name)
         try:
             env = envs.make(name, physics="native")
-            sizes = str(env.obs_size), str(env.action_size), str(env.episode_length)
-        except (ValueError, NotImplementedError) as error:  # an extra that is not installed
-            table.add_row(name, "", "", "", "", str(error))
-            continue
-        table.add_row(name, *sizes, " ".join(task.engines), task.source())
+            row = (str(env.obs_size), str(env.action_size), str(env.episode_length), " ".join(task.engines), task.source())
+        except (ValueError, NotImplementedError) as error:  # for instance, an extra is not installed
+            row = ("", "", "", "", str(error))
+        table.add_row(*map(escape, (name, *row)))  # otherwise rich takes '[dmc]' for one of its own marks and drops it
     console = Console()
     if not console.is_terminal:
-        console = Console(width=160)  # nothing is cut in a file or a pipe
+        console = Console(width=160)  # so that nothing is cut in a file or a pipe
     console.print(table)
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line; returns the exit code."""
     return run_command(Args, list_tasks, "python -m envs.list", args)
 
 

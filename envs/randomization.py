@@ -1,4 +1,4 @@
-"""What domain randomisation draws: the declaration, which tasks and the command line share."""
+"""What domain randomisation draws. Tasks and the command line declare it in the same form."""
 
 import dataclasses
 
@@ -7,24 +7,28 @@ Range = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Randomization:
-    """What is drawn at every reset; a task declares its own in `MujocoTask.randomization`, and the default draws nothing."""
+    """What is drawn at every reset. The default draws nothing; a task declares its own in `MujocoTask.randomization`.
+
+    Raises:
+      ValueError: a range holds factors that are not positive, or a number is negative or not finite.
+    """
 
     friction: Range = (1.0, 1.0)
     """range of a factor on the sliding friction of all geoms"""
     mass: Range = (1.0, 1.0)
-    """range of a factor on mass and inertia, drawn for each body"""
+    """range of a factor on the mass and inertia of a body, drawn for each body"""
     actuator_gain: Range = (1.0, 1.0)
-    """range of a factor on an actuator's force, drawn for each"""
+    """range of a factor on the force of an actuator, drawn for each actuator"""
     obs_noise: float = 0.0
-    """standard deviation of the noise on every observed number, drawn at every step"""
+    """standard deviation of the noise that is added to every observed number at every step"""
     push_speed: float = 0.0
-    """largest sudden change of each horizontal velocity (m/s)"""
+    """largest change of each horizontal velocity by a push (m/s)"""
     push_interval: float = 2.0
     """mean time between pushes (s)"""
     action_delay: int = 0
-    """longest delay of the actions (environment steps); each episode draws its own"""
+    """longest delay of the actions (environment steps); every episode draws its own delay"""
     privileged: bool = False
-    """let the critics, not the policy, observe the true observation and the factors as well"""
+    """let the critics, but not the policy, also observe the observation without noise and the factors"""
 
     def __post_init__(self) -> None:
         for name in ("friction", "mass", "actuator_gain"):
@@ -39,3 +43,4 @@ class Randomization:
 
 
 NOT_RANDOMIZED = Randomization()
+"""All worlds are alike."""

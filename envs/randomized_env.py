@@ -1,4 +1,4 @@
-"""Domain randomisation: what differs from world to world, drawn anew at every reset, on every engine."""
+"""Domain randomisation: worlds that differ from each other, drawn anew at every reset. It works on every engine."""
 
 import dataclasses
 from typing import Any
@@ -9,23 +9,23 @@ import mujoco
 import numpy as np
 
 from envs.base import Obs, State, obs_sizes, split_obs
-from envs.physics import ModelFields
+from envs.engines import ModelFields
 from envs.randomization import Randomization
 from envs.tasks import MujocoTask
 
 
 class RandomizedEnv:
-    """A task in worlds that differ: an `Env` around a `MujocoTask`, whose other attributes it has too.
+    """An `Env` around a `MujocoTask`, in worlds that differ. It has all other attributes of the task as well.
 
-    Masses do not change the constraint solver's scaling constants (``body_invweight0``, ``dof_invweight0``): contacts stay
-    as soft as those of the model itself, on every engine alike.
+    Other masses do not change the scaling constants of the constraint solver (``body_invweight0``, ``dof_invweight0``). So
+    contacts stay as soft as those of the model itself, on every engine.
 
     Args:
       task: the task.
       randomization: what is drawn.
 
     Raises:
-      ValueError: pushes for a body that has no horizontal velocity.
+      ValueError: pushes are asked for, but the body has no horizontal velocity.
     """
 
     def __init__(self, task: MujocoTask, randomization: Randomization):
@@ -36,7 +36,7 @@ class RandomizedEnv:
         self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)[1]
 
     def __getattr__(self, name: str) -> Any:
-        if name == "task":  # not there yet: copied or unpickled
+        if name == "task":  # it is missing while this is being copied or unpickled
             raise AttributeError(name)
         return getattr(self.task, name)
 
@@ -44,7 +44,7 @@ class RandomizedEnv:
         """See `Env.reset`."""
         drawn = self.randomization
         key_start, key_factors, key_delay, key = jax.random.split(key, 4)
-        qpos, qvel, info = self.task.start(key_start)
+        qpos, qvel, info = self.task.reset_pose(key_start)
         factors = self._draw_factors(key_factors)
         info = info | {
             "model": _apply_factors(self.task.model, factors, info.get("model", {})),
@@ -53,7 +53,7 @@ class RandomizedEnv:
             "actions": jnp.zeros((drawn.action_delay + 1, self.task.action_size)),
             "key": key,
         }
-        return self._observe(self.task.begin(qpos, qvel, info))
+        return self._observe(self.task.reset_to(qpos, qvel, info))
 
     def step(self, state: State, action: jax.Array) -> State:
         """See `Env.step`."""
@@ -75,7 +75,7 @@ class RandomizedEnv:
         return self._queue(info, action)[self.randomization.action_delay - info["delay"]]
 
     def _queue(self, info: dict[str, Any], action: jax.Array) -> jax.Array:
-        """``[action_delay + 1, action_size]`` the last actions, the newest last."""
+        """``[action_delay + 1, action_size]`` the last actions, ``action`` included, newest last."""
         return jnp.concatenate([info["actions"][1:], action[None]])
 
     def _draw_factors(self, key: jax.Array) -> dict[str, jax.Array]:
@@ -89,7 +89,7 @@ class RandomizedEnv:
         return factors
 
     def _observe(self, state: State) -> State:
-        """The state with noise on what is observed, and what only the critics see."""
+        """Adds noise to what the policy observes, and what only the critics see."""
         key, key_noise = jax.random.split(state.info["key"])
         true, privileged = split_obs(state.obs)
         noisy = true + self.randomization.obs_noise * jax.random.normal(key_noise, true.shape)
@@ -101,7 +101,7 @@ class RandomizedEnv:
 
 
 def _apply_factors(model: mujoco.MjModel, factors: dict[str, jax.Array], fields: ModelFields) -> dict[str, jax.Array]:
-    """``fields`` of one world, and those that ``factors`` change."""
+    """Returns ``fields`` of one world together with the fields that ``factors`` change."""
 
     def own(name: str) -> jax.Array:
         return fields[name] if name in fields else jnp.asarray(getattr(model, name), jnp.float32)
@@ -112,7 +112,7 @@ def _apply_factors(model: mujoco.MjModel, factors: dict[str, jax.Array], fields:
     if "mass" in factors:
         changed["body_mass"] = subtree = own("body_mass") * factors["mass"]
         changed["body_inertia"] = own("body_inertia") * factors["mass"][:, None]
-        for body in range(model.nbody - 1, 0, -1):  # what a body carries, itself included
+        for body in range(model.nbody - 1, 0, -1):  # the mass of a body and of all that it carries
             subtree = subtree.at[model.body_parentid[body]].add(subtree[body])
         changed["body_subtreemass"] = subtree
     if "actuator_gain" in factors:

@@ -1,4 +1,4 @@
-"""Whole episodes under a fixed policy: what evaluation during training, ``eval.run`` and the films are made of."""
+"""Whole episodes under a fixed policy. Evaluation during training, ``eval.run`` and films use it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from envs.base import Env, State
-from envs.physics import OVERFLOW
-from envs.vector import is_sane
+from envs.engines import OVERFLOW
+from envs.finite import is_finite
 
 Policy = Callable[[Any], jax.Array]
-"""Maps observations ``[worlds, ...]`` to actions ``[worlds, action_size]`` in [-1, 1]."""
+"""A function from observations ``[worlds, ...]`` to actions ``[worlds, action_size]`` in [-1, 1]."""
 
 
 @jax.tree_util.register_dataclass
@@ -22,9 +22,9 @@ class Episodes:
 
     Attributes:
       returns: ``[n]`` undiscounted sum of rewards.
-      lengths: ``[n]`` int32 steps.
-      diverged: ``[n]`` bool, the physics blew up: the return counts only the steps before that.
-      overflowed: ``[n]`` bool, a buffer of the engine was too small: the physics was wrong on some step.
+      lengths: ``[n]`` int32 environment steps.
+      diverged: ``[n]`` bool, the world blew up. The return and the length count only the steps before that.
+      overflowed: ``[n]`` bool, on some step a buffer of the engine was too small, so that its physics was wrong.
     """
 
     returns: jax.Array
@@ -34,7 +34,7 @@ class Episodes:
 
 
 def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) -> Episodes:
-    """Plays ``num_episodes`` episodes side by side from fresh start states, each to its end (jit-able)."""
+    """Plays ``num_episodes`` episodes side by side, each from a fresh start state to its end. Runs under ``jit``."""
 
     def playing(carry: tuple[State, Episodes, jax.Array, jax.Array]) -> jax.Array:
         return carry[2].any()
@@ -42,24 +42,24 @@ def run_episodes(env: Env, policy: Policy, key: jax.Array, num_episodes: int) ->
     def step(carry: tuple[State, Episodes, jax.Array, jax.Array]) -> tuple[State, Episodes, jax.Array, jax.Array]:
         state, done, alive, steps = carry
         state = jax.vmap(env.step)(state, policy(state.obs))
-        sane = is_sane(state)
-        counts = alive & sane
+        finite = is_finite(state)
+        counts = alive & finite
         done = Episodes(
             returns=done.returns + jnp.where(counts, state.reward, 0.0),
             lengths=done.lengths + counts,
-            diverged=done.diverged | (alive & ~sane),
+            diverged=done.diverged | (alive & ~finite),
             overflowed=done.overflowed | (counts & (state.metrics.get(OVERFLOW, 0.0) > 0)),
         )
         ended = state.terminated | state.truncated | (steps + 1 >= env.episode_length)
         return state, done, counts & ~ended, steps + 1
 
     state = jax.vmap(env.reset)(jax.random.split(key, num_episodes))
-    sane = is_sane(state)  # an episode whose start is not has blown up before its first step
+    finite = is_finite(state)  # an episode whose start state is not finite has blown up before its first step
     zeros = Episodes(
         returns=jnp.zeros(num_episodes),
         lengths=jnp.zeros(num_episodes, jnp.int32),
-        diverged=~sane,
+        diverged=~finite,
         overflowed=jnp.zeros(num_episodes, bool),
     )
-    carry = (state, zeros, sane, jnp.zeros((), jnp.int32))
+    carry = (state, zeros, finite, jnp.zeros((), jnp.int32))
     return jax.lax.while_loop(playing, step, carry)[1]

@@ -1,11 +1,11 @@
-"""``python -m envs.view NAME``: a task under random or zero actions, on the screen or, with ``--out``, as a film."""
+"""``python -m envs.view NAME``: shows a task under random or zero actions, on the screen or, with ``--out``, as a film."""
 
 import dataclasses
 import os
 import pathlib
 import sys
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ import tyro
 
 import envs
 from envs.command import UserError, run_command, user_errors
-from envs.film import FilmError, write_film
+from envs.film import write_film
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Args:
     out: pathlib.Path | None = None
     """film to write (.mp4, .gif or .png) instead of opening a window"""
     actions: Literal["random", "zero"] = "random"
-    """what the body does"""
+    """which actions the body takes"""
     steps: int = 300
-    """longest film (environment steps)"""
+    """length of the film unless the episode ends before (environment steps)"""
     seed: int = 0
     """seed of the start state and the actions"""
     width: int = 640
@@ -40,19 +40,12 @@ def view(args: Args) -> None:
     """Opens the window or writes the film.
 
     Raises:
-      UserError: there is no such task, too few steps were asked for, or nothing can be shown; one sentence.
+      UserError: there is no such task, it cannot be shown on this machine, or ``steps`` is below 1.
     """
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
     with user_errors():
         env = envs.make(args.name, physics="native")
-    try:
-        _show(args, env)
-    except FilmError as error:
-        raise UserError(f"{error}.") from error
-
-
-def _show(args: Args, env: Any) -> None:
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     rng = np.random.default_rng(args.seed)
 
@@ -79,7 +72,7 @@ def _show(args: Args, env: Any) -> None:
         return
 
     if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
-        raise FilmError("there is no display here: write a film with --out film.mp4")
+        raise UserError("there is no display here: write a film with --out film.mp4.")
     import mujoco.viewer
 
     data = mujoco.MjData(env.model)
@@ -98,7 +91,7 @@ def _show(args: Args, env: Any) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line; returns the exit code."""
     return run_command(Args, view, "python -m envs.view", args)
 
 

@@ -15,11 +15,12 @@ from rich.table import Table
 
 import envs
 from envs import State, VectorEnv
+from envs.blow_ups import TRAIL, BlowUps
 from envs.command import UserError, run_command
-from envs.film import FilmError, overview, write_film
-from envs.physics import PhysicsState
-from envs.physics.native import silent
-from envs.vector import LIMIT, TRAIL, BlowUps
+from envs.engines import PhysicsState
+from envs.engines.native import silent
+from envs.film import overview, write_film
+from envs.finite import LIMIT
 from eval.restore import load_single_config
 from train.divergence import load_dump
 from train.problem import make_problem
@@ -74,7 +75,7 @@ def inspect(args: Args) -> None:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
     console = Console()
     console.print(
-        f"{env.name}, {env.engine} physics: the last {kept} recorded blow-ups "
+        f"{env.name}, {env.engine_name} physics: the last {kept} recorded blow-ups "
         "(largest magnitudes in the state before the step; what is not finite after it)",
         soft_wrap=True,
     )
@@ -89,7 +90,7 @@ def blow_up_shapes(env: envs.Env) -> BlowUps:
 
     def record(key: jax.Array) -> BlowUps:
         worlds = VectorEnv(env, num_envs=1, pool_size=1)
-        return worlds.init(worlds.draw(key)).blow_ups
+        return worlds.reset(worlds.draw_starts(key)).blow_ups
 
     return jax.eval_shape(record, jax.random.key(0))
 
@@ -137,7 +138,7 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
       step from there on in C MuJoCo under the recorded action, until they are out of sight; and how many of those physics
       steps it took to blow up, 0 if it did not within `MOST_SECONDS`.
     """
-    model = env.make_physics(env.model, (), "native").model.__copy__()
+    model = env.make_engine(env.model, (), "native").model.__copy__()
     for name, value in blow_up.info.get("model", {}).items():
         getattr(model, name)[:] = value
     data = mujoco.MjData(model)
@@ -168,23 +169,20 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     if not np.isfinite(blow_up.action).all():
         raise UserError(f"The action of blow-up {args.number} is itself not finite: there is nothing to film.")
     positions, steps = positions_of(env, blow_up)
-    try:
-        # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
-        camera = overview(env.model, positions[:1])
-        camera.distance *= 2
-        fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
-        frames = write_film(
-            args.film,
-            env.model,
-            np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
-            1 / PICTURES_PER_SECOND,
-            camera=camera if env.camera == -1 else env.camera,
-            fields=fields,
-            width=args.width,
-            height=args.height,
-        )
-    except FilmError as error:
-        raise UserError(f"{error}.") from error
+    # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
+    camera = overview(env.model, positions[:1])
+    camera.distance *= 2
+    fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
+    frames = write_film(
+        args.film,
+        env.model,
+        np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
+        1 / PICTURES_PER_SECOND,
+        camera=camera if env.camera == -1 else env.camera,
+        fields=fields,
+        width=args.width,
+        height=args.height,
+    )
     outcome = f"it blew up in physics step {steps}" if steps else f"it did not blow up within {MOST_SECONDS:g} s"
     before = min(int(blow_up.steps), TRAIL - 1)
     print(

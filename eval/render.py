@@ -10,7 +10,7 @@ import tyro
 
 from envs import State
 from envs.command import UserError, run_command
-from envs.film import FilmError, write_film
+from envs.film import write_film
 from eval.restore import Restored, restore
 
 
@@ -42,12 +42,9 @@ def render(args: Args) -> None:
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
     env = restored.problem.env
     positions, fields = play_positions(restored, args.steps or env.episode_length, args.seed)
-    try:
-        frames = write_film(
-            out, env.model, positions, env.dt, camera=env.camera, fields=fields, width=args.width, height=args.height
-        )
-    except FilmError as error:
-        raise UserError(f"{error}.") from error
+    frames = write_film(
+        out, env.model, positions, env.dt, camera=env.camera, fields=fields, width=args.width, height=args.height
+    )
     print(f"wrote {out}: {frames} frames of {args.width} x {args.height}")
 
 

@@ -1,6 +1,6 @@
-"""A body of one's own: an MJCF model written from scratch, an arm that lifts a weight and holds it up.
+"""A task on a model of your own: an arm, written in MJCF, lifts a weight and holds it up.
 
-Run it with ``python examples/own_model.py --total-steps 40000``; every flag of ``train.run`` works.
+Run it with ``python examples/own_model.py --total-steps 40000``. Every flag of ``train.run`` works.
 """
 
 import sys
@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import mujoco
 
 import envs
-from envs.physics import Derived, PhysicsState
-from envs.tasks import Info
+from envs import Derived, Info, PhysicsState
 from train.run import main
 
 MJCF = """
@@ -35,19 +34,19 @@ class Lift(envs.MujocoTask):
     Args = envs.TaskArgs
 
     def load(self) -> mujoco.MjModel:
-        """The model above; of a file, state its path in ``xml`` instead."""
+        """The model above. For a model in a file, leave this out and state the file's path in ``xml``."""
         return mujoco.MjModel.from_xml_string(MJCF)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Anywhere near the bottom, at rest."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Where an episode starts: the arm hangs nearly straight down, at rest."""
         return jax.random.uniform(key, (1,), minval=-0.3, maxval=0.3), jnp.zeros(1), {}
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
-        """Where the arm points and how fast it turns."""
+        """Where the arm points, and how fast it turns."""
         return jnp.concatenate([jnp.sin(physics.qpos), jnp.cos(physics.qpos), physics.qvel])
 
     def score(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> tuple[dict, jax.Array]:
-        """The weight's height, between 0 and 1, minus a little for control; there is no early end."""
+        """The reward's terms: the weight's height, between 0 and 1, minus a little for control. No episode ends early."""
         terms = {"height": (1 - jnp.cos(physics.qpos[0])) / 2, "ctrl": -0.01 * jnp.sum(ctrl**2)}
         return terms, jnp.zeros((), bool)
 

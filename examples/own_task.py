@@ -1,6 +1,6 @@
-"""A task of one's own: keep the pole upright and the cart in the middle.
+"""A task of your own: keep the pole upright and the cart in the middle.
 
-Run it with ``python examples/own_task.py``; every flag of ``train.run`` works.
+Run it with ``python examples/own_task.py``. Every flag of ``train.run`` works.
 """
 
 import dataclasses
@@ -10,14 +10,13 @@ import jax
 import jax.numpy as jnp
 
 import envs
-from envs.physics import Derived, PhysicsState
-from envs.tasks import Info
+from envs import Derived, Info, PhysicsState
 from train.run import main
 
 
 @dataclasses.dataclass(frozen=True)
 class CentredPendulumArgs(envs.TaskArgs):
-    """Arguments: each becomes a flag, such as ``--env.distance-weight``."""
+    """Arguments of the task. Each becomes a flag, such as ``--env.distance-weight``."""
 
     distance_weight: float = 2.0
     """cost per squared metre from the middle"""
@@ -26,10 +25,10 @@ class CentredPendulumArgs(envs.TaskArgs):
 
 
 class CentredPendulum(envs.MujocoTask):
-    """One file per body; runs on every physics engine."""
+    """Runs on every physics engine as it stands."""
 
     name = "centred_pendulum"
-    xml = "inverted_pendulum.xml"  # a model of Gymnasium's, or the path of your own MJCF file
+    xml = "inverted_pendulum.xml"  # a model file of Gymnasium, or the path of your own MJCF file
     frame_skip = 2  # physics steps per action
     episode_length = 500
     Args = CentredPendulumArgs
@@ -41,7 +40,7 @@ class CentredPendulum(envs.MujocoTask):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Terms of the reward (each is logged, their sum is the reward), and whether the episode is over."""
+        """The reward's terms (each is logged; their sum is the reward), and whether the episode terminates."""
         cart, pole = physics.qpos
         fallen = ~(jnp.abs(pole) < 0.4)  # written so that NaN counts as fallen
         return {"upright": jnp.cos(pole), "middle": -self.args.distance_weight * cart**2}, fallen

@@ -1,4 +1,4 @@
-"""Which room may import which: arrows point one way."""
+"""Which room may import which, and that no files import each other in a circle: arrows point one way."""
 
 import ast
 import pathlib
@@ -18,7 +18,7 @@ FORBIDDEN = {
 }
 
 COMMANDS = {"envs/command.py": {"tyro"}, "envs/list.py": {"tyro"}, "envs/view.py": {"tyro"}}
-"""Files of `envs` that are command lines themselves."""
+"""Files of `envs` that are command lines, or that read one."""
 
 
 def imports(path: pathlib.Path) -> set[str]:
@@ -55,6 +55,88 @@ def test_the_parser_sees_every_kind_of_import(tmp_path: pathlib.Path, monkeypatc
         "import os.path as p, jax\nfrom train.run import main\ndef f():\n    from .. import b\n    import eval\n"
     )
     assert imports(path) == {"os", "jax", "train", "envs", "eval"}
+
+
+def files_imported(path: pathlib.Path) -> set[pathlib.Path]:
+    """Files of our rooms that a file needs in order to be imported itself.
+
+    Imports inside functions do not count: they run later. Neither do imports for the type checker alone, which never run.
+    A name imported from a package (``from envs import State``) counts as an import of the package's ``__init__.py``, unless
+    the name is a module of the package.
+    """
+    package, files = path.relative_to(ROOT).parent.parts, set()
+
+    def visit(nodes: list[ast.stmt]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    files.add(_file(alias.name.split(".")))
+            elif isinstance(node, ast.ImportFrom):
+                above = list(package[: len(package) - node.level + 1]) if node.level else []
+                module = above + (node.module.split(".") if node.module else [])
+                for alias in node.names:
+                    files.add(_file([*module, alias.name]) or _file(module))
+            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                    visit(node.orelse)
+                    continue
+                for part in ("body", "orelse", "finalbody"):
+                    visit(getattr(node, part, []))
+                for handler in getattr(node, "handlers", []):
+                    visit(handler.body)
+
+    visit(ast.parse(path.read_text(encoding="utf-8"), str(path)).body)
+    return {file for file in files if file is not None} - {path}
+
+
+def _file(module: list[str]) -> pathlib.Path | None:
+    """The file of a module of ours, or None."""
+    if module[0] not in ROOMS:
+        return None
+    place = ROOT.joinpath(*module)
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def circles() -> list[list[str]]:
+    """Circles of files that import each other, each once."""
+    files = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    imported = {path: sorted(files_imported(path)) for path in files}
+    found: list[list[str]] = []
+    done: set[pathlib.Path] = set()
+
+    def follow(path: pathlib.Path, way: list[pathlib.Path]) -> None:
+        if path in way:
+            found.append([str(file.relative_to(ROOT)) for file in [*way[way.index(path) :], path]])
+        elif path not in done:
+            for other in imported.get(path, []):
+                follow(other, [*way, path])
+            done.add(path)
+
+    for path in files:
+        follow(path, [])
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles() == []
+
+
+def test_a_circle_is_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    texts = {
+        "envs/__init__.py": "from envs.a import x\nimport jax\n",
+        "envs/a.py": "try:\n    from envs import b\nexcept ImportError:\n    pass\n",
+        "envs/b.py": "def f():\n    from envs import a\n",
+        "train/c.py": "import envs\nfrom . import d\n",
+        "train/d.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import train.c\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert files_imported(tmp_path / "train" / "c.py") == {tmp_path / "envs" / "__init__.py", tmp_path / "train" / "d.py"}
+    assert circles() == []
+    (tmp_path / "envs" / "b.py").write_text("import os\nimport envs.a\n")
+    assert circles() == [["envs/a.py", "envs/b.py", "envs/a.py"]]
 
 
 def test_importing_the_learning_library_loads_no_physics_and_starts_no_backend() -> None:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from envs import Row, VectorEnv, VectorState
-from envs.vector import LIMIT, StepStats
+from envs.finite import LIMIT
+from envs.vector import StepStats
 from mjx_tecrl.normalizer import Normalizer, update_normalizer
 from train.problem import Actor, Problem, join
 from train.state import TrainState

@@ -10,7 +10,7 @@ import tyro
 
 import envs
 from envs.command import UserError
-from envs.physics import resolve_engine
+from envs.engines import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
 from train.files import replace_file

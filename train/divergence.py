@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import State
+from envs.blow_ups import BlowUps
 from envs.command import UserError, warn
-from envs.vector import BlowUps, is_sane
+from envs.finite import is_finite
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
 from train.files import replace_file
@@ -34,7 +35,7 @@ def check_starts(pool: State, config: Config) -> None:
     Raises:
       UserError: too many are bad; one sentence.
     """
-    sane = jax.vmap(is_sane) if config.num_seeds > 1 else is_sane
+    sane = jax.vmap(is_finite) if config.num_seeds > 1 else is_finite
     bad = ~np.asarray(sane(pool))
     if bad.mean(-1).max() > config.max_diverged or bad.all():
         raise UserError(

@@ -71,7 +71,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         interrupt = stack.enter_context(Interrupt(console))
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
         console.print(
-            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {training.problem.env.engine} physics, "
+            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {training.problem.env.engine_name} physics, "
             f"preset {config.preset}; run directory {run_dir}\ncompiling",
             soft_wrap=True,
         )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pydantic
 
+from envs.blow_ups import BlowUps
 from envs.command import UserError, warn
-from envs.vector import BlowUps
 from train.checkpoints import Checkpoints, Notes
 from train.config import Config, config_from_json
 from train.divergence import Watch, save_evidence

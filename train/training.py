@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 import envs
 from envs import VectorEnv
-from envs.physics import OVERFLOW
-from envs.vector import is_sane
+from envs.engines import OVERFLOW
+from envs.finite import is_finite
 from mjx_tecrl import OnPolicyAgent
 from mjx_tecrl.types import Metrics
 from train.iteration import Iteration
@@ -66,7 +66,7 @@ class Training:
 
     def draw_starts(self, root: jax.Array, chunk: jax.Array) -> envs.State:
         """The start states of a chunk. They depend on the seed and the chunk's number alone."""
-        return self.worlds.draw(jax.random.fold_in(_key(root, "pool"), chunk))
+        return self.worlds.draw_starts(jax.random.fold_in(_key(root, "pool"), chunk))
 
     def init(self, root: jax.Array, starts: envs.State) -> TrainState:
         """The state of a run that begins."""
@@ -74,7 +74,7 @@ class Training:
         replay, rewards = self.iteration.init_memory()
         state = TrainState(
             actor=self.problem.init_actor(key_agent),
-            envs=self.worlds.init(starts),
+            envs=self.worlds.reset(starts),
             exploration=self.problem.agent.init_exploration(key_exploration, self.problem.config.num_envs),
             rewards=rewards,
             replay=replay,
@@ -95,8 +95,8 @@ class Training:
         """Hands out new start states, and empties the tally."""
         tally = jax.tree.map(jnp.zeros_like, state.tally)
         assert isinstance(tally, Tally)
-        tally = dataclasses.replace(tally, bad_starts=(~is_sane(starts)).sum(dtype=jnp.int32))
-        return dataclasses.replace(state, envs=self.worlds.refill(state.envs, starts), tally=tally)
+        tally = dataclasses.replace(tally, bad_starts=(~is_finite(starts)).sum(dtype=jnp.int32))
+        return dataclasses.replace(state, envs=self.worlds.refill_pool(state.envs, starts), tally=tally)
 
     def advance(self, state: TrainState, iterations: int | jax.Array) -> TrainState:
         """Makes some iterations. In how many portions a chunk is made makes no difference."""

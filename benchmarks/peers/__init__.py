@@ -21,7 +21,7 @@ import jax
 import envs
 from benchmarks.measuring import Row
 from envs.command import UserError
-from envs.physics import resolve_engine
+from envs.engines import resolve_engine
 from train.presets import preset
 from train.program import Program
 from train.state import Tally

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, ModelFields, Physics, PhysicsState
-from envs.physics.base import NO_FIELDS
+from envs.engines import Derived, Engine, ModelFields, PhysicsState
+from envs.engines.base import NO_FIELDS
 from mjx_tecrl.replay import insert
 from train.collect import step_worlds
 from train.config import Config
@@ -40,7 +40,7 @@ def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None],
     """Compiles steps of all worlds with their rows written to the replay, and the same in worlds that stand still."""
     problem = make_problem(config.validate())
     env: Any = copy.copy(problem.env)
-    env.physics = StandingStill(env.physics)
+    env.engine = StandingStill(env.engine)
     return collecting_program(problem, steps), collecting_program(dataclasses.replace(problem, env=env), steps)
 
 
@@ -70,9 +70,9 @@ def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
 class StandingStill:
     """A physics engine in which nothing moves: what remains of a step is everything but the physics."""
 
-    def __init__(self, physics: Physics):
-        self.model = physics.model
-        self.init = physics.init
+    def __init__(self, engine: Engine):
+        self.model = engine.model
+        self.init = engine.init
 
     def step(
         self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS

@@ -36,7 +36,7 @@ def _cost_of_step(task: envs.MujocoTask, worlds: int) -> tuple[float, float]:
     qpos, qvel, ctrl = (
         jax.ShapeDtypeStruct((worlds, size), jnp.float32) for size in (task.model.nq, task.model.nv, task.model.nu)
     )
-    state, _ = jax.eval_shape(jax.vmap(task.physics.init), qpos, qvel)
-    substep = jax.jit(jax.vmap(lambda state, ctrl: task.physics.step(state, ctrl, 1)))
+    state, _ = jax.eval_shape(jax.vmap(task.engine.init), qpos, qvel)
+    substep = jax.jit(jax.vmap(lambda state, ctrl: task.engine.step(state, ctrl, 1)))
     costs: Any = substep.lower(state, ctrl).cost_analysis()
     return task.substeps * costs["flops"], 2 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))

@@ -1,4 +1,4 @@
-"""To and from other libraries' environments; each adapter's library is imported only where it is used."""
+"""Adapters to and from the environments of other libraries. Each library is imported only when its adapter is used."""
 
 from envs.adapters.foreign import foreign_task
 

@@ -1,4 +1,4 @@
-"""Our tasks as Brax environments, for others' code; needs Brax."""
+"""Our tasks as Brax environments, for code that expects those. Needs Brax."""
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,14 @@ from envs.base import Env
 
 
 class BraxEnv(BraxBase):
-    """One world of a task behind Brax's interface; actions are in [-1, 1].
+    """One world of a task behind Brax's interface. Actions are in [-1, 1].
 
-    ``done`` means terminated; time limits are those of the caller's wrapper. What leads to ``done`` stays in ``obs``: do not
-    wrap it in Brax's ``AutoResetWrapper`` where final observations matter.
+    ``done`` means that the task itself ended the episode. It knows no time limit: the caller's wrapper applies that. When
+    ``done`` is True, ``obs`` is the final observation. Brax's ``AutoResetWrapper`` throws it away, so do not use that
+    wrapper where final observations matter.
 
     Args:
-      env: the task, of `envs.make`.
+      env: the task, from `envs.make`.
     """
 
     def __init__(self, env: Env):
@@ -28,12 +29,12 @@ class BraxEnv(BraxBase):
         return self._wrap(self.env.reset(rng), {})
 
     def step(self, state: BraxState, action: jax.Array) -> BraxState:
-        """See Brax; what wrappers keep in ``info`` is passed on."""
+        """See Brax. What wrappers keep in ``info`` is passed on."""
         return self._wrap(self.env.step(state.pipeline_state, action), state.info)
 
     @property
     def observation_size(self) -> ObservationSize:
-        """Width of an observation; of both parts where it is a dict."""
+        """Width of an observation, or of each of its parts if it is a dict."""
         if self.env.privileged_size:
             return {"state": (self.env.obs_size,), "privileged_state": (self.env.privileged_size,)}
         return self.env.obs_size
@@ -45,8 +46,8 @@ class BraxEnv(BraxBase):
 
     @property
     def backend(self) -> str:
-        """The physics engine."""
-        return self.env.engine
+        """Name of the physics engine."""
+        return self.env.engine_name
 
     def _wrap(self, state: envs.State, info: dict) -> BraxState:
         obs = state.obs

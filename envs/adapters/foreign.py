@@ -1,7 +1,7 @@
-"""Brax's and Playground's environments as ours: ``brax/<name>`` and ``playground/<Name>``.
+"""Environments of Brax and MuJoCo Playground as our tasks: ``brax/<name>`` and ``playground/<Name>``.
 
-Their wrapped environments throw the final observation away at an automatic reset, so the bare ones are wrapped here, and
-`envs.VectorEnv` resets them.
+The wrappers of those libraries throw the final observation away at an automatic reset. So the unwrapped environments are
+used here, and `envs.VectorEnv` resets them.
 """
 
 import dataclasses
@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import mujoco
 
 from envs.base import Obs, State, obs_sizes
+from envs.engines import SolverConfig
 from envs.names import nearest
-from envs.physics import SolverConfig
 from envs.randomization import NOT_RANDOMIZED, Randomization
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ForeignState:
-    """The other library's whole state of one world."""
+    """State of one world, as the other library has it."""
 
     state: Any
 
@@ -34,10 +34,10 @@ class ForeignState:
 
 
 class ForeignTask:
-    """Another library's environment as an `Env`; it brings its own physics engine and actions in [-1, 1].
+    """Another library's environment as an `Env`. It uses its own physics engine, and its actions are in [-1, 1].
 
     Args:
-      args: constructor arguments, an instance of ``Args``.
+      args: constructor arguments, an instance of ``Args``; None for the defaults.
       physics: not used.
       solver: not used.
 
@@ -47,7 +47,7 @@ class ForeignTask:
 
     name: ClassVar[str]
     foreign_name: ClassVar[str]
-    engine = "its own"
+    engine_name = "its own"
     engines: ClassVar[tuple[str, ...]] = ("its own",)
     randomization: ClassVar[Randomization] = NOT_RANDOMIZED
     camera = -1
@@ -75,11 +75,11 @@ class ForeignTask:
         return self._wrap(self.env.step(state.physics.state, action))
 
     def to_ctrl(self, action: jax.Array) -> jax.Array:
-        """Their actions are in [-1, 1] as ours are."""
+        """Returns ``action``: the other library expects actions in [-1, 1] as well."""
         return action
 
     def make_gymnasium(self) -> Any:
-        """There is none.
+        """Gymnasium has none of these tasks.
 
         Raises:
           ValueError: always.
@@ -88,7 +88,7 @@ class ForeignTask:
 
     @property
     def model(self) -> mujoco.MjModel:
-        """MuJoCo's model of it, for films."""
+        """MuJoCo's model of the environment, for films."""
         raise NotImplementedError
 
     def _load(self) -> Any:
@@ -119,7 +119,7 @@ class BraxArgs:
     """Arguments of a Brax environment."""
 
     backend: str = "generalized"
-    """Brax's physics: generalized, positional, spring or mjx"""
+    """Brax's engine: generalized, positional, spring or mjx"""
 
 
 class BraxTask(ForeignTask):
@@ -130,12 +130,13 @@ class BraxTask(ForeignTask):
 
     @property
     def model(self) -> mujoco.MjModel:
-        """MuJoCo's model of it, for films."""
+        """MuJoCo's model of the environment, for films."""
         return self.env.sys.mj_model
 
     def _load(self) -> Any:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*no longer maintained|.*actively being maintained")  # Brax of itself
+            # Brax warns of itself.
+            warnings.filterwarnings("ignore", message=".*no longer maintained|.*actively being maintained")
             try:
                 import brax.envs as brax_envs
             except ImportError as error:
@@ -149,7 +150,7 @@ class PlaygroundArgs:
     """Arguments of a Playground environment."""
 
     impl: Literal["jax", "warp"] = "jax"
-    """MJX's implementation; with warp Playground's own buffer sizes hold, which nothing here checks"""
+    """implementation of MJX; warp uses Playground's buffer sizes, and nothing here checks that they are large enough"""
 
 
 class PlaygroundTask(ForeignTask):
@@ -159,7 +160,7 @@ class PlaygroundTask(ForeignTask):
 
     @property
     def model(self) -> mujoco.MjModel:
-        """MuJoCo's model of it, for films."""
+        """MuJoCo's model of the environment, for films."""
         return self.env.mj_model
 
     def _load(self) -> Any:
@@ -183,7 +184,7 @@ _LIBRARIES: dict[str, type[ForeignTask]] = {"brax": BraxTask, "playground": Play
 
 
 def foreign_task(name: str) -> type[ForeignTask] | None:
-    """The task class for a name such as ``brax/ant``; None if it names no other library."""
+    """The task class for a name such as ``brax/ant``, or None if the name belongs to no other library."""
     library, _, foreign_name = name.partition("/")
     if library not in _LIBRARIES:
         return None

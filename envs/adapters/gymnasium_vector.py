@@ -13,18 +13,21 @@ from envs.vector import VectorEnv
 
 
 class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
-    """Many worlds of one task; automatic resets happen on the next step, so final observations survive.
+    """Many worlds of one task.
 
-    Actions are in [-1, 1]. A world that blew up starts a new episode: ``infos["diverged"]`` says which did, and
-    ``truncated`` is True for it.
+    A world that ended an episode is reset on the next step, so its final observation is returned. Actions are in [-1, 1]. A
+    world that blew up starts a new episode: ``infos["diverged"]`` says which worlds did, and ``truncated`` is True for them.
 
     Args:
-      env: the task, of `envs.make`.
+      env: the task, from `envs.make`.
       num_envs: number of worlds.
-      seed: seed until `reset` is given one.
+      seed: seed that is used until `reset` is given one.
+
+    Raises:
+      ValueError: the task observes a dict.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium's own type)
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium declares it so)
 
     def __init__(self, env: Env, num_envs: int, seed: int = 0):
         if env.privileged_size:
@@ -36,26 +39,38 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
         self._worlds = VectorEnv(env, num_envs, 4 * num_envs)
-        self._draw, self._init = jax.jit(self._worlds.draw), jax.jit(self._worlds.init)
-        self._refill, self._step = jax.jit(self._worlds.refill), jax.jit(self._worlds.step)
+        self._draw_starts, self._reset = jax.jit(self._worlds.draw_starts), jax.jit(self._worlds.reset)
+        self._refill_pool, self._step = jax.jit(self._worlds.refill_pool), jax.jit(self._worlds.step)
         self._key = jax.random.key(seed)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode in every world; ``seed`` is one number for all of them."""
+        """Starts an episode in every world.
+
+        Args:
+          seed: one number for all worlds; None draws start states that were not drawn before.
+          options: not used.
+
+        Raises:
+          ValueError: ``seed`` is a list.
+        """
         if isinstance(seed, list):
             raise ValueError("give one seed: the worlds' start states are drawn together")
         if seed is not None:
             self._key = jax.random.key(seed)
-        self._state = self._init(self._draw(self._next_key()))
+        self._state = self._reset(self._draw_starts(self._next_key()))
         self._starts_left = self._worlds.pool_size - self.num_envs
         return np.asarray(self._state.worlds.obs), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One step of every world under ``actions`` ``[num_envs, action_size]``."""
+        """One step of every world under ``actions`` ``[num_envs, action_size]``.
+
+        Raises:
+          ValueError: ``actions`` has another shape.
+        """
         if self._starts_left < self.num_envs:
-            self._state = self._refill(self._state, self._draw(self._next_key()))
+            self._state = self._refill_pool(self._state, self._draw_starts(self._next_key()))
             self._starts_left = self._worlds.pool_size
         resetting = np.asarray(self._state.starts_episode)
         self._state, row, _ = self._step(self._state, jnp.asarray(actions, jnp.float32))

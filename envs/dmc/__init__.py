@@ -1,4 +1,4 @@
-"""The DeepMind Control Suite, one file per domain; models come from the installed dm_control (extra ``dmc``)."""
+"""The DeepMind Control Suite, one file per domain. The models are those of the installed dm_control (extra ``dmc``)."""
 
 from envs.dmc.acrobot import AcrobotSwingup, AcrobotSwingupSparse
 from envs.dmc.ball_in_cup import BallInCupCatch

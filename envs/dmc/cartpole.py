@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 
@@ -19,16 +19,16 @@ class Cartpole(DmcTask):
     reads = ("xmat",)
     poles: ClassVar[int] = 1
     hangs: ClassVar[bool] = False
-    """whether the poles hang down at the start, or nearly stand"""
+    """whether the poles hang down at the start (True) or nearly stand (False)"""
     sparse: ClassVar[bool] = False
-    """whether the reward is 1 near the goal and 0 elsewhere, or smooth"""
+    """whether the reward is 1 near the goal and 0 elsewhere (True) or smooth (False)"""
 
     def xml_and_assets(self, suite: Any) -> tuple[str | bytes, dict[str, bytes]]:
-        """The cart with its poles."""
+        """The cart with ``poles`` poles."""
         return suite.get_model_and_assets(num_poles=self.poles)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Hanging or standing, with a little noise."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """The poles hang or stand, see ``hangs``, with a little noise in positions and velocities."""
         key_qpos, key_qvel = jax.random.split(key)
         qvel = 0.01 * jax.random.normal(key_qvel, (self.model.nv,))
         if self.hangs:
@@ -45,7 +45,7 @@ class Cartpole(DmcTask):
         return [physics.qpos[0], jnp.stack([axes[:, 2], axes[:, 0]], axis=1), physics.qvel]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Poles upright and cart in the middle; where it is smooth, also small controls and slow poles."""
+        """High while the poles are upright and the cart is central; if smooth, also for small controls and slow poles."""
         cart, cosines = physics.qpos[0], self._axes(derived)[:, 2]
         if self.sparse:
             return tolerance(cart, (-0.25, 0.25)) * tolerance(cosines, (0.995, 1.0)).prod()
@@ -61,27 +61,27 @@ class Cartpole(DmcTask):
 
 
 class CartpoleBalance(Cartpole):
-    """Keep a pole upright that nearly stands."""
+    """Keep a pole upright that nearly stands at the start."""
 
     name = "dmc/cartpole-balance"
 
 
 class CartpoleBalanceSparse(Cartpole):
-    """Keep a pole upright that nearly stands; the reward is 1 or 0."""
+    """Keep a pole upright that nearly stands at the start. The reward is 1 or 0."""
 
     name = "dmc/cartpole-balance_sparse"
     sparse = True
 
 
 class CartpoleSwingup(Cartpole):
-    """Swing up a pole that hangs."""
+    """Swing up a pole that hangs at the start."""
 
     name = "dmc/cartpole-swingup"
     hangs = True
 
 
 class CartpoleSwingupSparse(Cartpole):
-    """Swing up a pole that hangs; the reward is 1 or 0."""
+    """Swing up a pole that hangs at the start. The reward is 1 or 0."""
 
     name = "dmc/cartpole-swingup_sparse"
     hangs = True

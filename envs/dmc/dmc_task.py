@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 
 from envs.base import State
-from envs.physics import Derived, Physics, PhysicsState, SolverConfig
+from envs.engines import Derived, Engine, PhysicsState, SolverConfig
 from envs.tasks.mujoco_task import CheckedArgs, Info, MujocoTask, compile_model, draw_until
 
 
@@ -21,7 +21,7 @@ class DmcArgs(CheckedArgs):
     """Arguments of every task of the DeepMind Control Suite."""
 
     action_repeat: int = 1
-    """control steps per action; their rewards are summed, and the episode has so many times fewer steps"""
+    """control steps per action; their rewards are summed, and an episode has fewer environment steps by this factor"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -30,9 +30,10 @@ class DmcArgs(CheckedArgs):
 
 
 class DmcTask(MujocoTask):
-    """A task of the DeepMind Control Suite: rewards in [0, 1], episodes of 1000 control steps that never end early.
+    """A task of the DeepMind Control Suite. Rewards are in [0, 1]; episodes have 1000 control steps and never end early.
 
-    A subclass states the class attributes below and writes `features`, `reward` and `start`.
+    A subclass states the class attributes below and writes `features`, `reward`, and `reset_pose` if `random_joints` is not
+    how its episodes start.
     """
 
     control_timestep: ClassVar[float]
@@ -52,23 +53,23 @@ class DmcTask(MujocoTask):
         return round(self.control_timestep / self.model.opt.timestep)
 
     def load(self) -> mujoco.MjModel:
-        """The model as dm_control builds it.
+        """Loads the model as dm_control builds it.
 
         Raises:
           ValueError: dm_control is not installed.
         """
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # without a display dm_control's renderers warn
+                warnings.simplefilter("ignore")  # dm_control's renderers warn if there is no display
                 suite = importlib.import_module(f"dm_control.suite.{self.domain()}")
         except ImportError as error:
-            raise ValueError(f"{self.name} needs dm_control, which is not installed: pip install '.[dmc]'") from error
+            raise ValueError(f"{self.name} needs dm_control: pip install 'mjx-tecrl[dmc]'") from error
         xml, assets = self.xml_and_assets(suite)
         return compile_model(mujoco.MjSpec.from_string(xml, include=assets, assets=assets))
 
     @classmethod
     def domain(cls) -> str:
-        """The name of dm_control's module."""
+        """The name of dm_control's module for this body."""
         return cls.name.removeprefix("dmc/").split("-")[0]
 
     @classmethod
@@ -80,38 +81,38 @@ class DmcTask(MujocoTask):
         """The model's XML and its assets, from dm_control's module of the domain."""
         return suite.get_model_and_assets()
 
-    def make_start_physics(self) -> Physics:
-        """An engine without actuation: dm_control switches the actuators off until there is a control."""
+    def make_engine_at_reset(self) -> Engine:
+        """Makes an engine without actuation, because dm_control switches the actuators off until the first control."""
         model = self.model.__copy__()
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ACTUATION
-        # Warp counts contacts over all worlds together.
-        engine = "native" if self.engine == "warp" else self.engine
-        return self.make_physics(model, (*self.reads, "ncon"), engine)
+        # `touches` needs the number of contacts of one world, and Warp counts those of all worlds together.
+        engine = "native" if self.engine_name == "warp" else self.engine_name
+        return self.make_engine(model, (*self.reads, "ncon"), engine)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Random joints, at rest, and nothing to keep."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws joints at random (`random_joints`). Everything is at rest."""
         return self.random_joints(key), jnp.zeros(self.model.nv), {}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
-        """The entries of dm_control's observation, in its order."""
+        """The entries of dm_control's observation, in the same order. See `observe` for the arguments."""
         raise NotImplementedError
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """[] reward of a control step, see `score` for the arguments."""
+        """[] reward of one control step. See `score` for the arguments."""
         raise NotImplementedError
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
-        """The entries of dm_control's observation, flattened."""
+        """dm_control's observation as one array."""
         return jnp.concatenate([jnp.ravel(feature) for feature in self.features(physics, derived, info)])
 
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """One term, and no early end."""
+        """The reward as its only term. No episode ends early."""
         return {"reward": self.reward(physics, derived, ctrl, info)}, jnp.zeros((), bool)
 
     def step(self, state: State, action: jax.Array) -> State:
-        """See `Env.step`; the reward is the sum over the control steps that repeat the action."""
+        """See `Env.step`. The reward is the sum over the control steps that repeat the action."""
 
         def control_step(_: int, before: State) -> State:
             after = super(DmcTask, self).step(before, action)
@@ -127,10 +128,11 @@ class DmcTask(MujocoTask):
         return jax.lax.fori_loop(0, self.args.action_repeat, control_step, fresh)
 
     def random_joints(self, key: jax.Array) -> jax.Array:
-        """Positions ``[nq]``: limited joints uniform in their range, other hinges in a whole turn, free bodies turned.
+        """Draws positions ``[nq]``, as dm_control does.
 
-        The quaternion of a free body is uniform in [0, 1]^4 before it is normalised, as in dm_control. Free bodies stay
-        where they are in the reference pose, and so do unlimited slides.
+        A joint with limits is uniform between them, and a hinge without limits is uniform over a whole turn. A free body is
+        turned: its quaternion is uniform in [0, 1]^4 before it is normalised. Free bodies stay where they are in the
+        reference pose, and so do slides without limits.
         """
         model = self.model
         key_joints, key_free = jax.random.split(key)
@@ -145,19 +147,19 @@ class DmcTask(MujocoTask):
         return qpos.at[turned].set(quaternions / jnp.linalg.norm(quaternions, axis=-1, keepdims=True))
 
     def draw_free_of_contact(self, key: jax.Array, draw: Callable[[jax.Array], jax.Array]) -> jax.Array:
-        """Positions ``[nq]`` from ``draw``, which is called with fresh keys until nothing touches."""
+        """Calls ``draw`` with fresh keys until it returns positions ``[nq]`` in which nothing touches, and returns those."""
         return draw_until(key, draw, lambda qpos: ~self.touches(qpos))
 
     def touches(self, qpos: jax.Array) -> jax.Array:
-        """[] bool: in these positions there is a contact."""
-        return self.start_physics.init(qpos, jnp.zeros(self.model.nv))[1]["ncon"] > 0
+        """[] bool: there is a contact in these positions ``[nq]``."""
+        return self.engine_at_reset.init(qpos, jnp.zeros(self.model.nv))[1]["ncon"] > 0
 
     def frame(self, derived: Derived, body: str) -> jax.Array:
-        """``[3, 3]`` orientation of a body; its columns are the body's axes in the world."""
+        """``[3, 3]`` orientation of a body. Its columns are the body's axes, in the world's coordinates."""
         return derived["xmat"].reshape(-1, 3, 3)[self.model.body(body).id]
 
     def sensors(self, derived: Derived, *names: str) -> jax.Array:
-        """Readings of these sensors, one after the other."""
+        """Readings of the sensors of these names, one after the other."""
         sensors = [self.model.sensor(name) for name in names]
         index = [np.arange(sensor.adr[0], sensor.adr[0] + sensor.dim[0]) for sensor in sensors]
         return derived["sensordata"][np.concatenate(index)]

@@ -8,11 +8,11 @@ import mujoco
 import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 SPIN_VELOCITY = 15.0
-"""rad/s"""
+"""speed of the body from which it counts as spinning (rad/s)"""
 
 
 class Finger(DmcTask):
@@ -21,10 +21,10 @@ class Finger(DmcTask):
     control_timestep = 0.02
     warp_buffers = (8, 8)
     reads = ("sensordata",)
-    mjx_iterations = (200, 50)  # the model's own
+    mjx_iterations = (200, 50)  # the model's own settings
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Any pose in which nothing touches, at rest."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws a pose in which nothing touches. Everything is at rest."""
         return self.draw_free_of_contact(key, self.random_joints), jnp.zeros(self.model.nv), {}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
@@ -34,7 +34,7 @@ class Finger(DmcTask):
         return [self.sensors(derived, "proximal", "distal"), self.from_hinge(derived, "tip"), velocities, touch]
 
     def from_hinge(self, derived: Derived, site: str) -> jax.Array:
-        """``[2]`` of a site, from the hinge, in the plane of motion (m)."""
+        """``[2]`` place of a site relative to the hinge, in the plane of motion (m)."""
         return (self.sensors(derived, site) - self.sensors(derived, "spinner"))[np.array([0, 2])]
 
 
@@ -44,13 +44,13 @@ class FingerSpin(Finger):
     name = "dmc/finger-spin"
 
     def load(self) -> mujoco.MjModel:
-        """The model, with a hinge that turns more easily."""
+        """Loads the model, with a hinge that turns more easily."""
         model = super().load()
         model.joint("hinge").damping[:] = 0.03
         return model
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """1 while it spins at 15 rad/s or faster."""
+        """1 while the body spins at `SPIN_VELOCITY` or faster, else 0."""
         return (self.sensors(derived, "hinge_velocity")[0] <= -SPIN_VELOCITY).astype(jnp.float32)
 
 
@@ -58,30 +58,30 @@ class FingerTurn(Finger):
     """Turn the body until its tip is at a target."""
 
     target_radius: ClassVar[float]
-    """m"""
+    """radius of the target (m)"""
 
     def load(self) -> mujoco.MjModel:
-        """The model, with a target of this task's size."""
+        """Loads the model, with a target of this task's size."""
         model = super().load()
         model.site("target").size[0] = self.target_radius
         return model
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Any pose in which nothing touches, at rest, and a target anywhere on the tip's circle."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws a pose in which nothing touches, and a target anywhere on the circle of the tip. Everything is at rest."""
         key_pose, key_target = jax.random.split(key)
         angle = jax.random.uniform(key_target, minval=-jnp.pi, maxval=jnp.pi)
         hinge, radius = self.model.body("spinner").pos, self.model.geom("cap1").size.sum()
         place = jnp.array([hinge[0] + radius * jnp.sin(angle), hinge[2] + radius * jnp.cos(angle)])
         site = self.model.site("target").id
         site_pos = jnp.asarray(self.model.site_pos, jnp.float32).at[site, jnp.array([0, 2])].set(place)
-        return *super().start(key_pose)[:2], {"model": {"site_pos": site_pos}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"site_pos": site_pos}}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
-        """What every finger observes, and the target and the distance to its surface."""
+        """What all finger tasks observe, the target, and the distance to its surface."""
         return [*super().features(physics, derived, info), self.from_hinge(derived, "target"), self._distance(derived)]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """1 while the tip is in the target."""
+        """1 while the tip is in the target, else 0."""
         return (self._distance(derived) <= 0).astype(jnp.float32)
 
     def _distance(self, derived: Derived) -> jax.Array:

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 STAND_HEIGHT = 0.6
-"""height of the torso over the foot from which it stands (m)"""
+"""height of the torso above the foot from which the body counts as standing (m)"""
 HOP_SPEED = 2.0
-"""speed from which hopping is worth 1 (m/s)"""
+"""speed from which the reward for hopping is 1 (m/s)"""
 
 
 class HopperStand(DmcTask):
@@ -23,15 +23,15 @@ class HopperStand(DmcTask):
     reads = ("xipos", "sensordata")
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
-        """Positions but the horizontal one, velocities, and touch at toe and heel."""
+        """Positions without the horizontal one, velocities, and touch at toe and heel."""
         return [physics.qpos[1:], physics.qvel, jnp.log1p(self.sensors(derived, "touch_toe", "touch_heel"))]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Stand, with small controls."""
+        """1 while the body stands, less for large controls."""
         return self.standing(derived) * (smallness(ctrl) + 4) / 5
 
     def standing(self, derived: Derived) -> jax.Array:
-        """[] 1 where the torso is high enough over the foot, else 0."""
+        """[] 1 if the torso is high enough above the foot, else 0."""
         torso, foot = (derived["xipos"][self.model.body(name).id, 2] for name in ("torso", "foot"))
         return tolerance(torso - foot, (STAND_HEIGHT, 2.0))
 
@@ -42,6 +42,6 @@ class HopperHop(HopperStand):
     name = "dmc/hopper-hop"
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Forward velocity while standing."""
+        """Rises with the forward velocity up to `HOP_SPEED`, and is 0 unless the body stands."""
         speed = self.sensors(derived, "torso_subtreelinvel")[0]
         return self.standing(derived) * tolerance(speed, (HOP_SPEED, jnp.inf), HOP_SPEED / 2, "linear", 0.5)

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 STAND_HEIGHT = 1.4
-"""height of the head from which standing is worth 1 (m)"""
+"""height of the head from which the reward for standing is 1 (m)"""
 
 
 class Humanoid(DmcTask):
@@ -22,14 +22,14 @@ class Humanoid(DmcTask):
     camera = "side"
     reads = ("xmat", "xpos", "sensordata")
     speed: ClassVar[float]
-    """horizontal speed from which moving is worth 1 (m/s); 0: stand still"""
+    """horizontal speed from which the reward for moving is 1 (m/s); 0: the body should stand still"""
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Any pose in which nothing touches, turned, at rest in the air."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws a pose and an orientation in which nothing touches. The body is at rest in the air."""
         return self.draw_free_of_contact(key, self.random_joints), jnp.zeros(self.model.nv), {}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
-        """Joint angles, height of the head, hands and feet as the torso sees them, the vertical, velocities."""
+        """Joint angles, height of the head, hands and feet in the torso's frame, the vertical, and velocities."""
         torso, place = self.frame(derived, "torso"), self.model.body
         limbs = [place(side + limb).id for side in ("left_", "right_") for limb in ("hand", "foot")]
         return [
@@ -42,7 +42,7 @@ class Humanoid(DmcTask):
         ]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Stand upright, with small controls, and move at the speed."""
+        """High while the body stands upright and moves at ``speed`` with small controls."""
         standing = tolerance(self._head_height(derived), (STAND_HEIGHT, jnp.inf), STAND_HEIGHT / 4)
         upright = tolerance(self.frame(derived, "torso")[2, 2], (0.9, jnp.inf), 1.9, "linear", 0.0)
         small_control = (4 + smallness(ctrl)) / 5
@@ -58,7 +58,7 @@ class Humanoid(DmcTask):
         return derived["xpos"][self.model.body("head").id, 2]
 
     def _velocity(self, derived: Derived) -> jax.Array:
-        """``[3]`` of the centre of mass (m/s)."""
+        """``[3]`` velocity of the centre of mass (m/s)."""
         return self.sensors(derived, "torso_subtreelinvel")
 
 
@@ -84,7 +84,7 @@ class HumanoidRun(Humanoid):
 
 
 class HumanoidRunPureState(HumanoidRun):
-    """Run at 10 m/s, observing positions and velocities alone."""
+    """Run at 10 m/s. Only positions and velocities are observed."""
 
     name = "dmc/humanoid-run_pure_state"
 

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import smallness, tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, draw_until
 
 
 class PointMassEasy(DmcTask):
-    """Move to the middle; each control drives one axis."""
+    """Move to the middle. Each control drives one axis."""
 
     name = "dmc/point_mass-easy"
     control_timestep = 0.02
@@ -22,7 +22,7 @@ class PointMassEasy(DmcTask):
         return [physics.qpos, physics.qvel]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Near the target, with small controls."""
+        """High while the mass is near the target and the controls are small."""
         target, mass = (derived["geom_xpos"][self.model.geom(name).id] for name in ("target", "pointmass"))
         size = self.model.geom("target").size[0]
         near = tolerance(jnp.linalg.norm(target - mass), (0.0, size), size)
@@ -30,20 +30,20 @@ class PointMassEasy(DmcTask):
 
 
 class PointMassHard(PointMassEasy):
-    """Move to the middle; each control drives a direction that differs from episode to episode."""
+    """Move to the middle. Each control drives a direction that differs from episode to episode."""
 
     name = "dmc/point_mass-hard"
-    engines = ("native",)  # MJX compiles the tendons in
+    engines = ("native",)  # MJX compiles the tendons into the program, so they cannot differ between episodes
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Anywhere, at rest, and two directions that are not too parallel."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws a place, and two directions that are not too parallel. The mass is at rest."""
         key_pose, key_first, key_second = jax.random.split(key, 3)
         first = _direction(key_first)
         second = draw_until(key_second, _direction, lambda second: jnp.abs(first @ second) <= 0.9)
-        return *super().start(key_pose)[:2], {"model": {"wrap_prm": jnp.concatenate([first, second])}}
+        return *super().reset_pose(key_pose)[:2], {"model": {"wrap_prm": jnp.concatenate([first, second])}}
 
 
 def _direction(key: jax.Array) -> jax.Array:
-    """A random unit vector ``[2]``."""
+    """Draws a unit vector ``[2]``."""
     direction = jax.random.normal(key, (2,))
     return direction / jnp.linalg.norm(direction)

@@ -9,30 +9,31 @@ import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 EPISODE_SECONDS = 20
+"""length of an episode (s)"""
 LIFT = 0.01
-"""by so much the body is lifted until it is free (m)"""
+"""step in which the body is lifted until nothing touches (m)"""
 
 
 class Quadruped(DmcTask):
-    """Move forward at a speed, upright."""
+    """Move forward at a speed, and stay upright."""
 
     control_timestep = 0.02
     warp_buffers = (16, 40)
     camera = "x"
     reads = ("xmat", "sensordata")
     speed: ClassVar[float]
-    """forward speed from which moving is worth 1 (m/s)"""
+    """forward speed from which the reward for moving is 1 (m/s)"""
 
     def xml_and_assets(self, suite: Any) -> tuple[str | bytes, dict[str, bytes]]:
-        """The body alone on a floor as large as it can run."""
+        """The body alone, on a floor so large that it cannot run off it."""
         return suite.make_model(floor_size=EPISODE_SECONDS * self.speed), suite.common.ASSETS
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """The reference pose turned in any way, at rest, as low as nothing touches."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """The reference pose in a random orientation, at the lowest height at which nothing touches. The body is at rest."""
         quaternion = jax.random.normal(key, (4,))
         quaternion /= jnp.linalg.norm(quaternion)
         joints = jnp.asarray(self.model.qpos0[7:], jnp.float32)
@@ -44,7 +45,7 @@ class Quadruped(DmcTask):
         return at(lifts), jnp.zeros(self.model.nv), {}
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
-        """Joints, activations, the torso's velocity and uprightness, inertial sensors, forces and torques at the toes."""
+        """Joints, activations, the torso's velocity, how upright it is, inertial sensors, forces and torques at the toes."""
         return [
             physics.qpos[7:],
             physics.qvel[6:],
@@ -56,7 +57,7 @@ class Quadruped(DmcTask):
         ]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Forward velocity, and upright."""
+        """High while the body moves forward at ``speed`` and is upright."""
         forward = self.sensors(derived, "velocimeter")[0]
         upright = tolerance(self.frame(derived, "torso")[2, 2], (1.0, jnp.inf), 2.0, "linear", 0.0)
         return upright * tolerance(forward, (self.speed, jnp.inf), self.speed, "linear", 0.5)

@@ -1,4 +1,4 @@
-"""dm_control's soft indicator function, of which all its rewards are made."""
+"""dm_control's soft indicator function, from which it builds all its rewards."""
 
 import math
 
@@ -13,14 +13,14 @@ def tolerance(
     sigmoid: str = "gaussian",
     value_at_margin: float = 0.1,
 ) -> jax.Array:
-    """1 where ``x`` lies within ``bounds``, ends included; outside it falls with the distance.
+    """Is 1 where ``x`` lies within ``bounds``, ends included, and falls with the distance outside.
 
     Args:
       x: any shape.
       bounds: lower and upper end.
-      margin: distance from the bounds at which the value is ``value_at_margin``; 0: the value is 0 outside.
-      sigmoid: how it falls: gaussian, linear, long_tail or quadratic.
-      value_at_margin: between 0 and 1; 0 only for linear and quadratic.
+      margin: distance from the bounds at which the value is ``value_at_margin``. If it is 0, the value is 0 outside.
+      sigmoid: how the value falls: gaussian, linear, long_tail or quadratic.
+      value_at_margin: between 0 and 1. It may be 0 for linear and quadratic only.
 
     Returns:
       values in [0, 1] of the shape of ``x``.
@@ -34,7 +34,7 @@ def tolerance(
 
 
 def smallness(ctrl: jax.Array) -> jax.Array:
-    """[] 1 for no control, 0 for full control ``[action_size]``: the mean over the actuators."""
+    """[] mean over the actuators: 1 for no control, 0 for full control. ``ctrl`` is ``[action_size]``."""
     return tolerance(ctrl, margin=1.0, sigmoid="quadratic", value_at_margin=0.0).mean()
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from envs.dmc.dmc_task import DmcTask
 from envs.dmc.rewards import tolerance
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info
 
 STAND_HEIGHT = 1.2
-"""height of the torso from which standing is worth 1 (m)"""
+"""height of the torso from which the reward for standing is 1 (m)"""
 
 
 class Walker(DmcTask):
@@ -22,15 +22,15 @@ class Walker(DmcTask):
     warp_buffers = (24, 48)
     reads = ("xmat", "xpos", "sensordata")
     speed: ClassVar[float]
-    """forward speed from which moving is worth 1 (m/s); 0: stand"""
+    """forward speed from which the reward for moving is 1 (m/s); 0: the body should stand"""
 
     def features(self, physics: PhysicsState, derived: Derived, info: Info) -> list[jax.Array]:
-        """Cosine and sine of every body's tilt, the torso's height, and velocities."""
+        """Cosines and sines of the tilts of all body parts, the torso's height, and velocities."""
         tilts = derived["xmat"].reshape(-1, 3, 3)[1:, 0, np.array([0, 2])]
         return [tilts, self._height(derived), physics.qvel]
 
     def reward(self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info) -> jax.Array:
-        """Stand high and upright, and move at the speed."""
+        """High while the torso is high and upright and the body moves at ``speed``."""
         standing = tolerance(self._height(derived), (STAND_HEIGHT, jnp.inf), STAND_HEIGHT / 2)
         upright = (1 + self.frame(derived, "torso")[2, 2]) / 2
         stand = (3 * standing + upright) / 4

@@ -1,4 +1,4 @@
-"""The tasks, one file per body. To add one: write its file and name its class in `GYMNASIUM_TASKS`."""
+"""The tasks of Gymnasium, one file per body, and what all tasks on a MuJoCo model share (`MujocoTask`)."""
 
 from envs.tasks.ant import Ant, AntV4, AntV5
 from envs.tasks.half_cheetah import HalfCheetah, HalfCheetahV4
@@ -49,4 +49,4 @@ ALIASES = {
     for task in GYMNASIUM_TASKS.values()
     if (task.gymnasium_id or "").endswith("-v5") and not task.gymnasium_fixed and not task.name.endswith("-v5")
 }
-"""Second names of tasks whose default is Gymnasium's v5 already."""
+"""Second names, such as ``hopper-v5``, of the tasks that already equal Gymnasium's v5."""

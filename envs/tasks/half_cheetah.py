@@ -13,7 +13,7 @@ class HalfCheetahArgs(LocomotionArgs):
 
 
 class HalfCheetah(Locomotion):
-    """Run forward; there is no early end (HalfCheetah-v5)."""
+    """Run forward. No episode ends early (HalfCheetah-v5)."""
 
     name = "half_cheetah"
     xml = "half_cheetah.xml"
@@ -27,7 +27,7 @@ class HalfCheetah(Locomotion):
 
 
 class HalfCheetahV4(HalfCheetah):
-    """HalfCheetah-v4: the same."""
+    """HalfCheetah-v4: equal to v5."""
 
     name = "half_cheetah-v4"
     gymnasium_id = "HalfCheetah-v4"

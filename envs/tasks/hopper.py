@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from envs.physics import PhysicsState
+from envs.engines import PhysicsState
 from envs.tasks.locomotion import HealthyLocomotion, HealthyLocomotionArgs
 from envs.tasks.mujoco_task import Range, within
 
@@ -16,7 +16,7 @@ class HopperArgs(HealthyLocomotionArgs):
 
     ctrl_cost_weight: float = 1e-3
     healthy_state_range: Range = (-100.0, 100.0)
-    """range of every coordinate but the first two, and of every velocity"""
+    """range of every coordinate except the first two, and of every velocity"""
     healthy_z_range: Range = (0.7, float("inf"))
     healthy_angle_range: Range = (-0.2, 0.2)
     """range of the torso's pitch (rad)"""
@@ -37,7 +37,7 @@ class Hopper(HealthyLocomotion):
     Args = HopperArgs
 
     def healthy(self, physics: PhysicsState) -> jax.Array:
-        """The torso is high and upright enough, and nothing is extreme."""
+        """The torso is high and upright enough, and no coordinate or velocity is extreme."""
         return (
             within(jnp.concatenate([physics.qpos, physics.qvel])[2:], self.args.healthy_state_range)
             & within(physics.qpos[1], self.args.healthy_z_range)
@@ -46,7 +46,7 @@ class Hopper(HealthyLocomotion):
 
 
 class HopperV4(Hopper):
-    """Hopper-v4: the step that ends an episode by a fall is paid for as healthy."""
+    """Hopper-v4: the step that ends an episode by a fall earns the healthy reward too."""
 
     name = "hopper-v4"
     pays_for_fall = True

@@ -1,6 +1,6 @@
 """Humanoid: a body with 17 motors that runs forward, or stands up (Gymnasium's Humanoid and HumanoidStandup).
 
-The TECRL paper ran a MuJoCo in which ``cfrc_ext`` was always zero, so `Humanoid` has neither the contact cost nor the
+The TECRL paper ran a MuJoCo in which ``cfrc_ext`` was always zero. So `Humanoid` has neither the cost of contact nor the
 contact forces in the observation; `HumanoidV5` has both.
 """
 
@@ -10,14 +10,14 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.locomotion import WITH_CONTACT_FORCES, WITHOUT_CONTACT_FORCES, HealthyLocomotion, HealthyLocomotionArgs
 from envs.tasks.mujoco_task import Info, MujocoTask, Range, TaskArgs, within
 
 
 @dataclasses.dataclass(frozen=True)
 class HumanoidBodyArgs(TaskArgs):
-    """Arguments of both tasks: the start state, and what is observed."""
+    """Arguments that both tasks have: noise of the start state, and what is observed."""
 
     reset_noise_scale: float = 1e-2
     """size of the random offset of a start state (rad, m, rad/s, m/s)"""
@@ -41,20 +41,20 @@ class HumanoidBody(MujocoTask):
     warp_buffers = (32, 64)
     camera = "track"
     observes_constants: ClassVar[bool] = False
-    """whether the world's own body and the forces on the root, which no motor moves, are observed too, as in v4"""
+    """whether constants are observed too, as in v4: the world's own body, and the forces on the root, which has no motor"""
     contact_weight: ClassVar[str]
-    """the argument that weighs contact forces"""
+    """name of the argument that weighs contact forces"""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What the observation includes, the centre of mass, and contact forces if they count."""
+        """What is observed, the centres of mass, and contact forces if they are observed or cost something."""
         reads = ["xipos", "cinert", "cvel", "qfrc_actuator"]
         if self.args.include_cfrc_ext_in_observation or getattr(self.args, self.contact_weight):
             reads.append("cfrc_ext")
         return tuple(reads)
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
-        """Positions, velocities and the bodies' dynamics."""
+        """Positions, velocities, and the quantities of all body parts that are included."""
         args = self.args
         first, first_force = (0, 0) if self.observes_constants else (1, 6)
         parts = [physics.qpos[2 * args.exclude_current_positions_from_observation :], physics.qvel]
@@ -69,7 +69,7 @@ class HumanoidBody(MujocoTask):
         return jnp.concatenate(parts)
 
     def contact_cost(self, derived: Derived, bounds: Range) -> jax.Array:
-        """Squared contact forces times their weight, within ``bounds``."""
+        """Squared contact forces times their weight, clipped to ``bounds``."""
         weight = getattr(self.args, self.contact_weight)
         cost = weight * jnp.sum(derived["cfrc_ext"] ** 2) if weight else jnp.zeros(())
         return jnp.clip(cost, *bounds)
@@ -77,7 +77,7 @@ class HumanoidBody(MujocoTask):
 
 @dataclasses.dataclass(frozen=True)
 class HumanoidArgs(HumanoidBodyArgs, HealthyLocomotionArgs):
-    """Arguments of Humanoid-v5 but for the contact forces, which are left out."""
+    """Arguments of Humanoid-v5, without contact forces by default."""
 
     forward_reward_weight: float = 1.25
     healthy_reward: float = 5.0
@@ -102,7 +102,7 @@ class Humanoid(HumanoidBody, HealthyLocomotion):
     Args = HumanoidArgs
 
     def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """The centre of mass in the plane."""
+        """Where the centre of mass is in the plane."""
         mass = jnp.asarray(self.model.body_mass, jnp.float32)
         return mass @ derived["xipos"][:, :2] / mass.sum()
 
@@ -113,7 +113,7 @@ class Humanoid(HumanoidBody, HealthyLocomotion):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Forward velocity minus control and contact, plus being healthy."""
+        """Reward for forward velocity and for being healthy, minus the costs of control and contact."""
         terms, terminated = super().score(physics, derived, ctrl, info)
         return terms | {"reward_contact": -self.contact_cost(derived, self.args.contact_cost_range)}, terminated
 
@@ -143,7 +143,7 @@ class HumanoidV4Args(HumanoidArgs):
 
 
 class HumanoidV4(Humanoid):
-    """Humanoid-v4: contact forces are observed at no cost; the step that ends an episode is paid for as healthy."""
+    """Humanoid-v4: contact forces are observed at no cost; the step that ends an episode earns the healthy reward too."""
 
     name = "humanoid-v4"
     engines = WITH_CONTACT_FORCES
@@ -156,7 +156,7 @@ class HumanoidV4(Humanoid):
 
 @dataclasses.dataclass(frozen=True)
 class HumanoidStandupArgs(HumanoidBodyArgs):
-    """Arguments of HumanoidStandup-v5 (but ``uph_cost_weight``, which Gymnasium itself does not use)."""
+    """Arguments of HumanoidStandup-v5, except ``uph_cost_weight``, which Gymnasium itself does not use."""
 
     ctrl_cost_weight: float = 0.1
     """cost per squared control"""
@@ -167,7 +167,7 @@ class HumanoidStandupArgs(HumanoidBodyArgs):
 
 
 class HumanoidStandup(HumanoidBody):
-    """Get up from the ground as high as possible (HumanoidStandup-v5); there is no early end."""
+    """Get up from the ground as high as possible. No episode ends early (HumanoidStandup-v5)."""
 
     name = "humanoid_standup"
     engines = WITH_CONTACT_FORCES
@@ -179,7 +179,7 @@ class HumanoidStandup(HumanoidBody):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """The torso's height over one physics step's time, minus control and impact, plus one."""
+        """The torso's height divided by the time of one physics step, minus the costs of control and impact, plus one."""
         terms = {
             "reward_linup": physics.qpos[2] / self.model.opt.timestep,
             "reward_quadctrl": -self.args.ctrl_cost_weight * jnp.sum(ctrl**2),
@@ -190,7 +190,7 @@ class HumanoidStandup(HumanoidBody):
 
 
 class HumanoidStandupV4(HumanoidStandup):
-    """HumanoidStandup-v4: the world's body and the root's actuator forces, constants all, are observed too."""
+    """HumanoidStandup-v4: constants are observed too, those of the world's body and of the actuator forces on the root."""
 
     name = "humanoid_standup-v4"
     observes_constants = True

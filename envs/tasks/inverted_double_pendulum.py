@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
 
 
@@ -21,7 +21,7 @@ class InvertedDoublePendulumArgs(TaskArgs):
 
 
 class InvertedDoublePendulum(MujocoTask):
-    """Keep the tip above 1 m, near the middle and still; 9360 is perfect (InvertedDoublePendulum-v5)."""
+    """Keep the tip above 1 m, near the middle and still. A perfect return is 9360 (InvertedDoublePendulum-v5)."""
 
     name = "inverted_double_pendulum"
     xml = "inverted_double_pendulum.xml"
@@ -33,7 +33,7 @@ class InvertedDoublePendulum(MujocoTask):
     pays_for_fall: ClassVar[bool] = False
     """whether the step that ends an episode is rewarded too, as in v4"""
     observed_forces: ClassVar[int] = 1
-    """on how many of the joints the constraint force is observed"""
+    """number of joints, the first ones, whose constraint force is observed"""
     Args = InvertedDoublePendulumArgs
 
     @property
@@ -42,7 +42,7 @@ class InvertedDoublePendulum(MujocoTask):
         return ("site_xpos", "qfrc_constraint")
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
-        """Cart position, sines and cosines of the angles, clipped velocities, clipped constraint force on the cart."""
+        """The cart's position, sines and cosines of the angles, clipped velocities, and clipped constraint forces."""
         return jnp.concatenate(
             [
                 physics.qpos[:1],
@@ -56,7 +56,7 @@ class InvertedDoublePendulum(MujocoTask):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Being upright, minus the tip's distance from its highest point, minus joint velocities."""
+        """Reward for being upright, minus the tip's distance from its highest point, minus joint velocities."""
         x, _, y = derived["site_xpos"][0]
         upright = y > 1
         _, v1, v2 = physics.qvel

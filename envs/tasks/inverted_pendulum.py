@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
 
 
@@ -38,7 +38,7 @@ class InvertedPendulum(MujocoTask):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """One per step upright."""
+        """1 for each step upright."""
         finite = jnp.isfinite(physics.qpos).all() & jnp.isfinite(physics.qvel).all()
         upright = (jnp.abs(physics.qpos[1]) <= 0.2) & finite
         return {"reward_survive": 1.0 * (upright | self.pays_for_fall)}, ~upright

@@ -1,4 +1,4 @@
-"""What bodies that move forward share: velocity minus control, health, contact forces, and the observation's parts."""
+"""What the bodies that move forward share: reward for velocity, cost of control, health, and what they observe."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, Range, TaskArgs
 
 WITH_CONTACT_FORCES = ("mjx", "native")
-"""The engines that compute contact forces."""
+"""Names of the engines that compute contact forces."""
 
 WITHOUT_CONTACT_FORCES: Mapping[str, Any] = MappingProxyType(
     {"contact_cost_weight": 0.0, "include_cfrc_ext_in_observation": False}
 )
-"""The arguments with which Gymnasium's v5 is what the TECRL paper ran: its MuJoCo left ``cfrc_ext`` at zero."""
+"""Arguments with which Gymnasium's v5 equals what the TECRL paper ran: its MuJoCo left ``cfrc_ext`` at zero."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LocomotionArgs(TaskArgs):
-    """Arguments of every body that moves forward; a body states its own defaults."""
+    """Arguments of every body that moves forward. Each body states its own defaults."""
 
     forward_reward_weight: float = 1.0
     """reward per m/s forward"""
@@ -35,24 +35,24 @@ class LocomotionArgs(TaskArgs):
 
 
 class Locomotion(MujocoTask):
-    """Move forward; there is no early end."""
+    """Move forward. No episode ends early."""
 
     horizontal: ClassVar[int] = 1
-    """how many of the first coordinates say where the body is in the plane"""
+    """number of coordinates, the first ones, that say where the body is in the plane"""
     velocity_limit: ClassVar[float] = float("inf")
-    """velocities are clipped to this in the observation"""
+    """limit to which velocities are clipped in the observation"""
 
     @property
     def push_dofs(self) -> tuple[int, ...]:
-        """Those of the plane."""
+        """The velocities in the plane."""
         return tuple(range(self.horizontal))
 
     def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """The point ``[k]`` whose mean velocity over a step counts, forward first (m)."""
+        """The point ``[k]`` whose mean velocity over a step is rewarded, forward first (m)."""
         return physics.qpos[:1]
 
     def remember(self, physics: PhysicsState, derived: Derived) -> Info:
-        """The position, to measure the next step's velocity from."""
+        """Keeps the position, from which the velocity of the next step is measured."""
         return {"position": self.position(physics, derived)}
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
@@ -64,7 +64,7 @@ class Locomotion(MujocoTask):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Forward velocity minus control."""
+        """Reward for forward velocity, minus the cost of control."""
         velocity = (self.position(physics, derived) - info["position"]) / self.dt
         terms = {
             "reward_forward": self.args.forward_reward_weight * velocity[0],
@@ -75,30 +75,30 @@ class Locomotion(MujocoTask):
 
 @dataclasses.dataclass(frozen=True)
 class HealthyLocomotionArgs(LocomotionArgs):
-    """Arguments of every body that moves forward and can fall; a body states its own defaults."""
+    """Arguments of every body that moves forward and can fall. Each body states its own defaults."""
 
     healthy_reward: float = 1.0
     """reward per step upright"""
     terminate_when_unhealthy: bool = True
-    """end the episode at a fall"""
+    """end the episode when the body falls"""
     healthy_z_range: Range = (0.0, float("inf"))
-    """range of the torso's height (m)"""
+    """range of heights of the torso outside of which the body has fallen (m)"""
 
 
 class HealthyLocomotion(Locomotion):
-    """Move forward without falling; a body says in `healthy` what that means."""
+    """Move forward without falling. Each body says in `healthy` what that means."""
 
     pays_for_fall: ClassVar[bool] = False
-    """whether the step that ends an episode earns the healthy reward too, as up to Gymnasium's v4"""
+    """whether the step that ends an episode earns the healthy reward too, as it does in Gymnasium up to v4"""
 
     def healthy(self, physics: PhysicsState) -> jax.Array:
-        """[] bool: the body has not fallen; False where the state is not a number."""
+        """[] bool: the body has not fallen. False if the state is not finite."""
         raise NotImplementedError
 
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Forward velocity minus control, plus being healthy."""
+        """Reward for forward velocity and for being healthy, minus the cost of control."""
         terms, _ = super().score(physics, derived, ctrl, info)
         healthy = self.healthy(physics)
         paid = healthy | (self.pays_for_fall and self.args.terminate_when_unhealthy)

@@ -1,4 +1,4 @@
-"""What all tasks on a MuJoCo model share: resets, action scaling, the step, the sum of reward terms."""
+"""What all tasks on a MuJoCo model share: resets, the scaling of actions, the step, and the sum of the reward's terms."""
 
 import dataclasses
 import functools
@@ -15,17 +15,24 @@ import jax.numpy as jnp
 import mujoco
 
 from envs.base import Obs, State, obs_sizes
-from envs.physics import ENGINES, OVERFLOW, Derived, Physics, PhysicsState, SolverConfig, make_physics, resolve_engine
-from envs.physics.native import silent
+from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, SolverConfig, make_engine, resolve_engine
+from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
 
 Info = dict[str, Any]
-"""What a task keeps from one step to the next, see `State.info`; under ``model``: `ModelFields` of this episode."""
+"""What a task keeps from one step to the next, see `State.info`. Under ``"model"``, if present, it holds `ModelFields`: the
+fields of the model in which this episode's world differs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckedArgs:
-    """Constructor arguments of a task, checked by their names and types."""
+    """Base of a task's constructor arguments. It checks each by its name and type.
+
+    A ``*_range`` must be an increasing pair, any other float must be finite, and ``reset_noise_scale`` must not be negative.
+
+    Raises:
+      ValueError: an argument breaks one of these rules; the message says which.
+    """
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -41,7 +48,7 @@ class CheckedArgs:
 
 @dataclasses.dataclass(frozen=True)
 class TaskArgs(CheckedArgs):
-    """Constructor arguments of a task on a model file, named as Gymnasium v5 names them; each task extends them."""
+    """Constructor arguments of a task on a model file, named as in Gymnasium v5. Each task extends them."""
 
     xml_file: str | None = None
     """model file: a path, or a name in Gymnasium's assets; default: the task's own"""
@@ -57,8 +64,11 @@ class TaskArgs(CheckedArgs):
 class MujocoTask:
     """A task on a MuJoCo model, written once for every engine.
 
-    A subclass states the class attributes below and writes `observe` and `score`; `remember` where the score needs to
-    know what was before the step, and `start` where an episode does not begin in the model's reference pose.
+    A subclass states the class attributes below and writes `observe` and `score`. It overrides
+
+    - `load` if its model is not a file,
+    - `reset_pose` if an episode does not start near the model's reference pose,
+    - `remember` if `score` needs to know something about the state before the step.
 
     Args:
       args: the task's constructor arguments.
@@ -66,7 +76,7 @@ class MujocoTask:
       solver: how that engine solves.
 
     Raises:
-      ValueError: arguments or physics settings out of range, or an engine that lacks a field the task reads.
+      ValueError: an argument or a setting of the engine is out of range, or the engine lacks a field that the task reads.
     """
 
     name: ClassVar[str]
@@ -77,32 +87,32 @@ class MujocoTask:
     episode_length: int = 1000
     """time limit in environment steps"""
     qvel_noise: ClassVar[Callable[..., jax.Array]] = staticmethod(functools.partial(jax.random.uniform, minval=-1.0))
-    """distribution of a start state's velocities before scaling"""
+    """distribution of a start state's velocities, before they are scaled"""
     mjx_iterations: ClassVar[tuple[int, int]] = (100, 50)
-    """(solver iterations, line-search steps) at which MJX equals C MuJoCo to float32, measured (docs/physics.md)"""
+    """(solver iterations, line-search steps) with which MJX equals C MuJoCo to float32; measured (docs/physics.md)"""
     warp_buffers: ClassVar[tuple[int | None, int | None]] = (None, None)
-    """(contacts, constraint rows) per world that warp makes room for, measured (docs/physics.md); None: its default"""
+    """(contacts, constraint rows) that warp makes room for in each world; measured (docs/physics.md); None: its default"""
     gymnasium_id: ClassVar[str | None] = None
-    """the task in Gymnasium that this one equals, with the arguments `gymnasium_fixed`"""
+    """the task in Gymnasium that this one equals, when that is made with the arguments `gymnasium_fixed`"""
     gymnasium_fixed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """where this task's defaults differ from those of Gymnasium's"""
+    """arguments of Gymnasium's task whose defaults differ from this task's"""
     current: ClassVar[bool] = False
-    """whether derived fields are those of the new state, as in dm_control, or one substep behind, as in Gymnasium"""
+    """whether derived fields belong to the new state, as in dm_control, or lag one substep behind it, as in Gymnasium"""
     randomization: ClassVar[Randomization] = NOT_RANDOMIZED
     """what differs from world to world unless the caller says otherwise"""
     engines: ClassVar[tuple[str, ...]] = ENGINES
-    """the physics engines that it runs on, with its default arguments"""
+    """names of the physics engines that it runs on with its default arguments"""
     camera: ClassVar[str | int] = -1
-    """the model's camera that films it"""
+    """the model's camera for films; -1: one that sees everything that moves"""
     Args: ClassVar[type[CheckedArgs]]
 
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
         self.args: Any = self.Args() if args is None else args
         self.model = self.load()
-        self.engine = resolve_engine(physics)
+        self.engine_name = resolve_engine(physics)
         self._solver = self._complete(solver)
-        self.physics = self.make_physics(self.model, self.reads, self.engine)
-        self.start_physics = self.make_start_physics()
+        self.engine = self.make_engine(self.model, self.reads, self.engine_name)
+        self.engine_at_reset = self.make_engine_at_reset()
         self.dt = self.model.opt.timestep * self.substeps
         self.action_size = self.model.nu
         low, high = jnp.asarray(self.model.actuator_ctrlrange, jnp.float32).T
@@ -110,7 +120,7 @@ class MujocoTask:
         self.obs_size, self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)
 
     def _complete(self, solver: SolverConfig) -> SolverConfig:
-        """``solver`` with the measured settings where it has none."""
+        """``solver`` with this task's measured settings in place of those that are None."""
         names = ("iterations", "ls_iterations", "max_contacts", "max_constraints")
         measured = zip(names, (*self.mjx_iterations, *self.warp_buffers), strict=True)
         missing: dict[str, Any] = {name: value for name, value in measured if getattr(solver, name) is None}
@@ -118,14 +128,14 @@ class MujocoTask:
 
     @property
     def substeps(self) -> int:
-        """Physics steps per step."""
+        """Physics steps per environment step."""
         return self.args.frame_skip or self.frame_skip
 
     def load(self) -> mujoco.MjModel:
-        """The model.
+        """Loads the model.
 
         Raises:
-          ValueError: no such file, or not a model.
+          ValueError: there is no such file, or it is not a model.
         """
         assets = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
         path = pathlib.Path(self.args.xml_file or self.xml).expanduser()
@@ -143,31 +153,36 @@ class MujocoTask:
         """The ``mjData`` fields that `observe`, `score` and `remember` read from ``derived``."""
         return ()
 
-    def make_physics(self, model: mujoco.MjModel, reads: tuple[str, ...], engine: str) -> Physics:
-        """An engine with this task's solver settings."""
+    def make_engine(self, model: mujoco.MjModel, reads: tuple[str, ...], engine_name: str) -> Engine:
+        """Makes an engine for ``model`` with this task's solver settings.
+
+        Raises:
+          ValueError: the engine cannot simulate the model, or does not compute a field in ``reads``.
+          NotImplementedError: the engine is not installed, or lacks a feature of the model.
+        """
         try:
-            return make_physics(model, reads, engine, self._solver, self.current)
+            return make_engine(model, reads, engine_name, self._solver, self.current)
         except ValueError as error:
-            if engine in self.engines:
+            if engine_name in self.engines:
                 raise
             raise ValueError(f"{self.name} runs on {' and '.join(self.engines)}: {error}") from error
 
-    def make_start_physics(self) -> Physics:
-        """The engine that puts a world into its start state; here the one that steps it."""
-        return self.physics
+    def make_engine_at_reset(self) -> Engine:
+        """Makes the engine that computes start states. Here it is the one that steps the worlds."""
+        return self.engine
 
     def make_gymnasium(self) -> gymnasium.Env:
-        """Gymnasium's own environment with the same arguments.
+        """Makes Gymnasium's own environment with the same arguments.
 
         Raises:
-          ValueError: there is none, or not with these arguments.
+          ValueError: Gymnasium has no such task, or its task does not take these arguments.
         """
         if self.gymnasium_id is None:
             raise ValueError(f"{self.name} has no equal in Gymnasium")
         default = dataclasses.asdict(self.Args())
         changed = {name: value for name, value in dataclasses.asdict(self.args).items() if value != default[name]}
         with warnings.catch_warnings(), silent():
-            warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)  # v4, wanted here
+            warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)  # v4 is wanted here
             try:
                 return gymnasium.make(self.gymnasium_id, **{**self.gymnasium_fixed, **changed})
             except TypeError as error:
@@ -175,13 +190,20 @@ class MujocoTask:
 
     @property
     def push_dofs(self) -> tuple[int, ...]:
-        """The velocity coordinates that a push changes."""
+        """Indices into ``qvel`` of the velocities that a push changes, see `Randomization.push_speed`."""
         return ()
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """Draws an episode: positions ``[nq]``, velocities ``[nv]``, and what `info` keeps for its length.
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """Draws where an episode starts.
 
-        Here: the model's reference pose plus noise of size ``args.reset_noise_scale``, and nothing to keep.
+        The default is the model's reference pose plus noise of size ``args.reset_noise_scale``.
+
+        Args:
+          key: PRNG key; the same key gives the same start.
+
+        Returns:
+          positions ``[nq]``, velocities ``[nv]``, and what ``info`` keeps for the whole episode (here nothing). The entry
+          ``"model"`` of the last changes the model for this episode, see `Info`.
         """
         key_qpos, key_qvel = jax.random.split(key)
         scale = self.args.reset_noise_scale
@@ -190,54 +212,54 @@ class MujocoTask:
         return qpos, scale * self.qvel_noise(key_qvel, (self.model.nv,)), {}
 
     def remember(self, physics: PhysicsState, derived: Derived) -> Info:
-        """What the next `score` needs to know of this state."""
+        """Returns what `score` of the next step needs to know about this state; it is merged into ``info``."""
         return {}
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> Obs:
-        """The observation: ``[obs_size]``, or with what only the critics see.
+        """Computes the observation: ``[obs_size]``, or a dict that also holds what only the critics see (`Obs`).
 
         Args:
           physics: the state.
           derived: the fields named in `reads`.
-          info: what `start` and `remember` keep.
+          info: what `reset_pose` returned at the episode's start, and what `remember` returned for this state.
         """
         raise NotImplementedError
 
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """The reward's terms, whose sum is the reward, and whether the episode terminated.
+        """Computes the reward of a step.
 
         Args:
           physics: the state after the step.
           derived: the fields named in `reads`, after the step.
           ctrl: ``[action_size]`` the control in the actuators' own units.
-          info: what `start` keeps, and `remember` kept of the state before the step.
+          info: what `reset_pose` returned at the episode's start, and `remember` for the state before the step.
+
+        Returns:
+          the terms of the reward by name (each ``[]``; their sum is the reward, and each is logged), and whether the episode
+          terminated (``[]`` bool).
         """
         raise NotImplementedError
 
     def to_ctrl(self, action: jax.Array) -> jax.Array:
-        """An action ``[..., action_size]`` in [-1, 1] in the actuators' own units."""
+        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units."""
         return self._ctrl_centre + self._ctrl_half_range * action
 
     def applied(self, info: Info, action: jax.Array) -> jax.Array:
-        """What reaches the actuators on the step under ``action`` ``[action_size]``: itself, unless it is delayed."""
+        """The action that reaches the actuators in place of ``action`` ``[action_size]``: the same, unless it is delayed."""
         return action
 
     def reset(self, key: jax.Array) -> State:
         """See `Env.reset`."""
-        return self.begin(*self.start(key))
+        return self.reset_to(*self.reset_pose(key))
 
-    def enter(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> tuple[PhysicsState, Derived]:
-        """The physics at the start of an episode as `start` describes it."""
-        return self.start_physics.init(qpos, qvel, info.get("model", {}))
-
-    def begin(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
-        """The start of an episode as `start` describes it."""
-        physics, derived = self.enter(qpos, qvel, info)
+    def reset_to(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
+        """The state at the start of an episode with the pose that `reset_pose` drew, or any other pose of that form."""
+        physics, derived = self._reset_physics(qpos, qvel, info)
         info = info | self.remember(physics, derived)
         terms = jax.eval_shape(lambda: self.score(physics, derived, jnp.zeros(self.action_size), info)[0])
-        names = [*terms, OVERFLOW] if self.engine == "warp" else [*terms]
+        names = [*terms, OVERFLOW] if self.engine_name == "warp" else [*terms]
         return State(
             physics=physics,
             obs=self.observe(physics, derived, info),
@@ -248,10 +270,14 @@ class MujocoTask:
             info=info,
         )
 
+    def _reset_physics(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> tuple[PhysicsState, Derived]:
+        """The part of `reset_to` that the engine computes."""
+        return self.engine_at_reset.init(qpos, qvel, info.get("model", {}))
+
     def step(self, state: State, action: jax.Array) -> State:
         """See `Env.step`."""
         ctrl = self.to_ctrl(action)
-        physics, derived = self.physics.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
+        physics, derived = self.engine.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
         terms, terminated = self.score(physics, derived, ctrl, state.info)
         terms = {name: jnp.asarray(term, jnp.float32) for name, term in terms.items()}
         overflow = {OVERFLOW: jnp.asarray(derived[OVERFLOW], jnp.float32)} if OVERFLOW in derived else {}
@@ -268,14 +294,14 @@ class MujocoTask:
 
 
 def within(value: jax.Array, bounds: Range) -> jax.Array:
-    """Whether all of ``value`` lies strictly inside ``bounds``; a NaN does not."""
+    """[] bool: all of ``value`` lies strictly between the two ``bounds``. NaN does not."""
     return jnp.all((bounds[0] < value) & (value < bounds[1]))
 
 
 def draw_until(
     key: jax.Array, draw: Callable[[jax.Array], jax.Array], accept: Callable[[jax.Array], jax.Array]
 ) -> jax.Array:
-    """What ``draw`` makes of fresh keys, the first that ``accept`` says True to."""
+    """Calls ``draw`` with fresh keys until ``accept`` returns True for the result, and returns that result."""
 
     def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         key, draw_key = jax.random.split(carry[0])
@@ -286,10 +312,10 @@ def draw_until(
 
 
 def load_model(path: pathlib.Path) -> mujoco.MjModel:
-    """The same model as ``MjModel.from_xml_path`` makes.
+    """Loads a model file. The result equals that of ``MjModel.from_xml_path``.
 
     Raises:
-      ValueError: no such file, or not a model.
+      ValueError: there is no such file, or it is not a model.
     """
     if not path.is_file():
         raise ValueError(f"there is no model file {path}")
@@ -297,10 +323,10 @@ def load_model(path: pathlib.Path) -> mujoco.MjModel:
 
 
 def compile_model(spec: mujoco.MjSpec) -> mujoco.MjModel:
-    """The model of a specification, without MuJoCo's warning that ``settotalmass`` is deprecated."""
+    """Compiles a specification, and spares the user MuJoCo's warning that ``settotalmass`` is deprecated."""
     total_mass, spec.compiler.settotalmass = spec.compiler.settotalmass, -1
     model = spec.compile()
-    if total_mass > 0:  # what the compiler would have done
+    if total_mass > 0:  # as the compiler would have done
         mujoco.mj_setTotalmass(model, total_mass)
         mujoco.mj_setConst(model, mujoco.MjData(model))
     return model

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs, draw_until
 
 
@@ -37,8 +37,8 @@ class Pusher(MujocoTask):
         """Where the bodies are."""
         return ("xpos",)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """The arm in its reference pose, the goal at the origin, the puck anywhere near but not closer than 0.17 m."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """The arm in its reference pose, the goal at the origin, and the puck near it, but not closer than 0.17 m."""
         key_puck, key_qvel = jax.random.split(key)
         low, high = jnp.array([-0.3, -0.2]), jnp.array([0.0, 0.2])
         puck = draw_until(
@@ -51,14 +51,14 @@ class Pusher(MujocoTask):
         return qpos, qvel, {}
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
-        """Positions and velocities of the arm, and where fingertip, puck and goal are."""
+        """Positions and velocities of the arm, and the places of fingertip, puck and goal."""
         places = [self._place(derived, body) for body in ("tips_arm", "object", "goal")]
         return jnp.concatenate([physics.qpos[:7], physics.qvel[:7], *places])
 
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Minus the puck's distances from the goal and from the fingertip, and the squared control."""
+        """Minus the puck's distances from the goal and from the fingertip, minus the squared control."""
         puck = self._place(derived, "object")
         terms = {
             "reward_dist": -self.args.reward_dist_weight * jnp.linalg.norm(puck - self._place(derived, "goal")),

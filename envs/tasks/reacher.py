@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
 
 
@@ -32,15 +32,15 @@ class Reacher(MujocoTask):
     gymnasium_id = "Reacher-v5"
     Args = ReacherArgs
     offset_size: ClassVar[int] = 2
-    """how many coordinates of the offset from the target are observed"""
+    """number of coordinates of the offset from the target that are observed"""
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Where the bodies are."""
         return ("xpos",)
 
-    def start(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
-        """A little noise in the arm, and a target anywhere in a disc of 0.2 m."""
+    def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
+        """The arm nearly straight and nearly at rest, and a target anywhere in a disc of radius 0.2 m."""
         key_qpos, key_qvel, key_radius, key_angle = jax.random.split(key, 4)
         arm = jax.random.uniform(key_qpos, (2,), minval=-0.1, maxval=0.1)
         radius = 0.2 * jnp.sqrt(jax.random.uniform(key_radius))  # uniform in the disc
@@ -50,7 +50,7 @@ class Reacher(MujocoTask):
         return jnp.concatenate([arm, target]), jnp.concatenate([velocity, jnp.zeros(2)]), {}
 
     def offset(self, derived: Derived) -> jax.Array:
-        """``[3]`` from the target to the fingertip (m)."""
+        """``[3]`` vector from the target to the fingertip (m)."""
         return derived["xpos"][self.model.body("fingertip").id] - derived["xpos"][self.model.body("target").id]
 
     def observe(self, physics: PhysicsState, derived: Derived, info: Info) -> jax.Array:
@@ -62,7 +62,7 @@ class Reacher(MujocoTask):
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Minus the distance and the squared control."""
+        """Minus the distance, minus the squared control."""
         return self._terms(self.offset(derived), ctrl), jnp.zeros((), bool)
 
     def _terms(self, offset: jax.Array, ctrl: jax.Array) -> dict[str, jax.Array]:
@@ -73,18 +73,18 @@ class Reacher(MujocoTask):
 
 
 class ReacherV4(Reacher):
-    """Reacher-v4: the reward is that of the state before the step, and the offset's height, always 0, is observed."""
+    """Reacher-v4: the distance is that before the step, and the offset's height, which is always 0, is observed too."""
 
     name = "reacher-v4"
     gymnasium_id = "Reacher-v4"
     offset_size = 3
 
     def remember(self, physics: PhysicsState, derived: Derived) -> Info:
-        """The offset, which the next step's reward counts."""
+        """Keeps the offset, from which the reward of the next step is computed."""
         return {"offset": self.offset(derived)}
 
     def score(
         self, physics: PhysicsState, derived: Derived, ctrl: jax.Array, info: Info
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Minus the distance before the step, and the squared control."""
+        """Minus the distance before the step, minus the squared control."""
         return self._terms(info["offset"], ctrl), jnp.zeros((), bool)

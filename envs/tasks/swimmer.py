@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 from envs.tasks.locomotion import Locomotion, LocomotionArgs
 
 
@@ -16,7 +16,7 @@ class SwimmerArgs(LocomotionArgs):
 
 
 class Swimmer(Locomotion):
-    """Swim forward; there is no early end (Swimmer-v5)."""
+    """Swim forward. No episode ends early (Swimmer-v5)."""
 
     name = "swimmer"
     xml = "swimmer.xml"
@@ -29,12 +29,12 @@ class Swimmer(Locomotion):
     Args = SwimmerArgs
 
     def position(self, physics: PhysicsState, derived: Derived) -> jax.Array:
-        """The front tip in the plane."""
+        """Where the front tip is in the plane."""
         return physics.qpos[:2]
 
 
 class SwimmerV4(Swimmer):
-    """Swimmer-v4: the same."""
+    """Swimmer-v4: equal to v5."""
 
     name = "swimmer-v4"
     gymnasium_id = "Swimmer-v4"

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 
-from envs.physics import PhysicsState
+from envs.engines import PhysicsState
 from envs.tasks.locomotion import HealthyLocomotion, HealthyLocomotionArgs
 from envs.tasks.mujoco_task import Range, within
 
@@ -39,7 +39,7 @@ class Walker2d(HealthyLocomotion):
 
 
 class Walker2dV4(Walker2d):
-    """Walker2d-v4: unequal friction of the feet, and the step that ends an episode by a fall is paid for as healthy."""
+    """Walker2d-v4: the feet differ in friction, and the step that ends an episode by a fall earns the healthy reward too."""
 
     name = "walker2d-v4"
     xml = "walker2d.xml"

@@ -9,7 +9,7 @@ import pytest
 import envs
 from benchmarks.parity import Args, compare, main
 from benchmarks.report import read_sections
-from envs.physics import Derived, PhysicsState
+from envs.engines import Derived, PhysicsState
 
 FEW = {"engines": ("native",), "states": 6, "episodes": 0}
 

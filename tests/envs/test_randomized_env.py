@@ -88,7 +88,7 @@ def test_noise_is_on_what_is_observed_and_nowhere_else() -> None:
         np.abs(np.corrcoef(np.ravel(state.obs - true(state.physics)), np.ravel(after.obs - true(after.physics)))[0, 1]) < 0.1
     )
     clean = envs.make("hopper", physics="native")
-    same = jax.jit(jax.vmap(clean.step))(jax.vmap(clean.begin)(state.physics.qpos, state.physics.qvel, {}), action)
+    same = jax.jit(jax.vmap(clean.step))(jax.vmap(clean.reset_to)(state.physics.qpos, state.physics.qvel, {}), action)
     np.testing.assert_array_equal(after.physics.qpos, same.physics.qpos)
     np.testing.assert_array_equal(after.reward, same.reward)
 
@@ -100,7 +100,7 @@ def test_pushes_change_horizontal_velocities_at_the_declared_rate() -> None:
     pushed = jax.jit(jax.vmap(env.step))(state, jnp.zeros((n, 8)))
     still = envs.make("ant", physics="native")
     expected = jax.jit(jax.vmap(still.step))(
-        jax.vmap(still.begin)(state.physics.qpos, state.physics.qvel, {}), jnp.zeros((n, 8))
+        jax.vmap(still.reset_to)(state.physics.qpos, state.physics.qvel, {}), jnp.zeros((n, 8))
     )
     change = np.asarray(pushed.physics.qvel - expected.physics.qvel)[:, :2]
     hit = np.abs(change).max(1) > 1e-6
@@ -117,7 +117,7 @@ def test_actions_arrive_late_by_what_the_episode_drew() -> None:
     assert stats.chisquare(np.bincount(delay, minlength=4)).pvalue > 1e-3
     actions = jax.random.uniform(jax.random.key(1), (6, n, 1), minval=-1.0)
     clean = envs.make("inverted_pendulum", physics="native")
-    expected = jax.vmap(clean.begin)(state.physics.qpos, state.physics.qvel, {})
+    expected = jax.vmap(clean.reset_to)(state.physics.qpos, state.physics.qvel, {})
     step, clean_step = jax.jit(jax.vmap(env.step)), jax.jit(jax.vmap(clean.step))
     for t in range(6):
         state = step(state, actions[t])
@@ -144,7 +144,7 @@ def test_the_privileged_observation_holds_the_truth() -> None:
 def test_many_worlds_of_it_run_and_start_anew() -> None:
     env = make("hopper", dataclasses.replace(EVERYTHING, obs_noise=0.1, push_speed=1.0, action_delay=2))
     worlds = envs.VectorEnv(env, 16, 256)
-    state = worlds.init(jax.jit(worlds.draw)(jax.random.key(0)))
+    state = worlds.reset(jax.jit(worlds.draw_starts)(jax.random.key(0)))
     before = state.worlds.info["factors"]["mass"]
 
     def step(state: Any, key: jax.Array) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.vector import MAX_BLOW_UPS, TRAIL, is_sane
+from envs.blow_ups import MAX_BLOW_UPS, TRAIL
+from envs.finite import is_finite
 
 POISONS = [float("nan"), float("inf"), float("-inf"), 1e30]
 QUANTITIES = ["qpos", "qvel", "obs", "reward"]
@@ -64,7 +65,7 @@ def _runner(env: Any, num_envs: int, pool_size: int) -> Any:
         return state, (row, stats)
 
     def rollout(key: jax.Array, actions: jax.Array) -> tuple[envs.VectorState, Any, Any]:
-        state, (rows, stats) = jax.lax.scan(step, vector.init(vector.draw(key)), actions)
+        state, (rows, stats) = jax.lax.scan(step, vector.reset(vector.draw_starts(key)), actions)
         return state, rows, stats
 
     return jax.jit(rollout)
@@ -76,7 +77,7 @@ def idle(steps: int, num_envs: int) -> jax.Array:
 
 @functools.cache
 def pool_ids(pool_size: int = 64, num_envs: int = 1, seed: int = 0) -> np.ndarray:
-    draw = jax.jit(envs.VectorEnv(Counter(), num_envs, pool_size).draw)
+    draw = jax.jit(envs.VectorEnv(Counter(), num_envs, pool_size).draw_starts)
     return np.asarray(draw(jax.random.key(seed)).obs[:, 0])
 
 
@@ -147,7 +148,7 @@ def test_a_pool_that_is_used_up_starts_over() -> None:
 
 
 def test_a_pool_holds_at_least_one_state_per_world() -> None:
-    assert envs.VectorEnv(Counter(), 7, 1).draw(jax.random.key(0)).obs.shape == (7, 2)
+    assert envs.VectorEnv(Counter(), 7, 1).draw_starts(jax.random.key(0)).obs.shape == (7, 2)
 
 
 def test_refilling_replaces_the_pool_and_not_the_worlds() -> None:
@@ -155,7 +156,7 @@ def test_refilling_replaces_the_pool_and_not_the_worlds() -> None:
 
     @jax.jit
     def run(first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-        state = vector.refill(vector.init(vector.draw(first)), vector.draw(second))
+        state = vector.refill_pool(vector.reset(vector.draw_starts(first)), vector.draw_starts(second))
         before = state.worlds.obs
         for _ in range(2):
             state, _, _ = vector.step(state, jnp.zeros((2, 4)))
@@ -220,7 +221,7 @@ def test_the_evidence_is_a_ring_of_the_last() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Shaky(Counter):
-    """Start states whose id is below ``bad`` have no sane observation; actions do nothing."""
+    """Start states whose id is below ``bad`` have no finite observation; actions do nothing."""
 
     bad: float = 0.0
 
@@ -244,11 +245,11 @@ def test_bad_start_states_never_enter() -> None:
 
     # Of a pool drawn later the old one's stay where the new are bad: all of them, if need be.
     for seed in range(1, 4):
-        new = jax.jit(vector.draw)(jax.random.key(seed))
-        refilled = vector.refill(state, new)
+        new = jax.jit(vector.draw_starts)(jax.random.key(seed))
+        refilled = vector.refill_pool(state, new)
         np.testing.assert_array_equal(refilled.pool.obs, np.where(np.isnan(new.obs), state.pool.obs, new.obs))
-    new = jax.jit(envs.VectorEnv(Shaky(bad=2.0), 4, 32).draw)(jax.random.key(1))
-    np.testing.assert_array_equal(vector.refill(state, new).pool.obs, state.pool.obs)
+    new = jax.jit(envs.VectorEnv(Shaky(bad=2.0), 4, 32).draw_starts)(jax.random.key(1))
+    np.testing.assert_array_equal(vector.refill_pool(state, new).pool.obs, state.pool.obs)
 
 
 @pytest.mark.parametrize("poison", POISONS)
@@ -275,7 +276,7 @@ def test_a_native_trail_holds_the_last_positions() -> None:
     env = envs.make("swimmer", physics="native")
     vector = envs.VectorEnv(env, 2, 2)
     step, steps = jax.jit(vector.step), TRAIL + 3
-    state = jax.jit(lambda key: vector.init(vector.draw(key)))(jax.random.key(0))
+    state = jax.jit(lambda key: vector.reset(vector.draw_starts(key)))(jax.random.key(0))
     before = []
     for t in range(steps):
         before.append(np.asarray(state.worlds.physics.qpos[1]))
@@ -293,11 +294,11 @@ def test_metrics_sum_over_valid_worlds_and_never_become_nan() -> None:
     assert stats.metric_sums["shaky"].tolist() == [3, 0, 2, 3]  # its NaN on the second step is left out
 
 
-def test_sanity_looks_at_numbers_and_not_at_counters_or_keys() -> None:
+def test_is_finite_looks_at_floats_and_not_at_counters_or_keys() -> None:
     worlds = jax.vmap(Counter().reset)(jax.random.split(jax.random.key(0), 3))
-    assert is_sane(worlds).all()
+    assert is_finite(worlds).all()
     worlds = dataclasses.replace(worlds, info=worlds.info | {"memory": jnp.array([[0.0, 0.0], [0.0, jnp.nan], [1.0, 2.0]])})
-    assert is_sane(worlds).tolist() == [True, False, True]
+    assert is_finite(worlds).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("field", ["qpos", "qvel"])
@@ -330,7 +331,7 @@ def cheetahs() -> tuple[Any, Any, jax.Array]:
     vector = envs.VectorEnv(envs.make("half_cheetah", physics="native"), 6, 12)
     step = jax.jit(vector.step)
     actions = jax.random.uniform(jax.random.key(1), (8, 6, 6), minval=-1.0)
-    state = jax.jit(lambda key: vector.init(vector.draw(key)))(jax.random.key(0))
+    state = jax.jit(lambda key: vector.reset(vector.draw_starts(key)))(jax.random.key(0))
     for action in actions[:3]:
         state, _, _ = step(state, action)
     return step, dataclasses.replace(state, steps=jnp.zeros_like(state.steps)), actions[3:]
@@ -348,3 +349,32 @@ def test_a_native_episode_that_ends_starts_afresh() -> None:
     starts = rows.obs[2:][after[1:-1]]
     assert (np.abs(starts) <= 0.01).all()
     assert len(np.unique(starts[:, 0])) == len(starts)
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [
+        (jax.ShapeDtypeStruct((4,), jnp.float32), r"float32 of shape \(3, 4\), not float32 of shape \(4,\)"),
+        (jax.ShapeDtypeStruct((1, 4), jnp.float32), r"not float32 of shape \(1, 4\)"),
+        (jax.ShapeDtypeStruct((3, 1), jnp.float32), r"not float32 of shape \(3, 1\)"),
+        (jax.ShapeDtypeStruct((3, 4), jnp.int32), r"not int32 of shape \(3, 4\)"),
+        (jax.ShapeDtypeStruct((3, 4), jnp.bfloat16), r"not bfloat16 of shape \(3, 4\)"),
+    ],
+)
+def test_actions_that_would_be_broadcast_or_cast_are_refused(actions: Any, said: str) -> None:
+    vector = envs.VectorEnv(Counter(), 3, 8)
+    state = jax.eval_shape(lambda key: vector.reset(vector.draw_starts(key)), jax.random.key(0))
+    jax.eval_shape(vector.step, state, jax.ShapeDtypeStruct((3, 4), jnp.float32))
+    with pytest.raises(ValueError, match=f"actions must be .*{said}"):
+        jax.eval_shape(vector.step, state, actions)
+
+
+def test_every_field_declares_the_leading_axes_of_its_arrays() -> None:
+    vector = envs.VectorEnv(envs.make("hopper", physics="native"), 3, 7)
+    state = jax.eval_shape(lambda key: vector.reset(vector.draw_starts(key)), jax.random.key(0))
+    sizes = {"world": 3, "time": TRAIL}
+    for field in dataclasses.fields(envs.VectorState):
+        leading = tuple(sizes[axis] for axis in field.metadata["axes"])
+        for x in jax.tree.leaves(getattr(state, field.name)):
+            assert x.shape[: len(leading)] == leading, field.name
+            assert len(leading) or 3 not in x.shape[:2], field.name  # an array of all worlds says so

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
-from envs.vector import LIMIT, Row, StepStats
+from envs.finite import LIMIT
+from envs.vector import Row, StepStats
 from mjx_tecrl import OnPolicyAgent
 from mjx_tecrl.exploration import Draw
 from train.config import Config

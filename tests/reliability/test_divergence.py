@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.vector import LIMIT
+from envs.finite import LIMIT
 from mjx_tecrl import AGENTS
 from tests.reliability.faults import IN_UPDATES, IN_WORLDS, PLACES, VALUES, Fault, FaultyTraining, corrupt
 from tests.runs import tiny_config

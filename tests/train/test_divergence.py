@@ -105,10 +105,10 @@ def test_a_task_whose_start_states_are_bad_is_refused(run: Any) -> None:
 
 
 def test_a_refused_task_leaves_no_run_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(self: envs.MujocoTask, key: jax.Array) -> Any:
+    def reset_pose(self: envs.MujocoTask, key: jax.Array) -> Any:
         return jnp.full(2, jnp.nan), jnp.zeros(2), {}
 
-    monkeypatch.setattr(envs.MujocoTask, "start", start)
+    monkeypatch.setattr(envs.MujocoTask, "reset_pose", reset_pose)
     with pytest.raises(UserError, match="256 of 256 start states"):
         train(tiny_config(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -31,13 +31,13 @@ def test_it_is_the_bare_environment(env: Any) -> None:
         assert not state.truncated
         state, theirs = step(state, action), their_step(theirs, action)
     assert (env.obs_size, env.action_size, env.episode_length) == (theirs.obs.shape[0], 1, 1000)
-    assert env.engine == "its own"
+    assert env.engine_name == "its own"
     assert state.physics.qpos.shape == (env.model.nq,)
 
 
 def test_many_worlds_keep_their_final_observations(env: Any) -> None:
     worlds = envs.VectorEnv(env, 4, 32)
-    state = worlds.init(jax.jit(worlds.draw)(jax.random.key(0)))
+    state = worlds.reset(jax.jit(worlds.draw_starts)(jax.random.key(0)))
     step, single_step = jax.jit(worlds.step), jax.jit(env.step)
     ended, last = 0, state
     for t in range(60):

@@ -93,3 +93,10 @@ def test_time_limits_truncate() -> None:
 def test_a_list_of_seeds_is_refused(vector: GymnasiumVectorEnv) -> None:
     with pytest.raises(ValueError, match="give one seed"):
         vector.reset(seed=[1, 2, 3, 4, 5, 6])
+
+
+def test_actions_of_too_few_worlds_are_refused_in_a_sentence() -> None:
+    vector = GymnasiumVectorEnv(envs.make("hopper", physics="native"), 4)
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match=r"actions must be float32 of shape \(4, 3\), not float32 of shape \(3,\)"):
+        vector.step(np.zeros(3, np.float32))

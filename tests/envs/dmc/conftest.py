@@ -17,7 +17,7 @@ WORLDS, STEPS, EVERY = 24, 108, 12
 @pytest.fixture(scope="session")
 def dm_control_task(task: Callable[[str], envs.MujocoTask]) -> Callable[[str], DmControlOriginal]:
     """dm_control's environment of the name of a task of ours, loaded once."""
-    pytest.importorskip("dm_control", reason="needs dm_control: pip install '.[dmc]'")
+    pytest.importorskip("dm_control", reason="needs dm_control: pip install 'mjx-tecrl[dmc]'")
     return functools.cache(lambda name: DmControlOriginal(task(name)))
 
 

@@ -60,7 +60,7 @@ def test_start_states_are_distributed_as_dm_controls(name: str, task: Any, dm_co
 @pytest.mark.parametrize("name", ["dmc/humanoid-run", "dmc/ball_in_cup-catch", "dmc/finger-spin", "dmc/quadruped-walk"])
 def test_nothing_touches_at_the_start(name: str, task: Any) -> None:
     task = task(name)
-    qpos, _, _ = jax.jit(jax.vmap(task.start))(jax.random.split(jax.random.key(1), 64))
+    qpos, _, _ = jax.jit(jax.vmap(task.reset_pose))(jax.random.split(jax.random.key(1), 64))
     assert not jax.vmap(task.touches)(qpos).any()
 
 
@@ -104,7 +104,7 @@ def test_an_action_is_repeated_at_least_once_and_not_beyond_the_episode(bad: int
 def test_mjx_equals_native(name: str, task: Any, states: Any) -> None:
     native, mjx = task(name), envs.make(name, physics="mjx")
     drawn, action = jax.tree.map(lambda x: jnp.asarray(x[::4]), states(name))
-    _, _, info = jax.vmap(native.start)(jax.random.split(jax.random.key(2), len(action)))
+    _, _, info = jax.vmap(native.reset_pose)(jax.random.split(jax.random.key(2), len(action)))
     drawn = dataclasses.replace(drawn, info=info)
     expected, got = (jax.jit(jax.vmap(engine.step))(drawn, action) for engine in (native, mjx))
     np.testing.assert_allclose(got.physics.qvel, expected.physics.qvel, rtol=1e-4, atol=1e-4)

@@ -26,8 +26,8 @@ def test_steps_equal_dm_controls(name: str, task: Any, states: Any, dm_control_t
     actions = np.stack([np.roll(action, shift, axis=0) for shift in range(STEPS)])  # [steps, n, action_size]
 
     def rollout(key: jax.Array, physics: envs.PhysicsState, actions: jax.Array) -> tuple[envs.State, envs.State]:
-        _, _, info = task.start(key)
-        first = task.begin(physics.qpos, physics.qvel, info)
+        _, _, info = task.reset_pose(key)
+        first = task.reset_to(physics.qpos, physics.qvel, info)
         active = dataclasses.replace(first.physics, act=physics.act)
         active = dataclasses.replace(first, physics=active)
         return first, jax.lax.scan(lambda state, action: (task.step(state, action),) * 2, active, actions)[1]
@@ -54,7 +54,7 @@ def test_steps_equal_dm_controls(name: str, task: Any, states: Any, dm_control_t
 def test_models_sizes_and_times_equal_dm_controls(name: str, task: Any, dm_control_task: Any) -> None:
     """Ours is loaded in another way (`settotalmass` of the cheetah) and has to be the same to the last bit."""
     reference, task = dm_control_task(name), task(name)
-    ours, theirs = task.physics.model, reference.physics.model.ptr
+    ours, theirs = task.engine.model, reference.physics.model.ptr
     own = {"geom_pos", "site_pos", "light_pos", "geom_rgba", "site_rgba", "wrap_prm"}  # drawn anew for each episode
     for field in set(dir(theirs)) - own:
         value = getattr(theirs, field)
@@ -90,12 +90,12 @@ def test_rewards_near_the_goal_equal_dm_controls(name: str, task: Any, dm_contro
     reference, task, n = dm_control_task(name), task(name), 300
     centre, spread, velocity = NEAR_THE_GOAL[name]
     rng = np.random.default_rng(0)
-    qpos, qvel, info = jax.device_get(jax.jit(jax.vmap(task.start))(jax.random.split(jax.random.key(4), n)))
+    qpos, qvel, info = jax.device_get(jax.jit(jax.vmap(task.reset_pose))(jax.random.split(jax.random.key(4), n)))
     if centre is not None:
         qpos = np.float32(centre + spread * rng.uniform(-1, 1, qpos.shape))
     qvel = np.float32(velocity * rng.uniform(0, 2, qvel.shape))
     action = np.float32(rng.uniform(-0.3, 0.3, (n, task.action_size)))
-    first = jax.jit(jax.vmap(task.begin))(qpos, qvel, info)
+    first = jax.jit(jax.vmap(task.reset_to))(qpos, qvel, info)
     after = jax.device_get(jax.jit(jax.vmap(task.step))(first, action))
     first, expected = jax.device_get(first), np.empty(n)
     for world in range(n):

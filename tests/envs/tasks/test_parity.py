@@ -83,7 +83,7 @@ def test_steps_equal_gymnasiums(variant: str, states: Any) -> None:
     actions = np.stack([np.roll(action, shift, axis=0) for shift in range(STEPS)])  # [steps, n, action_size]
 
     def rollout(qpos: jax.Array, qvel: jax.Array, actions: jax.Array) -> tuple[envs.State, envs.State]:
-        first = task.begin(qpos, qvel, {})
+        first = task.reset_to(qpos, qvel, {})
         return first, jax.lax.scan(lambda state, action: (task.step(state, action),) * 2, first, actions)[1]
 
     first, ours = jax.device_get(jax.jit(jax.vmap(rollout, in_axes=(0, 0, 1)))(qpos, qvel, actions))
@@ -136,7 +136,7 @@ def test_sizes_and_times_equal_gymnasiums(name: str) -> None:
 def test_models_equal_gymnasiums(name: str) -> None:
     """Ours is loaded in another way (`settotalmass` of half-cheetah) and has to be the same to the last bit."""
     task = make(name)
-    ours, theirs = task.physics.model, GymnasiumOriginal(task).env.model
+    ours, theirs = task.engine.model, GymnasiumOriginal(task).env.model
     for field in dir(theirs):
         value = getattr(theirs, field)
         if isinstance(value, np.ndarray):

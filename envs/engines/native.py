@@ -1,7 +1,7 @@
-"""C MuJoCo behind a batched host callback: the fast engine on CPU.
+"""C MuJoCo, called on the host: the fast engine on the CPU.
 
-Per-world code stays per-world: under ``vmap`` the callback is called once, with every leading axis, and steps all worlds
-on MuJoCo's own thread pool. Nothing outlives a call except the thread pool, so results depend on the arguments alone.
+A task's code remains code of one world. Under ``vmap`` the host is called once for all worlds, and steps them on MuJoCo's
+own thread pool. Only the thread pool outlives a call, so the results depend on the arguments alone.
 """
 
 import contextlib
@@ -17,27 +17,27 @@ import mujoco
 import mujoco.batch
 import numpy as np
 
-from envs.physics.base import NO_FIELDS, Derived, ModelFields, PhysicsState
-from envs.physics.host_call import host_call
+from envs.engines.base import NO_FIELDS, Derived, ModelFields, PhysicsState
+from envs.engines.host_call import host_call
 
 _STATE = ("qpos", "qvel", "act", "qacc_warmstart", "time")
 
-# One call into MuJoCo at a time: a Batch must not run from two threads at once, XLA may call back from any of its own,
-# and `silent` changes a setting of the whole process. Each call keeps every core busy by itself.
+# Only one call into MuJoCo runs at a time: two threads must not use a Batch at once, XLA may call from any of its threads,
+# and `silent` changes a setting of the whole process. Nothing is lost by this: a single call keeps every core busy.
 _LOCK = threading.Lock()
 
 
-class NativePhysics:
+class NativeEngine:
     """C MuJoCo with the model's own solver and integrator.
 
     Args:
-      model: the compiled model; copied, because MuJoCo's automatic reset of bad worlds is switched off in it (a world
-        that blew up has to stay visible, so that it can be quarantined).
+      model: the compiled model. The engine uses a copy in which MuJoCo does not reset bad worlds by itself: a world that
+        blew up has to stay visible, so that it can be quarantined.
       reads: names of the ``mjData`` fields to return.
-      current: whether fields that follow from positions and velocities are those of the new state, see `make_physics`.
+      current: see `make_engine`.
 
     Raises:
-      ValueError: a field that cannot be read.
+      ValueError: a field cannot be read.
     """
 
     def __init__(self, model: mujoco.MjModel, reads: tuple[str, ...], current: bool = False):
@@ -53,20 +53,27 @@ class NativePhysics:
         self._identity = _digest(self.model, *reads, self._stage)
 
     def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
-        """See `Physics.init`."""
+        """See `Engine.init`."""
         return self._call("init", self._init, {"qpos": qpos, "qvel": qvel}, fields)
 
     def step(
         self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
     ) -> tuple[PhysicsState, Derived]:
-        """See `Physics.step`."""
+        """See `Engine.step`."""
         values = {name: getattr(state, name) for name in _STATE} | {"ctrl": ctrl}
         return self._call(f"step {n_substeps}", functools.partial(self._step, n_substeps=n_substeps), values, fields)
 
     def _call(
         self, kind: str, function: Callable[..., tuple[np.ndarray, ...]], values: ModelFields, fields: ModelFields
     ) -> tuple[PhysicsState, Derived]:
-        """``function(named arrays, names of fields)`` on the host; ``kind`` says which it is."""
+        """Calls ``function(arrays by name, names of the fields that differ)`` on the host, for all worlds together.
+
+        Args:
+          kind: name of the function among those of this engine.
+          function: what is called.
+          values: its arguments by name.
+          fields: fields of the model that differ in this world.
+        """
         names = (*values, *fields)
 
         def call(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -78,7 +85,7 @@ class NativePhysics:
         named = dict(zip(self._shapes, returned, strict=True))
         return PhysicsState(**{name: named[name] for name in _STATE}), {name: named[name] for name in self._reads}
 
-    # Only NumPy below: a JAX operation inside a callback can wait for the very thread that runs the callback.
+    # The code below runs inside the callback and uses only NumPy: a JAX operation can wait for the very thread that runs it.
 
     def _init(self, values: dict[str, np.ndarray], fields: tuple[str, ...]) -> tuple[np.ndarray, ...]:
         leading = values["qpos"].shape[:-1]
@@ -95,15 +102,15 @@ class NativePhysics:
             batch = self._batch(leading, fields)
             self._write(batch, fields, values)
             _run(batch, batch.step, nstep=n_substeps, stage=self._stage)
-            # MuJoCo goes on with zero control where it is NaN, which would hide a policy that fails.
+            # MuJoCo replaces a control that is NaN by zero and goes on, which would hide a failing policy.
             batch.bind("qpos")[~np.isfinite(values["ctrl"]).all(-1).ravel()] = np.nan
             return self._read(batch, leading, lambda: self._contact_forces(batch))
 
     def _batch(self, leading: tuple[int, ...], fields: tuple[str, ...]) -> mujoco.batch.Batch:
-        """A batch for that many worlds, which differ in ``fields``."""
+        """The batch for as many worlds as ``leading`` axes hold, which differ in ``fields``; made once and kept."""
         worlds = int(np.prod(leading, dtype=int))
         if (worlds, fields) not in self._batches:
-            # Contact forces are computed from a world's whole mjData, which only a persistent batch keeps.
+            # Contact forces are computed from the whole mjData of a world, which only a persistent batch keeps.
             batch = mujoco.batch.Batch(self.model, worlds, persistent="cfrc_ext" in self._reads)
             for name in self._shapes:
                 batch.bind(name)
@@ -123,11 +130,11 @@ class NativePhysics:
         named = {name: batch.bind(name) for name in self._shapes}
         if "cfrc_ext" in named:
             named["cfrc_ext"] = contact_forces()
-        with np.errstate(over="ignore"):  # a world that blew up may not fit a float32: it becomes Inf and is quarantined
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes Inf, and its world is quarantined
             return tuple(named[name].astype(np.float32).reshape(leading + shape) for name, shape in self._shapes.items())
 
     def _contact_forces(self, batch: mujoco.batch.Batch) -> np.ndarray:
-        """``cfrc_ext`` of every world as Gymnasium has it: ``mj_rnePostConstraint`` after the last substep."""
+        """``cfrc_ext`` ``[worlds, nbody, 6]`` as Gymnasium has it: from ``mj_rnePostConstraint`` after the last substep."""
         forces = np.empty((batch.nsim, self.model.nbody, 6))
         for world in range(batch.nsim):
             mujoco.mj_rnePostConstraint(self.model, batch.get_data(world, self._data))
@@ -136,7 +143,7 @@ class NativePhysics:
 
 
 def _run(batch: mujoco.batch.Batch, call: Any, **kwargs: Any) -> None:
-    """Calls into the batch; worlds in which MuJoCo raised come back as NaN, the others are untouched by it."""
+    """Calls a method of the batch. A world in which MuJoCo raises an error is set to NaN; the others do not notice."""
     try:
         with silent():
             call(**kwargs)
@@ -146,9 +153,10 @@ def _run(batch: mujoco.batch.Batch, call: Any, **kwargs: Any) -> None:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Keeps MuJoCo from writing warnings to the console and to a file MUJOCO_LOG.TXT; errors are raised as ever.
+    """Keeps MuJoCo from writing warnings to the console and to a file MUJOCO_LOG.TXT. Errors are still raised.
 
-    A world that blows up is reported by what it returns, and that a model of Gymnasium's is old-fashioned helps no user.
+    The warnings help no user: a world that blows up is reported by the numbers that it returns, and models of Gymnasium use
+    an old form that users cannot change.
     """
     before, silent = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
     silent.logto_console = silent.logto_file = False
@@ -160,7 +168,7 @@ def silent() -> Iterator[None]:
 
 
 def _digest(model: mujoco.MjModel, *settings: Any) -> str:
-    """The same in every process for the same model and settings, and only for those."""
+    """A hash of the model and the settings. It is the same in every process, and differs for any other model or settings."""
     content = np.empty(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, content)
     return hashlib.sha256(content.tobytes() + repr(settings).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""`make_physics` and `resolve_engine`: which engine, with which settings."""
+"""`make_engine` and `resolve_engine`: which engine, with which settings."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.physics import NativePhysics, SolverConfig, make_physics, resolve_engine
+from envs.engines import NativeEngine, SolverConfig, make_engine, resolve_engine
 
 MODEL = (
     "<mujoco><worldbody><body><joint type='hinge' axis='0 1 0'/><geom size='.1' pos='1 0 0'/></body></worldbody></mujoco>"
@@ -29,21 +29,21 @@ def test_auto_is_native_on_cpu_and_mjx_elsewhere(monkeypatch: pytest.MonkeyPatch
 
 def test_an_unknown_integrator_is_answered_with_the_integrators(model: mujoco.MjModel) -> None:
     with pytest.raises(ValueError, match="unknown integrator 'verlet'; choose one of: euler, rk4, implicitfast"):
-        make_physics(model, (), "native", SolverConfig(integrator="verlet"))
+        make_engine(model, (), "native", SolverConfig(integrator="verlet"))
 
 
 @pytest.mark.parametrize("name", ["iterations", "ls_iterations"])
 def test_solver_settings_start_at_one(model: mujoco.MjModel, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
-        make_physics(model, (), "mjx", SolverConfig(**{name: 0}))
+        make_engine(model, (), "mjx", SolverConfig(**{name: 0}))
 
 
 def test_the_integrator_is_taken_over_and_the_model_left_alone(model: mujoco.MjModel) -> None:
     ends = {}
     for integrator in ("euler", "rk4"):
-        physics = make_physics(model, (), "native", SolverConfig(integrator=integrator))
-        state, _ = physics.init(jnp.array([0.3]), jnp.array([2.0]))
-        ends[integrator] = physics.step(state, jnp.zeros(0), 20)[0].qpos
+        engine = make_engine(model, (), "native", SolverConfig(integrator=integrator))
+        state, _ = engine.init(jnp.array([0.3]), jnp.array([2.0]))
+        ends[integrator] = engine.step(state, jnp.zeros(0), 20)[0].qpos
     assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
     data = mujoco.MjData(model)
     data.qpos, data.qvel = 0.3, 2.0
@@ -53,23 +53,23 @@ def test_the_integrator_is_taken_over_and_the_model_left_alone(model: mujoco.MjM
 
 
 def test_the_integrator_reaches_mjx(model: mujoco.MjModel) -> None:
-    physics = make_physics(model, (), "mjx", SolverConfig(integrator="rk4"))
-    assert physics.model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
+    engine = make_engine(model, (), "mjx", SolverConfig(integrator="rk4"))
+    assert engine.model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
     assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
 
 
 def test_the_solver_settings_reach_mjx() -> None:
     env = envs.make("inverted_pendulum", physics="mjx", solver=SolverConfig(iterations=3, ls_iterations=7))
-    assert (env.physics.model.opt.iterations, env.physics.model.opt.ls_iterations) == (3, 7)
+    assert (env.engine.model.opt.iterations, env.engine.model.opt.ls_iterations) == (3, 7)
     env = envs.make("inverted_pendulum", physics="mjx")
-    assert (env.physics.model.opt.iterations, env.physics.model.opt.ls_iterations) == env.mjx_iterations
+    assert (env.engine.model.opt.iterations, env.engine.model.opt.ls_iterations) == env.mjx_iterations
 
 
 def test_the_native_engine_keeps_the_models_own_solver() -> None:
-    physics = envs.make("humanoid", physics="native").physics
-    assert isinstance(physics, NativePhysics)
-    assert physics.model.opt.solver == mujoco.mjtSolver.mjSOL_PGS
-    assert physics.model.opt.iterations == 50
+    engine = envs.make("humanoid", physics="native").engine
+    assert isinstance(engine, NativeEngine)
+    assert engine.model.opt.solver == mujoco.mjtSolver.mjSOL_PGS
+    assert engine.model.opt.iterations == 50
 
 
 PENDULUM = """
@@ -87,16 +87,16 @@ PENDULUM = """
 """
 
 
-def needs(engine: str) -> None:
-    if engine == "warp":
+def needs(engine_name: str) -> None:
+    if engine_name == "warp":
         pytest.importorskip("warp")
 
 
-@pytest.mark.parametrize("engine", ["mjx", "warp", "native"])
-def test_worlds_may_differ_in_fields_of_the_model(engine: str) -> None:
-    needs(engine)
+@pytest.mark.parametrize("engine_name", ["mjx", "warp", "native"])
+def test_worlds_may_differ_in_fields_of_the_model(engine_name: str) -> None:
+    needs(engine_name)
     model = mujoco.MjModel.from_xml_string(PENDULUM)
-    physics = make_physics(model, ("xipos",), engine, SolverConfig())
+    engine = make_engine(model, ("xipos",), engine_name, SolverConfig())
     damping, gravity_arm = np.array([[0.1], [0.5], [2.0]], np.float32), np.array([1.0, 0.7, 0.4], np.float32)
     ipos = np.tile(model.body_ipos.astype(np.float32), (3, 1, 1))
     ipos[:, 1, 0] = gravity_arm
@@ -105,8 +105,8 @@ def test_worlds_may_differ_in_fields_of_the_model(engine: str) -> None:
     @jax.vmap
     def run(damping: jax.Array, ipos: jax.Array) -> tuple:
         fields = {"dof_damping": damping, "body_ipos": ipos}
-        state, _ = physics.init(jnp.array([0.3]), jnp.array([2.0]), fields)
-        return physics.step(state, jnp.array([0.2]), 50, fields)
+        state, _ = engine.init(jnp.array([0.3]), jnp.array([2.0]), fields)
+        return engine.step(state, jnp.array([0.2]), 50, fields)
 
     got, derived = run(damping, ipos)
     for world in range(3):
@@ -132,18 +132,18 @@ PLACES = """
 """
 
 
-@pytest.mark.parametrize("engine", ["mjx", "warp", "native"])
-def test_worlds_may_differ_in_where_a_fixed_geom_is(engine: str) -> None:
-    needs(engine)
+@pytest.mark.parametrize("engine_name", ["mjx", "warp", "native"])
+def test_worlds_may_differ_in_where_a_fixed_geom_is(engine_name: str) -> None:
+    needs(engine_name)
     model = mujoco.MjModel.from_xml_string(PLACES)
-    physics = make_physics(model, ("geom_xpos",), engine, SolverConfig())
+    engine = make_engine(model, ("geom_xpos",), engine_name, SolverConfig())
 
     @jax.jit
     @jax.vmap
     def run(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         fields = {"geom_pos": jnp.asarray(model.geom_pos, jnp.float32).at[0, 0].set(x)}
-        state, derived = physics.init(jnp.zeros(1), jnp.zeros(1), fields)
-        return derived["geom_xpos"][0], physics.step(state, jnp.zeros(1), 2, fields)[1]["geom_xpos"][0]
+        state, derived = engine.init(jnp.zeros(1), jnp.zeros(1), fields)
+        return derived["geom_xpos"][0], engine.step(state, jnp.zeros(1), 2, fields)[1]["geom_xpos"][0]
 
     for places in run(jnp.array([1.0, 3.0])):
         np.testing.assert_allclose(places, [[1, 3, 0], [1, 5, 0]], atol=1e-6)
@@ -152,21 +152,21 @@ def test_worlds_may_differ_in_where_a_fixed_geom_is(engine: str) -> None:
 def test_a_field_that_warp_would_ignore_is_refused() -> None:
     needs("warp")
     model = mujoco.MjModel.from_xml_string(PLACES)
-    physics = make_physics(model, (), "warp", SolverConfig())
+    engine = make_engine(model, (), "warp", SolverConfig())
     with pytest.raises(ValueError, match=r"on the warp engine worlds cannot differ in mjModel\.body_pos: use mjx or native"):
-        physics.init(jnp.zeros(1), jnp.zeros(1), {"body_pos": jnp.asarray(model.body_pos)})
+        engine.init(jnp.zeros(1), jnp.zeros(1), {"body_pos": jnp.asarray(model.body_pos)})
 
 
-@pytest.mark.parametrize("engine", ["mjx", "warp", "native"])
-def test_current_fields_are_those_of_the_new_state(engine: str) -> None:
+@pytest.mark.parametrize("engine_name", ["mjx", "warp", "native"])
+def test_current_fields_are_those_of_the_new_state(engine_name: str) -> None:
     """As dm_control has them: positions and velocities anew, accelerations of the last substep."""
-    needs(engine)
+    needs(engine_name)
     model = mujoco.MjModel.from_xml_string(PENDULUM)
     reads, derived = ("site_xpos", "sensordata"), {}
-    state, _ = make_physics(model, reads, engine, SolverConfig()).init(jnp.array([0.3]), jnp.array([2.0]))
+    state, _ = make_engine(model, reads, engine_name, SolverConfig()).init(jnp.array([0.3]), jnp.array([2.0]))
     for current in (False, True):
-        physics = make_physics(model, reads, engine, SolverConfig(), current)
-        _, derived[current] = jax.jit(lambda s, p=physics: p.step(s, jnp.array([0.2]), 3))(state)
+        engine = make_engine(model, reads, engine_name, SolverConfig(), current)
+        _, derived[current] = jax.jit(lambda s, e=engine: e.step(s, jnp.array([0.2]), 3))(state)
 
     data = mujoco.MjData(model)
     data.qpos, data.qvel, data.ctrl = 0.3, 2.0, 0.2
@@ -185,17 +185,17 @@ def test_current_fields_are_those_of_the_new_state(engine: str) -> None:
 def test_sensors_that_mjx_would_leave_at_zero_are_refused() -> None:
     model = mujoco.MjModel.from_xml_string(PENDULUM.replace('range="-170 170"', ""))
     with pytest.raises(NotImplementedError, match="sensors of acceleration in a model without constraints"):
-        make_physics(model, ("sensordata",), "mjx", SolverConfig())
-    make_physics(model, ("site_xpos",), "mjx", SolverConfig())
+        make_engine(model, ("sensordata",), "mjx", SolverConfig())
+    make_engine(model, ("site_xpos",), "mjx", SolverConfig())
 
 
-@pytest.mark.parametrize("engine", ["native", "mjx"])
-def test_contacts_are_counted_alike(engine: str) -> None:
+@pytest.mark.parametrize("engine_name", ["native", "mjx"])
+def test_contacts_are_counted_alike(engine_name: str) -> None:
     model = mujoco.MjModel.from_xml_string(
         "<mujoco><option><flag energy='enable'/></option><worldbody><geom type='plane' size='9 9 1'/>"
         "<body><joint type='slide' axis='0 0 1'/><geom size='.1'/></body></worldbody></mujoco>"
     )
-    physics = make_physics(model, ("ncon",), engine, SolverConfig())
+    engine = make_engine(model, ("ncon",), engine_name, SolverConfig())
     height = jnp.array([[0.05], [0.099], [0.101], [1.0]])
-    _, derived = jax.jit(jax.vmap(physics.init))(height, jnp.zeros((4, 1)))
+    _, derived = jax.jit(jax.vmap(engine.init))(height, jnp.zeros((4, 1)))
     np.testing.assert_array_equal(derived["ncon"], [1, 1, 0, 0])

@@ -1,4 +1,4 @@
-"""All worlds at once: for engines that have to know how many are stepped together, however ``vmap`` is nested."""
+"""Functions of all worlds at once, for engines that have to know how many worlds are stepped together."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +8,13 @@ import jax.numpy as jnp
 
 
 def over_worlds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of arrays ``[worlds, ...]`` as a function of one world, which gets all that ``vmap`` brings at once.
+    """Turns a ``function`` of all worlds into a function of one world.
+
+    Under ``vmap``, however deeply nested, ``function`` is then called once with all worlds together.
 
     Args:
-      function: from pytrees of arrays with a leading axis to a pytree of such arrays. Every world's result may depend on
-        that world's arguments alone.
+      function: takes pytrees of arrays ``[worlds, ...]`` and returns a pytree of arrays ``[worlds, ...]``. The result of a
+        world may depend on the arguments of that world only.
     """
 
     @jax.custom_batching.custom_vmap
@@ -35,7 +37,7 @@ def over_worlds(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_groups(function: Callable[..., Any], size: int, *args: Any) -> Any:
-    """``vmap`` of ``function`` over the leading axis of ``args``, at most ``size`` worlds at a time."""
+    """Computes ``vmap`` of ``function`` over the leading axis of ``args`` in groups of at most ``size`` worlds."""
     worlds = len(jax.tree.leaves(args)[0])
     groups = -(-worlds // size)
     if groups == 1:

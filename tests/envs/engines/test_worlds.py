@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.physics.worlds import in_groups, over_worlds
+from envs.engines.worlds import in_groups, over_worlds
 
 
 def recorded(seen: list[int]) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.physics import OVERFLOW, PhysicsState, SolverConfig
-from envs.physics.warp import WarpPhysics
+from envs.engines import OVERFLOW, PhysicsState, SolverConfig
+from envs.engines.warp import WarpEngine
 
 pytest.importorskip("warp")
 
@@ -30,17 +30,17 @@ def drawn(states: Any) -> tuple[envs.State, jax.Array]:
     return state, action
 
 
-def physics_step(physics: WarpPhysics, state: PhysicsState, action: jax.Array) -> Any:
-    return physics.step(state, action, 5)
+def engine_step(engine: WarpEngine, state: PhysicsState, action: jax.Array) -> Any:
+    return engine.step(state, action, 5)
 
 
 def test_one_step_equals_native(drawn: Any) -> None:
     state, action = drawn
-    fresh = jax.vmap(task().begin)(state.physics.qpos, state.physics.qvel, {})
+    fresh = jax.vmap(task().reset_to)(state.physics.qpos, state.physics.qvel, {})
     assert not fresh.metrics[OVERFLOW].any()
     got = jax.jit(jax.vmap(task().step))(fresh, action)
     native = envs.make("half_cheetah", physics="native")
-    expected = jax.jit(jax.vmap(native.step))(jax.vmap(native.begin)(state.physics.qpos, state.physics.qvel, {}), action)
+    expected = jax.jit(jax.vmap(native.step))(jax.vmap(native.reset_to)(state.physics.qpos, state.physics.qvel, {}), action)
     np.testing.assert_allclose(got.physics.qpos, expected.physics.qpos, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(got.physics.qvel, expected.physics.qvel, rtol=1e-4, atol=2e-3)
     np.testing.assert_allclose(got.obs, expected.obs, rtol=1e-4, atol=2e-3)
@@ -50,7 +50,7 @@ def test_one_step_equals_native(drawn: Any) -> None:
 
 def test_a_world_does_not_depend_on_the_batch_it_is_in(drawn: Any) -> None:
     state, action = drawn
-    step = functools.partial(physics_step, task().physics)
+    step = functools.partial(engine_step, task().engine)
     together, _ = jax.jit(jax.vmap(step))(state.physics, action)
     nested, _ = jax.jit(jax.vmap(jax.vmap(step)))(
         *jax.tree.map(lambda x: x.reshape(2, 4, *x.shape[1:]), (state.physics, action))
@@ -66,10 +66,10 @@ def test_a_world_does_not_depend_on_the_batch_it_is_in(drawn: Any) -> None:
 def test_a_buffer_that_is_too_small_is_reported(drawn: Any, buffers: dict[str, int]) -> None:
     """A world that is not reported is right, and the others are not all wrong."""
     state, action = drawn
-    expected, enough = jax.jit(jax.vmap(functools.partial(physics_step, task().physics)))(state.physics, action)
+    expected, enough = jax.jit(jax.vmap(functools.partial(engine_step, task().engine)))(state.physics, action)
     assert not enough[OVERFLOW].any()
     small = envs.make("half_cheetah", physics="warp", solver=SolverConfig(**buffers))
-    got, derived = jax.jit(jax.vmap(functools.partial(physics_step, small.physics)))(state.physics, action)
+    got, derived = jax.jit(jax.vmap(functools.partial(engine_step, small.engine)))(state.physics, action)
     wrong = np.abs(got.qvel - expected.qvel).max(1) > 1e-3
     assert wrong.any()
     assert derived[OVERFLOW][wrong].all()
@@ -79,7 +79,7 @@ def test_overflows_are_counted_in_steps_and_in_episodes() -> None:
     env = envs.make("half_cheetah", envs.task("half_cheetah").Args(), "warp", SolverConfig(max_constraints=3))
     env.episode_length = 12  # long enough to land
     worlds = envs.VectorEnv(env, WORLDS, WORLDS)
-    state = worlds.init(worlds.draw(jax.random.key(0)))
+    state = worlds.reset(worlds.draw_starts(jax.random.key(0)))
     _, stats = jax.jit(
         lambda s: jax.lax.scan(
             lambda s, _: (lambda s, _, stats: (s, stats))(*worlds.step(s, jnp.ones((WORLDS, 6)))), s, length=10

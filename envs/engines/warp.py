@@ -1,7 +1,8 @@
-"""MJX-Warp: MuJoCo in NVIDIA's Warp behind MJX's interface, for NVIDIA GPUs (and, slowly, CPU).
+"""MJX-Warp: MuJoCo written in NVIDIA's Warp, behind MJX's interface, for NVIDIA GPUs. It also runs on the CPU, but slowly.
 
-Warp allocates contacts and constraints before it knows how many there will be. Too few and it drops some: such a world
-steps on wrongly. So each world's `OVERFLOW` is among the derived fields of every step, for the caller to count.
+Warp allocates room for contacts and constraints before it knows how many there will be. If the room is too small it drops
+some, and the world goes on with wrong physics. So every step returns the derived field `OVERFLOW` of each world, for the
+caller to count.
 """
 
 import functools
@@ -13,25 +14,25 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.physics.base import OVERFLOW, Derived, ModelFields, PhysicsState
-from envs.physics.mjx import MjxPhysics, mjx
-from envs.physics.worlds import over_worlds
+from envs.engines.base import OVERFLOW, Derived, ModelFields, PhysicsState
+from envs.engines.mjx import MjxEngine, mjx
+from envs.engines.worlds import over_worlds
 
 
-class WarpPhysics(MjxPhysics):
+class WarpEngine(MjxEngine):
     """MJX-Warp with the Newton solver.
 
     Args:
       model: the compiled model.
-      reads: names of the ``mjData`` fields to return; ``cfrc_ext`` is not among those that MJX-Warp computes.
-      iterations: solver iterations, None for the model's own.
-      ls_iterations: line-search steps per iteration, None for the model's own.
-      current: see `MjxPhysics`.
-      max_contacts: contacts per world that there is room for, on average over the worlds.
-      max_constraints: rows of the constraint Jacobian that there is room for in each world.
+      reads: names of the ``mjData`` fields to return. MJX-Warp does not compute ``cfrc_ext``.
+      iterations: solver iterations; None for the model's own.
+      ls_iterations: line-search steps in each iteration; None for the model's own.
+      current: see `make_engine`.
+      max_contacts: contacts in each world that there is room for, on average over the worlds.
+      max_constraints: rows of the constraint Jacobian in each world that there is room for.
 
     Raises:
-      ValueError: ``cfrc_ext`` is to be read, or the model uses a feature MJX-Warp lacks.
+      ValueError: ``reads`` has ``cfrc_ext``, or the model uses a feature that MJX-Warp lacks.
       NotImplementedError: Warp is not installed.
     """
 
@@ -58,24 +59,24 @@ class WarpPhysics(MjxPhysics):
             import warp
         except ImportError as error:
             raise NotImplementedError("the warp engine needs Warp: pip install 'mjx-tecrl[warp]'") from error
-        warp.config.log_level = warp.LOG_WARNING  # or it reports every kernel that it loads
-        return super()._put_model().tree_replace({"opt._impl.warn_overflow": 0})  # counted instead of printed
+        warp.config.log_level = warp.LOG_WARNING  # otherwise it reports every kernel that it loads
+        return super()._put_model().tree_replace({"opt._impl.warn_overflow": 0})  # overflows are counted, not printed
 
     def _make_data(self, worlds: int) -> mjx.Data:
         return mjx.make_data(self.model, impl=self.impl, naconmax=worlds * self._max_contacts, njmax=self._max_constraints)
 
     def _all_worlds(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def together(*args: Any) -> Any:
-            blank = self._make_data(len(jax.tree.leaves(args)[0]))  # the contact buffer is shared by all worlds
+            blank = self._make_data(len(jax.tree.leaves(args)[0]))  # all worlds share the buffer of contacts
             return jax.vmap(functools.partial(function, blank))(*args)
 
         return over_worlds(together)
 
     def _with_fields(self, blank: mjx.Data, fields: ModelFields) -> mjx.Data:
-        """Places the geoms that are fixed to the world: Warp does that once, when it makes the data.
+        """Places the geoms that are fixed to the world, which Warp does only once, when it makes the data.
 
         Raises:
-          ValueError: the worlds differ in a field of which that would have to be done as well.
+          ValueError: ``fields`` has another field on which those places depend; that is not implemented.
         """
         refused = sorted({"geom_quat", "body_pos", "body_quat"} & fields.keys())
         if refused:
@@ -98,7 +99,7 @@ class WarpPhysics(MjxPhysics):
         return True
 
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
-        return mjx.forward(model, data)  # MJX-Warp has no part of it
+        return mjx.forward(model, data)  # MJX-Warp cannot compute a part of it alone
 
     def _unpack(self, data: mjx.Data) -> tuple[PhysicsState, Derived]:
         state, derived = super()._unpack(data)

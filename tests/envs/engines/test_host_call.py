@@ -1,5 +1,7 @@
 """NumPy functions as operations of compiled programs."""
 
+import ctypes
+import re
 import subprocess
 import sys
 
@@ -8,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.physics.host_call import host_call
+from envs.engines import host_call as host_call_module
+from envs.engines.host_call import host_call
 
 
 def shaped(*shapes, dtype=jnp.float32):
@@ -71,7 +74,7 @@ def test_an_error_ends_the_program_and_says_what_it_was(function, said, request)
 PROGRAM = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
-from envs.physics.host_call import host_call
+from envs.engines.host_call import host_call
 jax.config.update("jax_enable_compilation_cache", True)
 jax.config.update("jax_compilation_cache_dir", sys.argv[1])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -97,3 +100,60 @@ def test_a_program_that_calls_is_kept_in_the_compilation_cache(tmp_path):
 
     assert run(0) == "[1.0, 2.0, 3.0] 0"
     assert run(10) == "[11.0, 12.0, 13.0] 1"
+
+
+@pytest.mark.parametrize("version", [(0, 1000), (0, 0), (1000, 3)], ids=["too new", "too old", "another major"])
+def test_a_version_that_xla_does_not_support_is_refused_in_a_sentence(version, monkeypatch):
+    # For XLA it makes no difference whether this file or XLA itself has changed.
+    monkeypatch.setattr(host_call_module, "VERSION", version)
+    with pytest.raises(NotImplementedError, match=r"does not fit jaxlib .*version.* \(?0\.\d+.*; install a jaxlib"):
+        host_call(f"test version {version}", lambda a: (a,), shaped((3,)), jnp.zeros(3))
+
+
+def introduction(major=0, **sizes):
+    """A call frame as XLA passes it to ask for the version, of that major version; ``sizes`` of structures that differ."""
+    structs = host_call_module
+
+    def size(kind):
+        return sizes.get(kind.__name__, ctypes.sizeof(kind))
+
+    metadata = structs._Metadata(size(structs._Metadata), structs._Version(size(structs._Version)), 0)
+    base = structs._Extension(size(structs._Extension), structs._METADATA)
+    extension = structs._MetadataExtension(base, ctypes.pointer(metadata))
+    version = structs._Version(size(structs._Version), None, major, 3)
+    api = structs._Api(size(structs._Api), None, version)
+    frame = structs._CallFrame(size(structs._CallFrame), ctypes.addressof(extension), ctypes.pointer(api))
+    return frame, extension, metadata
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({"major": 1}, r"has version 1\.3, not 0\.x"),
+        ({"_CallFrame": 112}, "structure CallFrame has 112 bytes, of which 120 would be read"),
+        ({"_Api": 40}, "structure Api has 40 bytes, of which 56 would be read"),
+        ({"_Version": 16}, "structure Version has 16 bytes, of which 24 would be read"),
+        ({"_Metadata": 8}, "structure Metadata has 8 bytes, of which 36 would be read"),
+    ],
+)
+def test_an_xla_of_another_version_is_refused_before_more_of_it_is_read(differs, said):
+    frame, extension, metadata = introduction(**differs)
+    refusals = []
+    assert host_call_module._handle(frame, lambda: (), refusals) is None
+    assert re.search(said, refusals[0])
+    assert (metadata.api_version.major, metadata.api_version.minor) == (0, 0)
+    assert extension is not None  # the frame holds only its address
+
+
+def test_xla_is_told_the_version():
+    frame, _extension, metadata = introduction()
+    refusals = []
+    host_call_module._handle(frame, lambda: (), refusals)
+    assert refusals == []
+    assert (metadata.api_version.major, metadata.api_version.minor) == host_call_module.VERSION
+
+
+def test_a_buffer_that_is_smaller_than_what_is_read_is_refused():
+    buffer = host_call_module._Buffer(struct_size=40)
+    with pytest.raises(TypeError, match="structure Buffer has 40 bytes, of which 48 would be read"):
+        host_call_module._Buffers(size=1, buffers=ctypes.pointer(ctypes.pointer(buffer))).arrays()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.physics import Derived, NativePhysics, PhysicsState
+from envs.engines import Derived, NativeEngine, PhysicsState
 
 WORLDS = 12
 
@@ -33,7 +33,7 @@ def moved(env: envs.MujocoTask) -> tuple[PhysicsState, jax.Array]:
 
 
 def step(env: envs.MujocoTask, state: PhysicsState, ctrl: jax.Array) -> tuple[PhysicsState, Derived]:
-    return jax.jit(jax.vmap(lambda s, c: env.physics.step(s, c, 5)))(state, ctrl)
+    return jax.jit(jax.vmap(lambda s, c: env.engine.step(s, c, 5)))(state, ctrl)
 
 
 def assert_identical(got: Any, expected: Any) -> None:
@@ -50,7 +50,7 @@ def test_a_world_does_not_depend_on_the_batch_it_is_in(env: envs.MujocoTask, mov
     order = np.random.default_rng(0).permutation(WORLDS)
     assert_identical(step(env, *take(moved, order)), take(together, order))
     assert_identical(step(env, *take(moved, slice(3))), take(together, slice(3)))
-    alone = jax.jit(lambda s, c: env.physics.step(s, c, 5))(*take(moved, 4))  # no vmap at all
+    alone = jax.jit(lambda s, c: env.engine.step(s, c, 5))(*take(moved, 4))  # no vmap at all
     assert_identical(alone, take(together, 4))
 
 
@@ -64,23 +64,23 @@ def test_a_call_does_not_depend_on_the_calls_before(env: envs.MujocoTask, moved:
 def test_nested_vmap_is_a_flat_batch(env: envs.MujocoTask, moved: Any) -> None:
     flat = step(env, *moved)
     nested = jax.tree.map(lambda x: x.reshape(3, 4, *x.shape[1:]), moved)
-    got = jax.jit(jax.vmap(jax.vmap(lambda s, c: env.physics.step(s, c, 5))))(*nested)
+    got = jax.jit(jax.vmap(jax.vmap(lambda s, c: env.engine.step(s, c, 5))))(*nested)
     assert_identical(jax.tree.map(lambda x: x.reshape(WORLDS, *x.shape[2:]), got), flat)
 
-    state, derived = jax.vmap(jax.vmap(env.physics.init))(nested[0].qpos, nested[0].qvel)
+    state, derived = jax.vmap(jax.vmap(env.engine.init))(nested[0].qpos, nested[0].qvel)
     assert state.qpos.shape == (3, 4, 24)
     assert derived["xipos"].shape == (3, 4, 14, 3)
 
 
 def test_a_shared_control_is_broadcast(env: envs.MujocoTask, moved: Any) -> None:
     state, ctrl = moved
-    got = jax.jit(jax.vmap(lambda s, c: env.physics.step(s, c, 5), in_axes=(0, None)))(state, ctrl[0])
+    got = jax.jit(jax.vmap(lambda s, c: env.engine.step(s, c, 5), in_axes=(0, None)))(state, ctrl[0])
     assert_identical(got, step(env, state, jnp.broadcast_to(ctrl[0], ctrl.shape)))
 
 
 def test_a_step_is_mj_step(env: envs.MujocoTask, moved: Any) -> None:
     got, derived = step(env, *moved)
-    model = env.physics.model
+    model = env.engine.model
     for world in range(WORLDS):
         state, ctrl = take(moved, world)
         data = mujoco.MjData(model)
@@ -150,15 +150,15 @@ def test_worlds_that_blow_up_print_nothing_and_leave_no_log(
 
 def test_the_callers_model_keeps_its_automatic_reset() -> None:
     model = mujoco.MjModel.from_xml_string("<mujoco/>")
-    physics = NativePhysics(model, ())
+    engine = NativeEngine(model, ())
     assert model.opt.disableflags == 0
-    assert physics.model.opt.disableflags == mujoco.mjtDisableBit.mjDSBL_AUTORESET
+    assert engine.model.opt.disableflags == mujoco.mjtDisableBit.mjDSBL_AUTORESET
 
 
 def test_contact_forces_are_those_of_mujoco(moved: Any) -> None:
     env = envs.make("humanoid-v5", physics="native")
     _, derived = step(env, *moved)
-    model = env.physics.model
+    model = env.engine.model
     for world in range(WORLDS):
         state, ctrl = take(moved, world)
         data = mujoco.MjData(model)
@@ -171,7 +171,7 @@ def test_contact_forces_are_those_of_mujoco(moved: Any) -> None:
 
 def test_a_field_that_mujoco_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match=r"the native engine cannot read mjData\.qops"):
-        NativePhysics(mujoco.MjModel.from_xml_string("<mujoco/>"), ("qops",))
+        NativeEngine(mujoco.MjModel.from_xml_string("<mujoco/>"), ("qops",))
 
 
 def test_thousands_of_worlds_step_inside_jit_and_scan() -> None:

@@ -1,4 +1,4 @@
-"""MJX-JAX: MuJoCo in JAX, for GPU and TPU (and, slowly, CPU)."""
+"""MJX-JAX: MuJoCo written in JAX, for GPUs and TPUs. It also runs on the CPU, but slowly."""
 
 import contextlib
 import dataclasses
@@ -12,34 +12,35 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.physics.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
-from envs.physics.worlds import in_groups, over_worlds
+from envs.engines.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
+from envs.engines.worlds import in_groups, over_worlds
 
-# Where the optional Warp backend is not installed, importing MJX prints that it failed to import it.
+# The import of MJX prints a message if the optional Warp is not installed.
 with contextlib.redirect_stdout(io.StringIO()):
     from mujoco import mjx
 
 OF_ACCELERATION = ("qacc", "actuator_force", "qfrc_actuator", "qfrc_constraint", "cacc", "cfrc_int", "cfrc_ext", "act_dot")
-"""Fields that follow from accelerations and forces, not from positions and velocities alone."""
+"""Fields that depend on accelerations and forces, not on positions and velocities alone."""
 
 _UNSPLIT = 200_000
-"""operations in a batch of LAPACK calls that jaxlib leaves on one thread"""
+"""Number of operations up to which jaxlib runs a batch of LAPACK calls on one thread."""
 
 _NO_CONTACTS = int(mujoco.mjtDisableBit.mjDSBL_CONTACT) | int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 
 
-class MjxPhysics:
+class MjxEngine:
     """MJX with the Newton solver.
 
     Args:
-      model: the compiled model; MJX has no PGS solver, so Newton replaces it here (docs/physics.md measures by how much).
+      model: the compiled model. MJX has no PGS solver, so Newton replaces it; docs/physics.md measures the difference.
       reads: names of the ``mjData`` fields to return.
-      iterations: solver iterations, None for the model's own.
-      ls_iterations: line-search steps per iteration, None for the model's own.
-      current: whether fields that follow from positions and velocities are those of the new state, see `make_physics`.
+      iterations: solver iterations; None for the model's own.
+      ls_iterations: line-search steps in each iteration; None for the model's own.
+      current: see `make_engine`.
 
     Raises:
-      ValueError: the model uses a feature MJX lacks (the message ends with MJX's own, which names it).
+      ValueError: the model uses a feature that MJX lacks. The message ends with MJX's own, which names the feature.
+      NotImplementedError: ``reads`` has sensors of acceleration, and MJX would leave them at zero in this model.
     """
 
     name = "mjx"
@@ -57,7 +58,7 @@ class MjxPhysics:
         self.model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
         # MJX computes no energies and refuses models that ask for them; nothing else depends on them.
         self.model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_ENERGY)
-        if self.model.opt.disableflags & _NO_CONTACTS:  # it would refuse pairs of shapes that never meet
+        if self.model.opt.disableflags & _NO_CONTACTS:  # otherwise MJX refuses pairs of shapes though they never meet
             self.model.geom_contype[:] = self.model.geom_conaffinity[:] = 0
         if iterations is not None:
             self.model.opt.iterations = iterations
@@ -67,7 +68,7 @@ class MjxPhysics:
         self._current = current
         self._mjx_model = self._put_model()
         self._blank = self._make_data(1)
-        # Traced once, however often a program is made of them: tracing MJX takes as long as compiling it.
+        # These are traced once, however many programs use them: to trace MJX takes as long as to compile it.
         self._init_once, self._substep_once = jax.jit(self._init), jax.jit(self._substep)
         self._step_once = jax.jit(self._step, static_argnums=0)
         of_acceleration = (self.model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC).any()
@@ -75,16 +76,16 @@ class MjxPhysics:
             raise NotImplementedError(f"{self.name} does not compute sensors of acceleration in a model without constraints")
 
     def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
-        """See `Physics.init`."""
+        """See `Engine.init`."""
         return self._all_worlds(self._init_once)(qpos, qvel, dict(fields))
 
     def step(
         self, state: PhysicsState, ctrl: jax.Array, n_substeps: int, fields: ModelFields = NO_FIELDS
     ) -> tuple[PhysicsState, Derived]:
-        """See `Physics.step`."""
+        """See `Engine.step`."""
         return self._all_worlds(functools.partial(self._step_once, n_substeps))(state, ctrl, dict(fields))
 
-    # What another implementation of MJX than the one in JAX does in its own way.
+    # An engine that uses another implementation of MJX (Warp) overrides the following.
 
     def _put_model(self) -> mjx.Model:
         try:
@@ -93,32 +94,33 @@ class MjxPhysics:
             raise ValueError(f"the {self.name} engine cannot simulate this model, the native one can: {error}") from error
 
     def _make_data(self, worlds: int) -> mjx.Data:
-        """Data of one of so many worlds, which are stepped together."""
+        """Data of one world, when so many ``worlds`` are stepped together."""
         return mjx.make_data(self._mjx_model)
 
     def _all_worlds(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function(blank, *args)`` of one world as a function of ``args``, under any ``vmap``."""
+        """Turns ``function(blank, *args)`` of one world into a function of ``args`` that can be under any ``vmap``."""
         of_one = functools.partial(function, self._blank)
         if jax.default_backend() != "cpu":
             return of_one
-        # jaxlib 0.10 splits a large batch of factorisations over XLA's threads and waits for them on one of these very
-        # threads: two at once wait for ever. Groups this small are not split. (From 0.11.2 on none is.)
+        # jaxlib 0.10 splits a large batch of factorisations over XLA's threads, and waits for them on one of these same
+        # threads, so that two such batches at once can wait for ever. Groups this small are not split. (From 0.11.2 on,
+        # jaxlib splits none.)
         group = max(1, _UNSPLIT // max(1, self.model.nv**3 // 3))
         return over_worlds(lambda *args: in_groups(of_one, group, *args))
 
     def _with_fields(self, blank: mjx.Data, fields: ModelFields) -> mjx.Data:
-        """``blank`` for a world of these fields, where that differs."""
+        """``blank`` as it is in a world whose model differs in ``fields``."""
         return blank
 
     def _computes_accelerations(self) -> bool:
-        return bool(self._blank._impl.efc_J.size)  # MJX 3.17 returns from `forward` before it does, without constraints
+        return bool(self._blank._impl.efc_J.size)  # without constraints `forward` of MJX 3.17 returns too early
 
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """Computes what follows from positions and velocities."""
         data = mjx.sensor_pos(model, mjx.fwd_position(model, data))
         return mjx.sensor_vel(model, mjx.fwd_velocity(model, data))
 
-    # TF32 changes where a body lands: physics asks for full precision whatever the learner uses.
+    # TF32 changes where a body lands, so physics is computed in full precision whatever the learner uses.
 
     @jax.default_matmul_precision("highest")
     def _init(self, blank: mjx.Data, qpos: jax.Array, qvel: jax.Array, fields: ModelFields) -> tuple[PhysicsState, Derived]:
@@ -162,10 +164,10 @@ class MjxPhysics:
         return np.repeat(self.model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC, self.model.sensor_dim)
 
     def _model_with(self, fields: ModelFields) -> mjx.Model:
-        """The model of a world.
+        """The model of a world that differs in ``fields``.
 
         Raises:
-          ValueError: MJX compiles such a field in, so that it cannot differ between worlds.
+          ValueError: a field cannot differ between worlds, because MJX compiles its value into the program.
         """
         fixed = [name for name in fields if not isinstance(getattr(self._mjx_model, name), jax.Array)]
         if fixed:
@@ -181,7 +183,7 @@ class MjxPhysics:
             qvel=data.qvel,
             act=data.act,
             qacc_warmstart=data.qacc_warmstart,
-            # MJX gives a weakly typed time at first and a strong one later; one type means one compilation.
+            # MJX returns a weakly typed time at first and a strongly typed one later. One type means one compilation.
             time=jnp.asarray(data.time, jnp.float32),
         )
         return state, {name: _field(data, name) for name in self._reads}
@@ -199,9 +201,9 @@ def _pack(blank: mjx.Data, state: PhysicsState, ctrl: jax.Array) -> mjx.Data:
 
 
 def _field(data: mjx.Data, name: str) -> jax.Array:
-    """A field by MuJoCo's name; MJX keeps some of them in an implementation part of its own."""
-    if name == "ncon":  # MJX lists all pairs that could touch
+    """Reads a field by MuJoCo's name. MJX keeps some fields in a part of its own for each implementation."""
+    if name == "ncon":  # MJX lists all pairs that might touch
         contact = data._impl.contact
         return (contact.dist < contact.includemargin).sum()
-    own = {field.name for field in dataclasses.fields(data)}  # `hasattr` would reach the others by a deprecated way
+    own = {field.name for field in dataclasses.fields(data)}  # `hasattr` finds the others too, but deprecated
     return getattr(data if name in own else data._impl, name)

@@ -18,7 +18,7 @@ from scipy import stats
 
 import envs
 from benchmarks.originals import GymnasiumOriginal
-from envs.physics import SolverConfig, make_physics
+from envs.engines import SolverConfig, make_engine
 from tests.runs import long_but
 
 WORLDS = 64
@@ -67,7 +67,7 @@ def test_humanoid_with_contact_forces_equals_gymnasiums(states: Any) -> None:
         outcomes.append(reference.step(np.asarray(action[world])))
 
     native = envs.make("humanoid-v5", physics="native")
-    begun = jax.jit(jax.vmap(lambda qpos, qvel: native.begin(qpos, qvel, {})))(drawn.physics.qpos, drawn.physics.qvel)
+    begun = jax.jit(jax.vmap(lambda qpos, qvel: native.reset_to(qpos, qvel, {})))(drawn.physics.qpos, drawn.physics.qvel)
     ours = jax.device_get(jax.jit(jax.vmap(task.step))(begun, action))
 
     assert task.obs_size == 348
@@ -136,11 +136,10 @@ def test_only_the_friction_pyramid_of_steep_capsules_differs_from_c_mujocos(cone
         mujoco.mju_mulQuat(quat, turned, np.array([np.cos(tilt / 2), np.sin(tilt / 2), 0, 0]))
         qpos.append([0, 0, height, *quat])
     qvel = jnp.array([[0.7, 0.2, 0, 0, 0, 0]] * 2)
-    native, mjx = (make_physics(model, (), engine, SolverConfig()) for engine in ("native", "mjx"))
+    native, mjx = (make_engine(model, (), engine, SolverConfig()) for engine in ("native", "mjx"))
     begun, _ = jax.jit(jax.vmap(native.init))(jnp.array(qpos), qvel)  # for both: MJX's own takes long to compile
     expected, got = (
-        jax.jit(jax.vmap(lambda state, p=physics: p.step(state, jnp.zeros(0), 1)[0].qvel))(begun)
-        for physics in (native, mjx)
+        jax.jit(jax.vmap(lambda state, e=engine: e.step(state, jnp.zeros(0), 1)[0].qvel))(begun) for engine in (native, mjx)
     )
     of_steep, of_flat = np.abs(np.asarray(got) - np.asarray(expected)).max(axis=1)
     assert of_flat < 1e-5
