@@ -23,7 +23,7 @@ from benchmarks.report import Report
 from envs.command import run_command
 from train.logs import METRICS_FILE, read_lines
 from train.loop import train
-from train.seeds import seed_configs
+from train.run_dir import seed_configs
 
 PROGRAM = "python -m benchmarks.precision"
 
