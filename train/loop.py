@@ -227,7 +227,7 @@ class _Run:
         """Why the run has to stop, if so: one seed that went wrong is enough. The evidence is written."""
         blow_ups = self._each(state.envs.blow_ups)
         checks = zip(self.records, blow_ups, metrics, strict=True)
-        reasons = [record.end_interval(evidence, own) for record, evidence, own in checks]
+        reasons = [record.check(evidence, own) for record, evidence, own in checks]
         return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:

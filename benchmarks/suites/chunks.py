@@ -45,7 +45,7 @@ def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None],
 
 
 def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
-    """So many steps of all worlds, compiled: acting, physics, observation statistics, and the rows into the replay."""
+    """Compiles steps of all worlds: acting, physics, observation statistics, and writing the rows to the replay."""
     training = Training(problem)
 
     def collect(state: TrainState) -> TrainState:
@@ -68,7 +68,7 @@ def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
 
 
 class StandingStill:
-    """A physics engine in which nothing moves: what remains of a step is everything but the physics."""
+    """An engine in which nothing moves, so that a step costs everything except the physics."""
 
     def __init__(self, engine: Engine):
         self.model = engine.model
