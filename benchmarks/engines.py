@@ -19,8 +19,8 @@ import envs
 from benchmarks.choices import EngineName, named_tasks
 from benchmarks.report import Report, describe
 from envs.command import run_command, user_errors
+from train.compilation_cache import use_compilation_cache
 from train.config import Config
-from train.loop import use_compilation_cache
 
 PROGRAM = "python -m benchmarks.engines"
 

@@ -24,8 +24,8 @@ from benchmarks.originals import Outcome, original
 from benchmarks.report import Report
 from benchmarks.states import rounded, state_sets
 from envs.command import UserError, run_command, user_errors
+from train.compilation_cache import use_compilation_cache
 from train.config import Config
-from train.loop import use_compilation_cache
 
 PROGRAM = "python -m benchmarks.parity"
 

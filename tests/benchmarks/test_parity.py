@@ -1,4 +1,4 @@
-"""The command behind docs/parity.md: a true task has no error, a wrong one shows where it is wrong."""
+"""The command behind docs/parity.md: a right task has no error, and a wrong one shows where it is wrong."""
 
 import pathlib
 from typing import Any

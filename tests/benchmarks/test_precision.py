@@ -14,7 +14,7 @@ from benchmarks.report import read_sections
 
 @pytest.mark.parametrize(("name", "kept"), [("float32", 20), ("tensorfloat32", 10), ("bfloat16", 7)])
 def test_operands_are_rounded_forwards_and_backwards(name: str, kept: int) -> None:
-    # 1 + 2^-kept survives the rounding, and 1 + 2^-(kept + 3) does not, but in float32.
+    # 1 + 2^-kept survives the rounding. 1 + 2^-(kept + 3) does not, except in float32.
     fine = np.float32(1 + 2.0**-kept)
     finer = np.float32(1 + 2.0 ** -(kept + 3))
     with rounded_products(MANTISSA_BITS[name]):
@@ -24,7 +24,7 @@ def test_operands_are_rounded_forwards_and_backwards(name: str, kept: int) -> No
     rounded = finer if name == "float32" else np.float32(1)
     assert float(value) == pytest.approx(float(rounded * fine), abs=2e-7)
     assert float(slope[0, 0]) == fine
-    # Nothing of it is left.
+    # Outside of the block nothing is rounded.
     assert float(jax.jit(jnp.matmul)(jnp.full((1, 1), finer), jnp.ones((1, 1)))[0, 0]) == finer
 
 

@@ -1,4 +1,4 @@
-"""Sweeps: the search space, one sentence for every mistake, and that what was begun is gone on with."""
+"""Sweeps: the search space, one sentence for every mistake, and resuming."""
 
 import dataclasses
 import json
@@ -129,7 +129,7 @@ def test_without_ray_nothing_is_begun(
 
 @pytest.fixture
 def ended(tmp_path: pathlib.Path) -> list[str]:
-    """The command of a sweep whose trials have all finished, without a run: these files are what it looks at."""
+    """The command of a sweep whose trials have all finished. Nothing was trained: only the files that it reads are there."""
     command = ["--sweep-dir", str(tmp_path / "sweep"), *TINY, "--vary", *RHO]
     trials = make_trials(args(tmp_path, vary=(RHO,)), TINY)
     for number, trial in enumerate(trials):
@@ -187,7 +187,7 @@ def test_a_damaged_table_is_one_sentence(
 
 
 def start(sweep_dir: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
-    """A sweep in a process of its own."""
+    """Starts a sweep in a process of its own."""
     command = [sys.executable, "-m", "train.sweep", *TINY, "--sweep-dir", str(sweep_dir), "--vary", *RHO, *flags]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
