@@ -15,7 +15,7 @@ from mjx_tecrl.types import Spec
 
 @dataclasses.dataclass(frozen=True)
 class FastSACConfig(ParallelConfig):
-    """The authors' constants; the temperature's step size is that of the other networks."""
+    """The authors' constants. The temperature has the step size of the other networks."""
 
     critic_hidden: tuple[int, ...] = (768, 384, 192)
     """widths of each critic's hidden layers"""

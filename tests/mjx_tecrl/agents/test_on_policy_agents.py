@@ -143,7 +143,7 @@ def test_minibatches_that_do_not_divide_the_rollout_are_refused() -> None:
     agent = build("ppo", minibatches=7)
     state = agent.init(jax.random.key(0))
     rollout = roll_out("constant", lambda obs, key: obs[:, :1], jax.random.key(0), STEPS)
-    with pytest.raises(ValueError, match=f"minibatches must divide the {STEPS * WORLDS} samples of a rollout, not 7"):
+    with pytest.raises(ValueError, match=f"minibatches must divide the {STEPS * WORLDS} rows of a rollout, not 7"):
         agent.update(state, rollout, jax.random.key(0))
 
 
