@@ -32,7 +32,7 @@ class FastSACConfig(ParallelConfig):
     alpha_lr: float = 3e-4
     """Adam step size of the log temperature"""
     init_log_alpha: float = -6.907755
-    """initial log temperature, that of 0.001"""
+    """initial log temperature, the logarithm of 0.001"""
     rho: float = 0.0
     """target entropy in units of -action_size"""
     log_std_range: tuple[float, float] = (-5.0, 0.0)

@@ -42,7 +42,7 @@ class FlashSACConfig(OffPolicyConfig):
     tau: float = 0.01
     """step of the Polyak averages"""
     init_log_alpha: float = -4.60517
-    """initial log temperature, that of 0.01"""
+    """initial log temperature, the logarithm of 0.01"""
     rho: float = 0.4782
     """target entropy in units of -action_size; 0.4782 gives the entropy of a Gaussian with a standard deviation of 0.15"""
     log_std_range: tuple[float, float] = (-10.0, 2.0)
