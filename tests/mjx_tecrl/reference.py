@@ -89,3 +89,10 @@ def filled(tree: Any, seed: int) -> Any:
     """The tree with positive random numbers for all of its own."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda x: rng.uniform(0.5, 2, size=x.shape).astype(np.float32), tree)
+
+
+def tanh_gaussian_log_prob(z: np.ndarray, mean: np.ndarray, log_std: np.ndarray) -> np.ndarray:
+    """Log-density of tanh(mean + std z) by the change of variables, elementwise."""
+    u = mean + np.exp(log_std) * z
+    log_sech_squared = -2 * (np.abs(u) + np.log1p(np.exp(-2 * np.abs(u))) - np.log(2))
+    return -(z**2) / 2 - log_std - np.log(2 * np.pi) / 2 - log_sech_squared
