@@ -68,7 +68,7 @@ def main(args: Args) -> None:
 
 
 def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str, Any]:
-    """One row."""
+    """Trains for some iterations in this process; returns the memory that the run predicts, and what it takes."""
     seen: dict[str, float] = {}
     check = train.loop.check_memory
 
