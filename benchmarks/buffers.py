@@ -1,11 +1,12 @@
-"""How many contacts and constraint rows a world has at most, task by task: the numbers behind `MujocoTask.warp_buffers`.
+"""``python -m benchmarks.buffers``: how many contacts and constraint rows a world has at most, task by task.
 
-``python -m benchmarks.buffers --json out.json`` counts them in C MuJoCo, in states of a random policy, of full-amplitude
-sinusoids, and of what follows a fall.
+These are the numbers behind `MujocoTask.warp_buffers`. They are counted in C MuJoCo, in the states that a random policy
+reaches, in those that full-amplitude sinusoids reach, and in those that follow a fall.
 """
 
 import dataclasses
 import pathlib
+import sys
 from typing import Annotated
 
 import mujoco
@@ -13,8 +14,12 @@ import numpy as np
 import tyro
 
 import envs
-from benchmarks.report import open_report, save_report
+from benchmarks.choices import named_tasks
+from benchmarks.report import Report
 from benchmarks.states import state_sets
+from envs.command import run_command
+
+PROGRAM = "python -m benchmarks.buffers"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,25 +27,26 @@ class Args:
     """Count contacts and constraint rows."""
 
     task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """task to count for; may be repeated; default: all"""
+    """task to count for; may be repeated; default: all tasks"""
     states: int = 200
     """states in each of the three sets"""
     json: pathlib.Path | None = None
-    """file to write; tasks already in it that are not counted now are kept"""
+    """file to write the figures to; tasks in it that are not counted now are kept"""
 
 
 def main(args: Args) -> None:
     """Counts, prints, writes."""
-    report = open_report(args.json)
+    names = named_tasks(args.task, envs.TASKS)
+    report = Report(PROGRAM, args)
     print("| task | contacts, mean | contacts, most | constraint rows, most | room |\n|---|---|---|---|---|")
-    for name in args.task or tuple(envs.TASKS):
+    for name in names:
         task = envs.make(name, physics="native")
-        report["tasks"][name] = found = count(task, args.states)
+        found = count(task, args.states)
+        report.add(name, {"task": name, **found})
         room = " / ".join("default" if size is None else str(size) for size in task.warp_buffers)
         print(
             f"| {name} | {found['contacts_mean']:.1f} | {found['contacts']} | {found['constraints']} | {room} |", flush=True
         )
-        save_report(report, args.json)
 
 
 def count(task: envs.MujocoTask, states: int) -> dict[str, float]:
@@ -64,4 +70,4 @@ def count(task: envs.MujocoTask, states: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, prog="python -m benchmarks.buffers"))
+    sys.exit(run_command(Args, main, PROGRAM))

@@ -1,50 +1,44 @@
-"""Checkpoints: how long training waits for one, how long it takes to write, how large it is, and how long to read.
+"""``python -m benchmarks.checkpoint``: what a checkpoint costs.
 
-``python -m benchmarks.checkpoint --env humanoid --replay-size 1000000 --json benchmarks/results/checkpoint.json``
-
-The replay is full, of numbers that do not compress better than observations do: standard normal ones.
+Measured are how long training waits for a checkpoint, how long it takes to write, how large it is, and how long it takes to
+read. The replay is full of standard normal numbers, which do not compress better than observations do.
 """
 
 import dataclasses
-import json
 import pathlib
+import sys
 import tempfile
 import time
 from typing import Any
 
 import jax
-import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report import environment
+from benchmarks.choices import Training
+from benchmarks.report import Report
+from envs.command import run_command
 from train.checkpoints import Checkpoints, Notes
-from train.presets import preset
 from train.program import Program
-from train.state import checkpoint_parts
+from train.state import TrainState, checkpoint_parts
+
+PROGRAM = "python -m benchmarks.checkpoint"
 
 
 @dataclasses.dataclass(frozen=True)
-class Args:
+class Args(Training):
     """Measure what a checkpoint costs."""
 
-    env: str = "humanoid"
-    """task"""
-    agent: str = "dsac_e"
-    """agent"""
     num_envs: int = 16
-    """worlds"""
+    """worlds simulated side by side"""
     replay_size: int = 1_000_000
     """transitions in the replay"""
-    json: pathlib.Path | None = None
-    """file to write the rows to"""
 
 
 def main(args: Args) -> None:
-    """Measures with the replay and without, prints, writes."""
-    config = dataclasses.replace(
-        preset("quick", args.env, args.agent), num_envs=args.num_envs, replay_size=args.replay_size
-    ).validate()
+    """Measures with the replay and without it, prints, writes."""
+    config = args.config(num_envs=args.num_envs, replay_size=args.replay_size)
+    report = Report(PROGRAM, args)
     program = Program(config)
     root = jax.random.key(0)
     state = program.fresh_state()
@@ -52,26 +46,21 @@ def main(args: Args) -> None:
     rows = state.replay.rows
     rows = dataclasses.replace(rows, obs=fill(rows.obs), action=fill(rows.action), reward=fill(rows.reward))
     state = jax.block_until_ready(dataclasses.replace(state, replay=dataclasses.replace(state.replay, rows=rows)))
-    results = [measure(program, state, replay=replay) for replay in (True, False)]
     table = Table("replay", "training waits, first (s)", "and then (s)", "written after (s)", "size (MB)", "read after (s)")
-    for row in results:
+    for kept in (state, dataclasses.replace(state, replay=())):
+        row = {"replay": kept is state} | measure(kept, program.state_shapes())
+        report.add(f"{args.agent} on {args.task}", row)
         figures = (row[name] for name in ("first_stall_s", "stall_s", "write_s", "size_mb", "read_s"))
         table.add_row(str(row["replay"]), *(f"{figure:.2f}" for figure in figures))
     Console().print(table)
-    if args.json:
-        settings = {name: value for name, value in dataclasses.asdict(args).items() if name != "json"}
-        args.json.write_text(json.dumps({"environment": environment(), **settings, "rows": results}, indent=2) + "\n")
 
 
-def measure(program: Program, state: Any, *, replay: bool) -> dict[str, Any]:
-    """One row."""
-    shapes = checkpoint_parts(program.state_shapes())
-    if not replay:
-        state = dataclasses.replace(state, replay=())
+def measure(state: TrainState, shapes: TrainState) -> dict[str, float]:
+    """The costs of a checkpoint of ``state``, in a run whose state has these shapes."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(pathlib.Path(folder), keep=1)
         stalls = []
-        for step in (0, 1, 2):  # the first stays, whatever comes after it
+        for step in (0, 1, 2):  # step 0 is kept, since it is the first, and 2, since it is the newest
             started = time.perf_counter()
             checkpoints.save(step, checkpoint_parts(state), Notes({}, {}, None))
             stalls.append(time.perf_counter() - started)
@@ -79,17 +68,11 @@ def measure(program: Program, state: Any, *, replay: bool) -> dict[str, Any]:
             written = time.perf_counter() - started
         size = sum(path.stat().st_size for path in pathlib.Path(folder).rglob("*") if path.is_file()) / 2
         started = time.perf_counter()
-        jax.block_until_ready(checkpoints.restore(shapes, optional=frozenset({"replay"})))
+        restored: Any = checkpoints.restore(checkpoint_parts(shapes), optional=frozenset({"replay"}))
+        jax.block_until_ready(restored)
         read = time.perf_counter() - started
-    return {
-        "replay": replay,
-        "first_stall_s": stalls[0],
-        "stall_s": stalls[-1],
-        "write_s": written,
-        "size_mb": size / 1e6,
-        "read_s": read,
-    }
+    return {"first_stall_s": stalls[0], "stall_s": stalls[-1], "write_s": written, "size_mb": size / 1e6, "read_s": read}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, prog="python -m benchmarks.checkpoint", description=__doc__))
+    sys.exit(run_command(Args, main, PROGRAM))

@@ -1,31 +1,75 @@
-"""Agents on a benchmark's command line: a name, or a name with choices, such as ``dsac_e:rho=20,critics=5``."""
+"""What the command lines of several benchmarks name: tasks, and agents with choices such as ``dsac_e:rho=20,critics=5``."""
 
 import dataclasses
 import json
+import pathlib
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
+import envs
+from envs.command import UserError, user_errors
 from train.config import Config
 from train.presets import preset
+
+EngineName = Literal["native", "mjx", "warp"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """The arguments of a benchmark that trains one agent on one task."""
+
+    task: str = "humanoid"
+    """the task"""
+    agent: str = "dsac_e"
+    """the agent, with choices of its own if need be, such as dsac_e:rho=20,critics=5"""
+    preset: str = "quick"
+    """the preset of the run"""
+    json: pathlib.Path | None = None
+    """file to write the figures to"""
+
+    def config(self, **values: Any) -> Config:
+        """The checked config of the run, with other values for some of its fields.
+
+        Raises:
+          UserError: an unknown name, or an impossible value; one sentence.
+        """
+        return dataclasses.replace(chosen(self.preset, self.task, self.agent), **values).validate()
 
 
 def chosen(preset_name: str, task: str, agent: str, **length: int) -> Config:
     """The config of a preset, with the agent's choices, for a run of this `train.presets.LENGTH`.
 
     Raises:
-      ValueError: an unknown name.
-      TypeError: a choice that the agent does not have.
+      UserError: an unknown name, or a choice that the agent does not have; one sentence.
     """
     name, _, choices = agent.partition(":")
-    config = preset(preset_name, task, name, **length)
+    with user_errors():
+        config = preset(preset_name, task, name, **length)
     # Commas separate choices, except in a list such as hidden=[64,64].
-    values = dict(choice.split("=") for choice in re.split(r",(?![^\[]*\])", choices) if choice)
-    args = dataclasses.replace(config.agent_args, **{key: _value(text) for key, text in values.items()})
-    return dataclasses.replace(config, agent_args=args)
+    values = {}
+    for choice in re.split(r",(?![^\[]*\])", choices) if choices else ():
+        key, equals, text = choice.partition("=")
+        if not equals or key not in {field.name for field in dataclasses.fields(config.agent_args)}:
+            raise UserError(f"{name} has no choice {choice!r}: a choice is a field of it and a value, such as rho=20.")
+        values[key] = _value(text)
+    return dataclasses.replace(config, agent_args=dataclasses.replace(config.agent_args, **values))
+
+
+def named_tasks(names: tuple[str, ...], default: Iterable[str]) -> tuple[str, ...]:
+    """The tasks that a command line names, or the default ones if it names none.
+
+    Raises:
+      UserError: there is no such task; one sentence.
+    """
+    with user_errors():
+        for name in names:
+            envs.task(name)
+    return names or tuple(default)
 
 
 def _value(text: str) -> Any:
-    """A number where it is one, else the word."""
+    """A number or list if the text is one, otherwise the text itself."""
     try:
         return json.loads(text)
     except ValueError:

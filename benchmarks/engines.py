@@ -1,11 +1,12 @@
 """``python -m benchmarks.engines``: speed of the physics engines, over tasks and numbers of worlds.
 
-Random actions, automatic resets, no agent: the step of `VectorEnv` alone. On a CPU the figures of one run can be compared
-with each other, and hardly with those of another machine.
+Only the step of `VectorEnv` is measured, with random actions and automatic resets; there is no agent. On a CPU the figures
+of one run can be compared with each other, but hardly with those of another machine.
 """
 
 import dataclasses
 import pathlib
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -15,9 +16,13 @@ import jax.numpy as jnp
 import tyro
 
 import envs
-from benchmarks.report import describe, open_report, save_report
+from benchmarks.choices import EngineName, named_tasks
+from benchmarks.report import Report, describe
+from envs.command import run_command, user_errors
+from train.compilation_cache import use_compilation_cache
 from train.config import Config
-from train.loop import use_compilation_cache
+
+PROGRAM = "python -m benchmarks.engines"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,41 +30,42 @@ class Args:
     """Measure environment steps per second."""
 
     task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """task to measure; may be repeated; default: every body of Gymnasium's"""
-    engines: tuple[str, ...] = ("native", "mjx", "warp")
-    """engines to measure; a task's table has those of them that it runs on"""
+    """task to measure; may be repeated; default: one task for every body of Gymnasium's"""
+    engines: tuple[EngineName, ...] = ("native", "mjx", "warp")
+    """engines to measure; a task is measured on those of them that it runs on"""
     worlds: tuple[int, ...] = (1, 16, 256, 4096)
     """numbers of worlds"""
     seconds: float = 2.0
     """least time of a measurement"""
     limit: float = 30.0
-    """longest time that one step of all worlds may be expected to take; slower cells are left out (s)"""
+    """longest time that one step of all worlds may be expected to take; what is slower is not measured (s)"""
     json: pathlib.Path | None = None
-    """file to write; tasks already in it that are not measured now are kept"""
+    """file to write the figures to; tasks and engines in it that are not measured now are kept"""
     markdown: pathlib.Path | None = None
     """file to write the tables to, made from all that is in the JSON file"""
 
 
 def main(args: Args) -> None:
     """Measures, prints, writes."""
-    report = open_report(args.json)
+    names = named_tasks(args.task, (name for name in envs.GYMNASIUM_TASKS if "-" not in name))
+    report = Report(PROGRAM, args)
     use_compilation_cache(Config.compilation_cache)
-    for name in args.task or tuple(name for name in envs.GYMNASIUM_TASKS if "-" not in name):
+    for name in names:
         for engine in (engine for engine in args.engines if engine in envs.task(name).engines):
-            task = envs.make(name, physics=engine)
-            rates = rate_by_worlds(task, args)
-            report["tasks"].setdefault(name, {})[engine] = {"substeps": task.substeps, "env_steps_per_s": rates}
-            save_report(report, args.json)
-        print(*_table(name, report["tasks"][name]), sep="\n", flush=True)
-    if args.markdown is not None:
-        args.markdown.write_text(page(report))
+            with user_errors():
+                task = envs.make(name, physics=engine)
+            row = {"task": name, "engine": engine, "substeps": task.substeps}
+            report.add(f"{name}, {engine}", row | {"env_steps_per_s": rate_by_worlds(task, args)})
+        print(*_table(name, report.rows(task=name)), sep="\n", flush=True)
+    report.save_page(page(report))
 
 
-def page(report: dict[str, Any]) -> str:
+def page(report: Report) -> str:
     """The tables as a page of the documentation."""
-    lines = [_HEAD.format(machine=describe(report["environment"]))]
-    for name, measured in report["tasks"].items():
-        lines += ["", f"## {name}", "", *_table(name, measured)]
+    machines = dict.fromkeys(describe(section["environment"]) for section in report.sections.values())
+    lines = [_HEAD.format(machine="; ".join(machines))]
+    for name in dict.fromkeys(row["task"] for row in report.rows()):
+        lines += ["", f"## {name}", "", *_table(name, report.rows(task=name))]
     return "\n".join(lines) + "\n"
 
 
@@ -69,18 +75,18 @@ _HEAD = """\
 Written by `python -m benchmarks.engines --json benchmarks/results/engines.json --markdown docs/engines.md`,
 on {machine}.
 
-Environment steps per second of all worlds together, and in brackets physics steps: random actions, automatic resets, no
-agent. A dash stands for a step of all worlds that would have taken longer than the limit. Compare the figures of one table
-with each other, and hardly with those of another machine."""
+The figures are environment steps per second of all worlds together, and in brackets physics steps, with random actions and
+automatic resets; there is no agent. A dash means that one step of all worlds would have taken longer than the limit. Compare
+the figures of one table with each other. They can hardly be compared with those of another machine."""
 
 
-def _table(name: str, measured: dict[str, Any]) -> list[str]:
-    worlds = list(next(iter(measured.values()))["env_steps_per_s"])
+def _table(name: str, measured: list[dict[str, Any]]) -> list[str]:
+    worlds = list(measured[0]["env_steps_per_s"]) if measured else []
     lines = [f"| {name}, worlds | {' | '.join(worlds)} |", f"|---|{'---|' * len(worlds)}"]
-    for engine, found in measured.items():
+    for found in measured:
         rates = found["env_steps_per_s"].values()
         cells = (f"{rate:,.0f} ({rate * found['substeps']:,.0f})" if rate else "-" for rate in rates)
-        lines.append(f"| {engine} | {' | '.join(cells)} |")
+        lines.append(f"| {found['engine']} | {' | '.join(cells)} |")
     return lines
 
 
@@ -99,13 +105,13 @@ def rate_by_worlds(task: envs.MujocoTask, args: Args) -> dict[str, float | None]
 
 
 def _expected(measured: list[tuple[int, float]], worlds: int) -> float:
-    """Seconds that a step of so many worlds should take, on the line through the last two measurements."""
+    """Seconds that a step of this many worlds should take, on the line through the last two measurements."""
     (n, seconds), (fewer, less) = measured[-1], measured[-2] if len(measured) > 1 else (0, measured[-1][1])
     return seconds + (seconds - less) / (n - fewer) * (worlds - n)
 
 
 def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> float:
-    """Seconds that one step of all worlds takes, over at least ``least`` seconds."""
+    """Seconds that one step of all worlds takes, measured over at least ``least`` seconds."""
     run = stepper(task, num_envs)
     steps = 1
     while True:
@@ -118,7 +124,7 @@ def seconds_per_step(task: envs.MujocoTask, num_envs: int, least: float) -> floa
 
 
 def stepper(task: envs.MujocoTask, num_envs: int) -> Callable[[int], None]:
-    """A compiled program, which steps all worlds so many times and waits for it: random actions, automatic resets."""
+    """Compiles a function that steps all worlds a number of times, with random actions and automatic resets, and waits."""
     worlds = envs.VectorEnv(task, num_envs, min(num_envs, 256))
 
     @jax.jit
@@ -142,4 +148,4 @@ def stepper(task: envs.MujocoTask, num_envs: int) -> Callable[[int], None]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, prog="python -m benchmarks.engines"))
+    sys.exit(run_command(Args, main, PROGRAM))

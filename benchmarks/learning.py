@@ -1,15 +1,14 @@
-"""How the agents learn: all of them on the same tasks, with the same budget, several seeds in one ``vmap``.
+"""``python -m benchmarks.learning``: how the agents learn on the same tasks with the same budget, in several seeds.
 
-``python -m benchmarks.learning --task hopper --agent sac --agent dsac_e:rho=20,critics=5``
-
-Every pair of a task and an agent becomes one file of logs, a JSON object per interval whose values are lists over seeds;
-pairs that have a file already are left out, so that the command can be stopped and given again. From all the files together
-come the page of tables (``--markdown``) and a figure per agent (``--figures``).
+Every pair of a task and an agent becomes one file of logs: a JSON object for each interval, whose values are lists over
+seeds. A pair that has a file already is not trained again, so the command can be stopped and repeated. The page of tables
+(``--markdown``) and a figure for each agent (``--figures``) are made from all the files together.
 """
 
 import dataclasses
 import json
 import pathlib
+import sys
 import time
 from typing import Annotated, Any
 
@@ -20,15 +19,19 @@ import numpy as np
 import scipy.stats
 import tyro
 
-from benchmarks.choices import chosen
-from benchmarks.report import environment
+from benchmarks.choices import chosen, named_tasks
+from benchmarks.report import check_writable, environment
+from envs.command import UserError, run_command
 from mjx_tecrl import AGENTS
+from train.files import replace_file
 from train.program import Program
 
+PROGRAM = "python -m benchmarks.learning"
+
 STEPS = {"inverted_double_pendulum": 96_000, "hopper": 128_000, "half_cheetah": 128_000}
-"""environment steps of one seed, by task"""
+"""Environment steps of one seed, by task."""
 INTERVALS = 20
-"""log lines, of which every second has an evaluation"""
+"""Log lines. Every second one has an evaluation."""
 LOGS = pathlib.Path(__file__).parent / "results" / "learning"
 
 
@@ -39,7 +42,7 @@ class Args:
     task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """task to learn; may be repeated; default: inverted_double_pendulum, hopper, half_cheetah"""
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """agent that learns, or one with choices of its own, such as dsac_e:rho=20,critics=5; may be repeated; default: all"""
+    """agent to train, with choices of its own if need be, such as dsac_e:rho=20,critics=5; may be repeated; default: all"""
     steps: int | None = None
     """environment steps of one seed; default: the task's"""
     seeds: int = 3
@@ -54,19 +57,39 @@ class Args:
 
 def main(args: Args) -> None:
     """Trains what is missing; then writes what was asked for."""
-    args.logs.mkdir(parents=True, exist_ok=True)
-    for task in args.task or tuple(STEPS):
-        for agent in args.agent or tuple(AGENTS):
+    tasks, agents = named_tasks(args.task, STEPS), args.agent or tuple(AGENTS)
+    if other := next((task for task in tasks if task not in STEPS and args.steps is None), None):
+        raise UserError(f"{other} has no number of steps of its own here: give --steps.")
+    for agent in agents:
+        chosen("quick", tasks[0], agent)  # or else a wrong name would show only after training
+    for folder in filter(None, (args.logs, args.figures)):
+        make_folder(folder)
+    for file in filter(None, (args.logs / "any", args.markdown)):
+        check_writable(file)
+    for task in tasks:
+        for agent in agents:
             path = args.logs / f"{task}-{agent.replace(':', ',')}.jsonl"
             if not path.exists():
                 lines = learn(task, agent, args.steps or STEPS[task], args.seeds)
-                path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+                replace_file(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
             print(task, agent, *(f"{x:.1f}" for x in read(path)[-1]["eval/return_mean"]), flush=True)
     results = {path.stem: read(path) for path in sorted(args.logs.glob("*.jsonl"))}
     if args.markdown:
-        args.markdown.write_text(page(results))
+        replace_file(args.markdown, page(results).encode())
     if args.figures:
         draw(results, args.figures)
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder where there is none.
+
+    Raises:
+      UserError: it cannot be made; one sentence.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -75,7 +98,7 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def learn(task: str, agent: str, steps: int, seeds: int) -> list[dict[str, Any]]:
-    """Trains one agent on one task: what was run, and then a line per interval."""
+    """Trains one agent on one task; returns a line that says what was run, and then a line for each interval."""
     config = dataclasses.replace(
         chosen("quick", task, agent, total_steps=steps),
         log_steps=steps // INTERVALS,
@@ -132,7 +155,7 @@ def page(results: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _place(agent: str) -> tuple[int, str]:
-    """The registry's order, each agent followed by its choices."""
+    """A key to sort by: agents in the order of the registry, each followed by its variants with choices."""
     return list(AGENTS).index(agent.partition(":")[0]), agent
 
 
@@ -155,19 +178,22 @@ _COLUMNS = """\
 _HEAD = """\
 # How the agents learn
 
-Written by `python -m benchmarks.learning --markdown docs/learning.md --figures docs/results/learning`; the raw logs lie in
+Written by `python -m benchmarks.learning --markdown docs/learning.md --figures docs/results/learning`; the raw logs are in
 [`benchmarks/results/learning/`](../benchmarks/results/learning/).
 
-Preset `quick`, native physics, three seeds in one program; the return is that of the last evaluation (10 episodes of the
-deterministic policy for each seed). The interval is Student's over seeds: three seeds make it wide. Seconds are those of
-all three seeds together on one core, shared with other work, with compilation and without evaluation. The budget is a small
-fraction of what the papers train for: the table says which agent gets going, not which is best in the end. An agent that a
-table lacks has not been run on that task."""
+The preset is `quick`, the physics native, and three seeds train in one program. The return is that of the last evaluation
+(10 episodes of the deterministic policy for each seed). The interval is Student's over seeds; with three seeds it is wide.
+The seconds are those of all three seeds together, on one core shared with other work, with compilation and without
+evaluation. The budget is a small fraction of what the papers train for: the table says which agent learns early, not which
+is best in the end. An agent that is missing from a table has not been run on that task."""
 
 
 def draw(results: dict[str, list[dict[str, Any]]], folder: pathlib.Path) -> None:
-    """A figure per agent: its seeds and their mean before the means of the others; and its choices, where it has some."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Draws a figure for each agent into a folder that is there.
+
+    It shows the agent's seeds and their mean, with the means of the other agents in the background. An agent that was also
+    trained with choices of its own gets a second figure of these variants.
+    """
     agents = sorted({lines[0]["agent"] for lines in results.values()}, key=_place)
     named = [agent for agent in agents if ":" not in agent]
     for agent in named:
@@ -200,4 +226,4 @@ def _figure(path: pathlib.Path, results: dict[str, list[dict[str, Any]]], shown:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, prog="python -m benchmarks.learning", description=__doc__))
+    sys.exit(run_command(Args, main, PROGRAM))

@@ -16,9 +16,9 @@ class Row(NamedTuple):
     """One figure.
 
     Attributes:
-      case: what was measured, unique in its suite.
+      case: what was measured; unique in its suite.
       value: the figure.
-      unit: of it; with a figure in "/s" more is better.
+      unit: the unit of the figure. If it ends in "/s", more is better.
     """
 
     case: str
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def fastest(*actions: Callable[[], object], repeats: int = REPEATS) -> list[float]:
-    """Seconds of the fastest of ``repeats`` runs of each action; they take turns, so that noise falls on all."""
+    """Seconds of the fastest of ``repeats`` runs of each action. They take turns, so that noise falls on all of them."""
     times: list[list[float]] = [[] for _ in actions]
     for _ in range(repeats):
         for action, measured in zip(actions, times, strict=True):
@@ -38,6 +38,16 @@ def fastest(*actions: Callable[[], object], repeats: int = REPEATS) -> list[floa
 
 
 def floor(case: str, flops: float, moved: float, peak: float, bandwidth: float, seconds: float) -> Row:
+    """The share of the measured time that better programming with the same arithmetic could not save (the roofline).
+
+    Args:
+      case: what was measured.
+      flops: floating-point operations that it needs.
+      moved: bytes that it has to move.
+      peak: floating-point operations per second of this machine.
+      bandwidth: bytes per second that this machine moves.
+      seconds: the time that was measured.
+    """
     return Row(f"{case}: floor / time", max(flops / peak, moved / bandwidth) / seconds, "")
 
 
@@ -49,7 +59,7 @@ def matmul_rate(size: int = 1024) -> float:
 
 
 def memory_rate(size: int = 2**26) -> float:
-    """Bytes per second read and written where 1 is added to each number of a large array, in place."""
+    """Bytes per second that are read and written when 1 is added, in place, to each number of a large array."""
     add = jax.jit(lambda a: a + 1, donate_argnums=0)
     a = jnp.ones(size)
 
@@ -62,6 +72,7 @@ def memory_rate(size: int = 2**26) -> float:
 
 
 def fastest_of(function: Callable[..., jax.Array], *arguments: jax.Array) -> float:
+    """Seconds of the fastest run of a compiled function."""
     run = lambda: jax.block_until_ready(function(*arguments))  # noqa: E731
     run()  # compiles
     return fastest(run, repeats=10)[0]

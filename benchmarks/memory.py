@@ -1,10 +1,8 @@
-"""Memory: what a run says it needs, against what it takes.
+"""``python -m benchmarks.memory``: the memory that a run predicts, against what it takes.
 
-``python -m benchmarks.memory --json benchmarks/results/memory.json``
-
-Each row is a process of its own, which trains for some iterations and writes a checkpoint. Its growth is that of the
-resident memory, from the moment at which the training program is compiled to its peak. On CPU only, where the device's
-memory is the host's.
+Each row is measured in a process of its own, which trains for some iterations and writes a checkpoint. What it takes is the
+growth of its resident memory, from the moment at which the training program is compiled to the peak. This works on a CPU
+only, where the device's memory is the host's.
 """
 
 import dataclasses
@@ -17,14 +15,16 @@ import tempfile
 from typing import Any
 
 import psutil
-import tyro
 from rich.console import Console
 from rich.table import Table
 
 import train.loop
-from benchmarks.report import environment
+from benchmarks.report import Report
+from envs.command import run_command
 from train.memory import Memory
 from train.presets import preset
+
+PROGRAM = "python -m benchmarks.memory"
 
 CASES = (
     ("hopper", "sac", 16, 100_000),
@@ -34,7 +34,7 @@ CASES = (
     ("humanoid", "dsac_e", 16, 1_000_000),
     ("humanoid", "ppo", 256, 0),
 )
-"""task, agent, worlds, replay"""
+"""Task, agent, worlds, replay size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Args:
     """Compare the memory that runs predict with what they take."""
 
     json: pathlib.Path | None = None
-    """file to write the rows to"""
+    """file to write the figures to"""
 
 
 _MEASURE = """
@@ -54,18 +54,16 @@ print(json.dumps(measure(*CASES[int(sys.argv[1])])))
 
 def main(args: Args) -> None:
     """Measures, prints, writes."""
-    rows = []
+    report = Report(PROGRAM, args)
+    table = Table("task", "agent", "worlds", "replay", "predicted (MB)", "measured (MB)", "ratio")
     for number in range(len(CASES)):
         command = [sys.executable, "-c", _MEASURE, str(number)]
-        rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
-    table = Table("task", "agent", "worlds", "replay", "predicted (MB)", "measured (MB)", "ratio")
-    for row in rows:
+        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        report.add("memory", row)
         ratio = f"{row['measured_mb'] / row['predicted_mb']:.2f}"
         figures = (f"{row['predicted_mb']:.0f}", f"{row['measured_mb']:.0f}", ratio)
         table.add_row(row["task"], row["agent"], str(row["num_envs"]), str(row["replay_size"]), *figures)
     Console().print(table)
-    if args.json:
-        args.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=2) + "\n")
 
 
 def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str, Any]:
@@ -100,4 +98,4 @@ def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str,
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, prog="python -m benchmarks.memory", description=__doc__))
+    sys.exit(run_command(Args, main, PROGRAM))

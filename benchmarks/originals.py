@@ -13,7 +13,7 @@ from envs.engines.base import NO_FIELDS
 
 
 class Outcome(NamedTuple):
-    """What one step of an original gave."""
+    """The outcome of one step of an original."""
 
     obs: np.ndarray
     reward: float
@@ -28,7 +28,7 @@ class GymnasiumOriginal:
         self.env: Any = task.make_gymnasium().unwrapped
 
     def start(self, physics: PhysicsState, fields: ModelFields = NO_FIELDS) -> np.ndarray:
-        """Puts it into the state of one world as if fresh from a reset; returns the observation."""
+        """Puts the original into the state of one world, as if it had just been reset; returns the observation."""
         mujoco.mj_resetData(self.env.model, self.env.data)
         self.env.set_state(np.float64(physics.qpos), np.float64(physics.qvel))
         return self.env._get_obs()
@@ -50,14 +50,14 @@ class DmControlOriginal:
 
     def __init__(self, task: envs.MujocoTask):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without a display its renderers warn
+            warnings.simplefilter("ignore")  # its renderers warn where there is no display
             suite = importlib.import_module("dm_control.suite")
         self.env: Any = suite.load(*task.name.removeprefix("dmc/").split("-"))
         self.env.reset()
         self.physics = self.env.physics
 
     def start(self, physics: PhysicsState, fields: ModelFields = NO_FIELDS) -> np.ndarray:
-        """Puts it into the state of one world as if fresh from a reset; returns the observation."""
+        """Puts the original into the state of one world, as if it had just been reset; returns the observation."""
         self.env._step_count, self.env._reset_next_step = 0, False
         for name, value in fields.items():
             field = getattr(self.physics.model, name)

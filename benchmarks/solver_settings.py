@@ -1,17 +1,16 @@
-"""How many solver iterations MJX needs to equal C MuJoCo, task by task: the numbers behind `MujocoTask.mjx_iterations`.
+"""``python -m benchmarks.solver_settings``: how many solver iterations MJX needs to equal C MuJoCo, task by task.
 
-``python -m benchmarks.solver_settings --task hopper --states 200 --json out.json``
-
-From each of many states one environment step is made by C MuJoCo with the model's own solver and by MJX at several
-(iterations, line-search steps), under the same control. The states come from a random policy, from an energetic one
-(full-amplitude sinusoids), from what follows a fall when nobody resets the body, and from the trained policy of a run
-directory of that task (``--run``). How far apart C MuJoCo itself lands when its state is off by a float32 rounding tells
-which errors are those of float32.
+These are the numbers behind `MujocoTask.mjx_iterations`. From each of many states C MuJoCo makes one environment step with
+the model's own solver, and MJX makes it with several settings (iterations, line-search steps), under the same control. The
+states come from a random policy, from an energetic one (full-amplitude sinusoids), from what follows a fall when nobody
+resets the body, and from the trained policy of a run directory of that task (``--run``). To show which errors are those of
+float32, C MuJoCo also starts from states that are off by a float32 rounding.
 """
 
 import dataclasses
 import operator
 import pathlib
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -22,63 +21,66 @@ import numpy as np
 import tyro
 
 import envs
-from benchmarks.report import open_report, save_report
+from benchmarks.choices import named_tasks
+from benchmarks.report import Report
 from benchmarks.states import rounded, state_sets
+from envs.command import run_command
 from envs.engines import NativeEngine
 from eval.restore import restore
+
+PROGRAM = "python -m benchmarks.solver_settings"
 
 SETTINGS = ((1, 4), (2, 6), (4, 8), (8, 8), (8, 16), (20, 8), (20, 20), (100, 50))
 REFERENCE = (100, 50)
 WORLDS = 64
-"""worlds stepped side by side: one compilation serves the errors and the speed"""
+"""Worlds stepped side by side: one compilation serves the errors and the speed."""
 ROUNDINGS = 16
-"""how often each state is rounded anew"""
+"""How often each state is rounded anew."""
 QUANTITIES = ("qpos", "qvel", "obs", "reward")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Args:
     """Errors of MJX against C MuJoCo over one environment step, and its speed, per solver setting."""
 
     task: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """task to measure; may be repeated; default: all of Gymnasium's"""
+    """task to measure; may be repeated; default: all tasks of Gymnasium's"""
     states: int = 200
     """states in each set"""
     run: Annotated[tuple[pathlib.Path, ...], tyro.conf.UseAppendAction] = ()
     """run directory whose trained policy gives another set of states of its task; may be repeated"""
     json: pathlib.Path | None = None
-    """file to write; tasks already in it that are not measured now are kept"""
+    """file to write the figures to; tasks in it that are not measured now are kept"""
     markdown: pathlib.Path | None = None
     """file to write the tables to, made from all that is in the JSON file"""
     settings: tuple[tuple[int, int], ...] = SETTINGS
-    """pairs of solver iterations and line-search steps to try; 100 and 50, the reference, is always among them"""
+    """pairs of solver iterations and line-search steps to try; the reference, 100 and 50, is always tried"""
     seed: int = 0
     """seed of the states and controls"""
 
 
-def main(config: Config) -> None:
-    """Measures every task of ``config`` and prints a table of each."""
-    report = open_report(config.json)
-    report["worlds"] = WORLDS
-    report["seconds"] = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
+def main(args: Args) -> None:
+    """Measures, prints, writes."""
+    names = named_tasks(args.task, envs.GYMNASIUM_TASKS)
+    report = Report(PROGRAM, args)
     policies = {}
-    for restored in map(restore, config.run):
+    for restored in map(restore, args.run):
         policies[restored.problem.config.env] = restored.policy
-    for name in config.task or tuple(envs.GYMNASIUM_TASKS):
-        report["tasks"][name] = measured = measure(name, config, policies.get(name))
+    clock = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
+    for name in names:
+        measured = measure(name, args, policies.get(name))
+        report.add(name, {"task": name, "worlds": WORLDS, "seconds": clock, **measured})
         print(*table(name, measured), sep="\n", flush=True)
-        save_report(report, config.json)
-    if config.markdown is not None:
-        config.markdown.write_text(page(report))
+    report.save_page(page(report))
 
 
-def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array] | None = None) -> dict[str, Any]:
+def measure(name: str, args: Args, trained: Callable[[jax.Array], jax.Array] | None = None) -> dict[str, Any]:
     """Errors and speeds of one task at every setting."""
     native = envs.make(name, physics="native")
-    sets = state_sets(native, config.states, config.seed, trained)
+    sets = state_sets(native, args.states, args.seed, trained)
     expected = {label: _step(native, *states)[0] for label, states in sets.items()}
 
-    result: dict[str, Any] = {"states": config.states, "scale": {}, "settings": []}
+    result: dict[str, Any] = {"states": args.states, "scale": {}, "settings": []}
     for label, after in expected.items():
         result["scale"][label] = {q: float(np.abs(after[q]).max()) for q in QUANTITIES}
 
@@ -88,11 +90,11 @@ def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array]
     newton.engine = NativeEngine(model, newton.reads, newton.current)
     result["native_newton"] = {label: _errors(_step(newton, *sets[label])[0], expected[label]) for label in sets}
 
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(args.seed)
     result["native_rounded"] = {label: _rounded(native, *sets[label], expected[label], rng) for label in sets}
 
     at_reference: dict[str, dict[str, np.ndarray]] = {}
-    for iterations, ls_iterations in sorted({*config.settings, REFERENCE}, reverse=True):
+    for iterations, ls_iterations in sorted({*args.settings, REFERENCE}, reverse=True):
         solver = envs.SolverConfig(iterations=iterations, ls_iterations=ls_iterations)
         task = envs.make(name, physics="mjx", solver=solver)
         row: dict[str, Any] = {
@@ -116,11 +118,13 @@ def measure(name: str, config: Config, trained: Callable[[jax.Array], jax.Array]
     return result
 
 
-def page(report: dict[str, Any]) -> str:
+def page(report: Report) -> str:
     """The tables as a page of the documentation."""
-    lines = [_HEAD.format(worlds=report["worlds"], seconds=report["seconds"])]
-    for name in (name for name in envs.TASKS if name in report["tasks"]):
-        measured = report["tasks"][name]
+    by_task = {row["task"]: row for row in report.rows()}
+    how = {name: " or ".join(dict.fromkeys(str(row[name]) for row in by_task.values())) for name in ("worlds", "seconds")}
+    lines = [_HEAD.format(**how)]
+    for name in (name for name in envs.TASKS if name in by_task):
+        measured = by_task[name]
         sets = ", ".join(measured["scale"])
         lines += ["", f"## {name}", "", f"{measured['states']} states in each set: {sets}.", "", *table(name, measured)]
     return "\n".join(lines) + "\n"
@@ -132,10 +136,11 @@ _HEAD = """\
 Written by `python -m benchmarks.solver_settings --json benchmarks/results/solver_settings.json --markdown
 docs/solver_settings.md`; what follows from it is in [physics.md](physics.md#solver-settings-of-mjx).
 
-A setting is solver iterations / line-search steps; the task's own is bold. Each cell is the largest error and the 99th
-percentile over states of the worst of the sets (m, rad; m/s, rad/s). A state's error is that of its worst coordinate. The
-row *C MuJoCo, state rounded* is C MuJoCo itself from states off by a float32 rounding, *Newton* C MuJoCo with MJX's solver.
-Speed: {worlds} worlds, steps per second ({seconds}); hold on to the ratios, and expect about a tenth of noise."""
+A setting is a pair of solver iterations and line-search steps; the task's own is bold. Each cell gives the largest error and
+the 99th percentile over states, in the worst of the sets (m, rad; m/s, rad/s). A state's error is that of its worst
+coordinate. In the row *C MuJoCo, state rounded* C MuJoCo itself starts from states that are off by a float32 rounding; in
+the row *Newton* C MuJoCo uses MJX's solver. The speed is that of {worlds} worlds, in steps per second ({seconds}). Rely on
+the ratios rather than on the speeds, and expect about a tenth of noise."""
 
 
 def table(name: str, measured: dict[str, Any]) -> list[str]:
@@ -164,9 +169,9 @@ def table(name: str, measured: dict[str, Any]) -> list[str]:
 def _step(
     task: envs.MujocoTask, states: envs.State, actions: jax.Array, step: Any = None
 ) -> tuple[dict[str, np.ndarray], list[float]]:
-    """One environment step of all states, `WORLDS` at a time, and the seconds each batch took."""
+    """One environment step of all states, `WORLDS` at a time, and the seconds that each batch took."""
     step = step or jax.jit(jax.vmap(task.step))
-    # On CPU the time that the cores spent, which does not count what else the machine does.
+    # On a CPU: the time that the cores spent on it, which does not count what else the machine does.
     clock = time.process_time if jax.default_backend() == "cpu" else time.perf_counter
     n = actions.shape[0]
     batches, seconds = [], []
@@ -185,7 +190,7 @@ def _step(
 def _rounded(
     task: envs.MujocoTask, states: envs.State, actions: jax.Array, expected: dict[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """Errors of C MuJoCo from states off by a rounding, the largest of `ROUNDINGS` for each state."""
+    """Errors of C MuJoCo from states that are off by a rounding, the largest of `ROUNDINGS` tries for each state."""
     step = jax.jit(jax.vmap(task.step))
     worst = {q: np.zeros_like(x) for q, x in expected.items()}
     for _ in range(ROUNDINGS):
@@ -195,7 +200,7 @@ def _rounded(
 
 
 def _errors(after: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Per quantity, over states, of the largest absolute error over coordinates: maximum, 99th percentile, median."""
+    """By quantity: maximum, 99th percentile and median over states. A state's error is the largest over its coordinates."""
     errors = {q: np.abs(after[q] - expected[q]).max(axis=1) for q in QUANTITIES}
     return {
         q: {"max": float(e.max()), "p99": float(np.quantile(e, 0.99)), "median": float(np.median(e))}
@@ -204,4 +209,4 @@ def _errors(after: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> di
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    sys.exit(run_command(Args, main, PROGRAM))

@@ -13,22 +13,22 @@ import envs
 
 ROLLOUT_STEPS = 150
 ROUNDING = 1e-7
-"""half the spacing of float32 numbers around 1, rounded up"""
+"""Half the spacing of float32 numbers around 1, rounded up."""
 
 
 def state_sets(
     task: envs.MujocoTask, num_states: int, seed: int, trained: Callable[[jax.Array], jax.Array] | None = None
 ) -> dict[str, tuple[envs.State, jax.Array]]:
-    """``num_states`` states and the actions that follow in them, for each kind of behaviour.
+    """States, and the actions that follow in them, for each kind of behaviour.
 
-    Every state is drawn from a rollout of its own, at a random time: ``random``, ``energetic`` and, where there is a policy
-    to play it, ``trained`` while the episode lasts, ``fallen`` after its end (for a task that never ends, from its second
-    half).
+    Every state is drawn from a rollout of its own, at a random time. The states of the kinds ``random``, ``energetic`` and,
+    if a policy is given, ``trained`` are from an episode that has not ended. Those of the kind ``fallen`` are from after its
+    end (or, if the episode never ends, from its second half).
 
     Args:
       task: the task, on the engine that makes the rollouts.
-      num_states: how many states of each kind.
-      seed: of start states, actions and times.
+      num_states: number of states of each kind.
+      seed: seed of start states, actions and times.
       trained: a policy, from an observation ``[obs_size]`` to an action ``[action_size]``.
     """
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def state_sets(
     rollout = jax.jit(rollout, static_argnames="by_policy")
     behaviours = {"random": uniform, "energetic": sinusoid, "fallen": mixed}
     if trained is not None:
-        behaviours["trained"] = np.zeros(size)  # replaced by the policy's
+        behaviours["trained"] = np.zeros(size)  # the policy's take their place
     sets = {}
     for n, (label, actions) in enumerate(behaviours.items()):
         played = rollout(jax.random.key(seed + n), jnp.asarray(actions, jnp.float32), by_policy=label == "trained")
@@ -69,7 +69,7 @@ def state_sets(
 
 
 def rounded(states: envs.State, rng: np.random.Generator) -> envs.State:
-    """The states, with positions and velocities off by a float32 rounding."""
+    """The states, with positions and velocities that are off by a float32 rounding."""
 
     def off(x: jax.Array) -> jax.Array:
         return jnp.asarray(x + ROUNDING * rng.uniform(-1, 1, x.shape) * (1 + np.abs(x)), jnp.float32)

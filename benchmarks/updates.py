@@ -1,12 +1,13 @@
 """``python -m benchmarks.updates``: gradient steps per second of agents, each pair side by side in one run.
 
-The claims to check: what an entropy critic costs (`dsac_e` against `dsac_t`), and what the ERA head costs (about 6 % says
-arXiv 2510.08549). The two agents of a pair take turns, so that what else the machine does falls on both.
+The pairs check two claims: what an entropy critic costs (`dsac_e` against `dsac_t`), and what the ERA head costs (about 6 %,
+according to arXiv 2510.08549). The two agents of a pair take turns, so that both suffer alike from what else the machine
+does.
 """
 
 import dataclasses
-import json
 import pathlib
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -20,9 +21,12 @@ from rich.table import Table
 
 import envs
 from benchmarks.choices import chosen
-from benchmarks.report import environment
+from benchmarks.report import Report
+from envs.command import run_command, user_errors
 from mjx_tecrl import Batch, Spec, named_agent
 from mjx_tecrl.agent import MatmulPrecision, with_matmul_precision
+
+PROGRAM = "python -m benchmarks.updates"
 
 PAIRS = (
     ("dsac_e", "dsac_t"),
@@ -39,9 +43,9 @@ class Args:
     task: str = "humanoid"
     """the task, for the sizes of observation and action"""
     pair: Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction] = ()
-    """an agent and what it is measured against, with choices if need be (dsac_e:critics=5); may be repeated"""
+    """an agent and the one it is measured against, with choices if need be (dsac_e:critics=5); may be repeated"""
     preset: str = "paper"
-    """preset of the agents' constants"""
+    """the preset that the agents' constants come from"""
     batch_size: int = 256
     """transitions per gradient step"""
     updates: int = 50
@@ -49,22 +53,24 @@ class Args:
     turns: int = 20
     """turns of each agent"""
     json: pathlib.Path | None = None
-    """file to write"""
+    """file to write the figures to"""
 
 
 def main(args: Args) -> None:
     """Measures, prints, writes."""
-    rows = [measure(args, *pair) for pair in args.pair or PAIRS]
+    report = Report(PROGRAM, args)
     table = Table("agent", "against", "updates/s", "against", "time, ratio", "middle half", title=args.task)
-    for row in rows:
+    pairs = args.pair or PAIRS
+    for agent in (agent for pair in pairs for agent in pair):
+        chosen(args.preset, args.task, agent)  # otherwise a wrong name would show only after other pairs were measured
+    for pair in pairs:
+        row = measure(args, *pair)
+        report.add(args.task, row)
         low, high = row["ratio_quartiles"]
         table.add_row(
             *row["pair"], *(f"{x:.0f}" for x in row["updates_per_s"]), f"{row['ratio']:.3f}", f"{low:.3f} to {high:.3f}"
         )
     Console().print(table)
-    if args.json:
-        report = {"environment": environment(), "task": args.task, "batch_size": args.batch_size, "rows": rows}
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def measure(args: Args, *pair: str) -> dict[str, Any]:
@@ -84,9 +90,9 @@ class Program(NamedTuple):
     """A compiled turn of gradient steps.
 
     Attributes:
-      run: makes them, and waits for it.
-      flops: floating-point operations of one of them, as the compiler counts them before it optimises.
-      bytes: what one of them cannot but move: the agent's whole state, read and written, and a batch, read.
+      run: makes the gradient steps of a turn, and waits for them.
+      flops: floating-point operations of one gradient step, as the compiler counts them before it optimises.
+      bytes: the least that one gradient step has to move: it reads and writes the agent's state, and reads a batch.
     """
 
     run: Callable[[], None]
@@ -102,20 +108,24 @@ def program(
     updates: int,
     precision: MatmulPrecision = "float32",
 ) -> Program:
-    """A compiled turn of gradient steps on one batch.
+    """Compiles a turn of gradient steps on one batch.
 
     Args:
-      preset: of the agent's constants.
-      task: for the sizes of observation and action.
+      preset: the preset that the agent's constants come from.
+      task: gives the sizes of observation and action.
       agent_name: the agent, with its choices.
       batch_size: transitions per gradient step.
       updates: gradient steps in the turn.
       precision: of the matrix products.
+
+    Raises:
+      UserError: an unknown name, or a choice that the agent does not have or refuses; one sentence.
     """
-    env = envs.make(task, physics="native")
-    spec = Spec(env.obs_size, env.action_size)
     config = chosen(preset, task, agent_name)
-    agent = with_matmul_precision(named_agent(config.agent).make(config.agent_args, spec), precision)
+    with user_errors():
+        env = envs.make(task, physics="native")
+        spec = Spec(env.obs_size, env.action_size)
+        agent = with_matmul_precision(named_agent(config.agent).make(config.agent_args, spec), precision)
     rng = np.random.default_rng(0)
     obs, next_obs = rng.normal(size=(2, batch_size, spec.critic_obs_size))
     batch = Batch(
@@ -147,4 +157,4 @@ def _seconds(run: Callable[[], None]) -> float:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, prog="python -m benchmarks.updates", description=__doc__))
+    sys.exit(run_command(Args, main, PROGRAM))

@@ -1,8 +1,9 @@
 """What the commands of all rooms share: a user's mistake ends a command with one sentence and exit code 2, no traceback."""
 
 import contextlib
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import tyro
@@ -14,34 +15,65 @@ class UserError(Exception):
     """A mistake that only the user can mend. Its text is one sentence that says what is wrong."""
 
 
+class Interrupted(Exception):
+    """A signal stopped the command, which saved what it had done.
+
+    Attributes:
+      signal: the number of the signal.
+    """
+
+    def __init__(self, signal: int):
+        super().__init__(signal)
+        self.signal = signal
+
+
 def warn(text: str) -> None:
     """Prints a warning on standard error. The program goes on."""
     with contextlib.suppress(OSError):  # standard error may be a file on a disk that is full
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
-def run_command(kind: type[Args], action: Callable[[Args], None], prog: str, args: list[str] | None = None) -> int:
-    """Parses a command line, does what it says, and returns the exit code.
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Within this block, what a user named or set may be refused.
+
+    The libraries refuse unknown names and impossible values by a ValueError, and what is not there for a task or on this
+    machine by a NotImplementedError. Only the caller knows whether a user asked for it: in this block, one did.
+
+    Raises:
+      UserError: instead of these errors, with their text.
+    """
+    try:
+        yield
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"{str(error).rstrip('.')}.") from error
+
+
+def run_command(kind: type[Args], action: Callable[[Args], int | None], prog: str, args: list[str] | None = None) -> int:
+    """Parses a command line, does what it says, and returns the exit code, as `framed` does.
 
     Args:
       kind: a dataclass with a field for each flag.
-      action: what the command does with an instance of it.
+      action: what the command does with an instance of it. It may return an exit code.
       prog: the command as a user types it, for the help text.
       args: the command line; default: the process's own.
-
-    Returns:
-      0 after success, 2 after a `UserError`, whose sentence is printed, and 130 after Ctrl-C.
     """
     return framed(lambda: action(tyro.cli(kind, args=args, prog=prog)))
 
 
-def framed(action: Callable[[], None]) -> int:
-    """Does ``action``; returns the exit code as `run_command` does."""
+def framed(action: Callable[[], int | None]) -> int:
+    """Does what a command does, and returns its exit code.
+
+    Returns:
+      What ``action`` returns, or 0 for None. After a `UserError`, whose sentence is printed: 2. After a signal: 128 plus the
+      number of the signal, so 130 after Ctrl-C.
+    """
     try:
-        action()
+        return action() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Interrupted as stop:
+        return 128 + stop.signal
     except KeyboardInterrupt:
-        return 130
-    return 0
+        return 128 + signal.SIGINT

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 import envs
-from envs.command import UserError, run_command
+from envs.command import UserError, run_command, user_errors
 from envs.film import write_film
 
 
@@ -44,10 +44,8 @@ def view(args: Args) -> None:
     """
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
-    try:
+    with user_errors():
         env = envs.make(args.name, physics="native")
-    except (ValueError, NotImplementedError) as error:
-        raise UserError(f"{error}.") from error
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     rng = np.random.default_rng(args.seed)
 

@@ -13,7 +13,8 @@ from mjx_tecrl.agents import NamedAgent
 from mjx_tecrl.critics import gaussian_critic
 from mjx_tecrl.entropy import no_entropy
 from mjx_tecrl.exploration import per_world_noise
-from mjx_tecrl.off_policy import Learned, Schedule, compose
+from mjx_tecrl.networks import mlp
+from mjx_tecrl.off_policy import NOT_LEARNED, Learned, Schedule, compose
 from mjx_tecrl.policies import deterministic
 from train.run import main
 
@@ -36,8 +37,8 @@ def distributional_td3(config: DistributionalTD3Config, spec: Spec) -> Agent:
     """Deterministic policy x Gaussian critics x no entropy x noise per world."""
     adam = optax.adam(config.lr)
     return compose(
-        policy=deterministic(spec, config.hidden),
-        critic=gaussian_critic(spec, config.hidden, tau_b=0.02),
+        policy=deterministic(spec, mlp(config.hidden)),
+        critic=gaussian_critic(spec, mlp(config.hidden), tau_b=0.02),
         entropy=no_entropy(),
         exploration=per_world_noise(*config.noise_range),
         schedule=Schedule(
@@ -49,7 +50,7 @@ def distributional_td3(config: DistributionalTD3Config, spec: Spec) -> Agent:
             reward_scale=0.1,
             smoothing=(0.2, 0.5),
         ),
-        optimizers=Learned(policy=adam, critic=adam, entropy_critic=optax.identity(), temperature=optax.identity()),
+        optimizers=Learned(policy=adam, critic=adam, entropy_critic=NOT_LEARNED, temperature=NOT_LEARNED),
     )
 
 

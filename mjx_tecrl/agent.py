@@ -26,6 +26,8 @@ class Agent(NamedTuple):
       init_exploration: ``(key, num_envs) -> exploration state``.
       explore: ``(exploration state, draw, starts_episode, key) -> (action, exploration state)``, how experience is
         collected; ``draw`` is ``key -> action``, the policy's sample.
+      exploration_axes: the leading axes of every array in the exploration state: ``("world",)``, or ``()`` if all worlds
+        share them.
       update: ``(state, batch, key) -> (state, metrics)``, one gradient step. A step whose batch or outcome is not finite
         changes nothing and is counted in the metric ``skipped``.
       discount: the discount factor gamma.
@@ -36,10 +38,10 @@ class Agent(NamedTuple):
     act: Callable[[AgentState, jax.Array, jax.Array | None, str], jax.Array]
     init_exploration: Callable[[jax.Array, int], Any]
     explore: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]]
+    exploration_axes: tuple[str, ...]
     update: Callable[[AgentState, Batch, jax.Array], tuple[AgentState, Metrics]]
     discount: float
     n_step: int
-    exploration_axes: tuple[str, ...] = ()
 
 
 class OnPolicyAgent(NamedTuple):
@@ -55,6 +57,9 @@ class OnPolicyAgent(NamedTuple):
       rollout_steps: steps of every world in a rollout.
       minibatches: the transitions of a rollout, over all worlds, must be a multiple of this.
       updates_per_rollout: gradient steps per rollout.
+      init_exploration: as `Agent.init_exploration`.
+      explore: as `Agent.explore`; the policy's own samples, since an update must know how likely each action was.
+      exploration_axes: as `Agent.exploration_axes`.
     """
 
     init: Callable[[jax.Array], AgentState]
@@ -65,7 +70,7 @@ class OnPolicyAgent(NamedTuple):
     updates_per_rollout: int
     init_exploration: Callable[[jax.Array, int], Any] = no_exploration().init
     explore: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]] = no_exploration().apply
-    exploration_axes: tuple[str, ...] = ()
+    exploration_axes: tuple[str, ...] = no_exploration().axes
 
 
 AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)

@@ -5,8 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-GAUSSIAN_ENTROPY = 1.4189385332046727
-"""Entropy of the standard normal, log sqrt(2 pi e), nats."""
+from mjx_tecrl.distributions import normal
 
 
 def era_log_std(raw: jax.Array, entropy_per_dim: float | jax.Array, log_std_range: tuple[float, float]) -> jax.Array:
@@ -25,7 +24,7 @@ def era_log_std(raw: jax.Array, entropy_per_dim: float | jax.Array, log_std_rang
     """
     low, high = log_std_range
     d = raw.shape[-1]
-    total = d * (high - entropy_per_dim + GAUSSIAN_ENTROPY)
+    total = d * (high - entropy_per_dim + normal.ENTROPY)
     return jnp.clip(high - total * jax.nn.softmax(raw, axis=-1), low, high)
 
 
@@ -38,10 +37,10 @@ def check_era(entropy_per_dim: float, log_std_range: tuple[float, float]) -> Non
     low, high = log_std_range
     if not low < high:
         raise ValueError(f"log_std_range must be increasing, not {log_std_range}")
-    if entropy_per_dim > high + GAUSSIAN_ENTROPY:
+    if entropy_per_dim > high + normal.ENTROPY:
         raise ValueError(
             f"an entropy of {entropy_per_dim} nats per dimension cannot be reached with log_std <= {high}: "
-            f"the most is {high + GAUSSIAN_ENTROPY:.3f}"
+            f"the most is {high + normal.ENTROPY:.3f}"
         )
 
 

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mjx_tecrl.checks import check_array
+
 Draw = Callable[[jax.Array], jax.Array]
 """``key -> action [num_envs, action_size]``, a sample of the policy in every world; the same key draws the same noise."""
 
@@ -15,11 +17,13 @@ class Exploration(NamedTuple):
 
     Attributes:
       init: ``(key, num_envs) -> state``.
-      apply: ``(state, draw, starts_episode [num_envs], key) -> (action [num_envs, action_size], state)``.
+      apply: ``(state, draw, starts_episode [num_envs] bool, key) -> (action [num_envs, action_size], state)``.
+      axes: the leading axes of every array in the state: ``("world",)``, or ``()`` if all worlds share them.
     """
 
     init: Callable[[jax.Array, int], Any]
     apply: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]]
+    axes: tuple[str, ...] = ()
 
 
 def no_exploration() -> Exploration:
@@ -58,10 +62,12 @@ def per_world_noise(min_std: float, max_std: float) -> Exploration:
     def apply(std: jax.Array, draw: Draw, starts_episode: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         key_action, key_std, key_noise = jax.random.split(key, 3)
         action = draw(key_action)
+        check_array("the exploration's scale", std, (action.shape[0],))
+        check_array("starts_episode", starts_episode, std.shape, bool)
         noisy = action + std[:, None] * jax.random.normal(key_noise, action.shape)
         return jnp.clip(noisy, -1, 1), jnp.where(starts_episode, draw_std(key_std, len(std)), std)
 
-    return Exploration(draw_std, apply)
+    return Exploration(draw_std, apply, axes=("world",))
 
 
 def repeated_noise(exponent: float, most: int) -> Exploration:

@@ -15,7 +15,7 @@ def all_finite(tree: Params) -> jax.Array:
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
-def is_sound(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
+def is_finite(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
     """[] bool: the loss, the norm of its gradient and all arrays in ``others`` are finite.
 
     Then the square of each of the gradient's numbers is finite, and so is what Adam makes of it from finite moments and
@@ -26,7 +26,7 @@ def is_sound(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
 
 
 def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-    """``jax.value_and_grad`` whose gradient is NaN, all of it, if it is not sound (`is_sound`).
+    """``jax.value_and_grad`` whose gradient is NaN, all of it, if it is not sound (`is_finite`).
 
     So that an agent which makes many steps need only look at what came of them.
 
@@ -40,7 +40,7 @@ def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callab
 
     def differentiate(*args: Any) -> tuple[Any, Params]:
         value, gradient = jax.value_and_grad(loss, has_aux=has_aux)(*args)
-        sound = is_sound(value[0] if has_aux else value, gradient)
-        return value, jax.tree.map(lambda x: jnp.where(sound, x, jnp.nan), gradient)
+        finite = is_finite(value[0] if has_aux else value, gradient)
+        return value, jax.tree.map(lambda x: jnp.where(finite, x, jnp.nan), gradient)
 
     return differentiate

@@ -5,6 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from mjx_tecrl.checks import check_array
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +27,13 @@ class Normalizer:
         """``(obs - mean) / (std + 0.01)`` (FastTD3), unchanged before the first update.
 
         ``obs`` may lack its last numbers, those that only critics observe.
+
+        Raises:
+          ValueError: ``obs`` is wider than the statistics.
         """
         width = obs.shape[-1]
+        if width > self.mean.shape[0]:
+            raise ValueError(f"obs must be at most {self.mean.shape[0]} wide, as the statistics are, not {width}")
         std = jnp.sqrt(self.squares[:width] / self.count.clip(1.0))
         return jnp.where(self.count > 0, (obs - self.mean[:width]) / (std + 0.01), obs)
 
@@ -37,7 +44,13 @@ def init_normalizer(obs_size: int) -> Normalizer:
 
 
 def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -> Normalizer:
-    """Statistics with ``obs`` ``[batch, obs_size]`` merged in where ``seen`` ``[batch]`` (Chan et al., 1979)."""
+    """Statistics with ``obs`` ``[batch, obs_size]`` merged in where ``seen`` ``[batch]`` (Chan et al., 1979).
+
+    Raises:
+      TypeError, ValueError: arrays of another dtype or shape.
+    """
+    check_array("obs", obs, (None, normalizer.mean.shape[0]))
+    check_array("seen", seen, (obs.shape[0],), bool)
     n = seen.sum(dtype=jnp.float32)
     # A select, not a product: an observation that was not seen may be NaN.
     mean = jnp.where(seen[:, None], obs, 0.0).sum(0) / n.clip(1.0)
@@ -94,7 +107,14 @@ def update_reward_scaler(
       done: ``[worlds]`` bool, the episode ended.
       valid: ``[worlds]`` bool, a transition was made; where not, nothing is counted, and G starts anew.
       discount: the discount factor gamma.
+
+    Raises:
+      TypeError, ValueError: arrays of another dtype or shape.
     """
+    worlds = scaler.returns.shape
+    check_array("reward", reward, worlds)
+    check_array("done", done, worlds, bool)
+    check_array("valid", valid, worlds, bool)
     returns = jnp.where(valid, discount * scaler.returns + reward, 0.0)
     return RewardScaler(
         returns=jnp.where(done, 0.0, returns),

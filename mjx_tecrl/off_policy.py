@@ -11,9 +11,9 @@ from mjx_tecrl.agent import Agent
 from mjx_tecrl.critics import Critic
 from mjx_tecrl.entropy import EntropyRule
 from mjx_tecrl.exploration import Exploration
-from mjx_tecrl.gradients import is_sound
+from mjx_tecrl.gradients import is_finite
 from mjx_tecrl.policies import Policy
-from mjx_tecrl.types import Batch, Metrics
+from mjx_tecrl.types import Batch, Metrics, check_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Learned:
     temperature: Any
 
 
+NOT_LEARNED = optax.set_to_zero()
+"""The optimiser of a slot that is not learned: whatever its gradient, nothing moves. ``optax.identity()`` would not do: it
+passes the gradient on, and would add it to the parameters."""
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class OffPolicyState:
@@ -100,7 +105,7 @@ def compose(
       entropy: entropy rule.
       exploration: exploration beside the policy's own.
       schedule: when and how fast things move.
-      optimizers: an ``optax.GradientTransformation`` per slot.
+      optimizers: an ``optax.GradientTransformation`` per slot; `NOT_LEARNED` for a slot that is not learned.
 
     Raises:
       ValueError: an entropy rule over a policy that has no entropy.
@@ -148,7 +153,7 @@ def compose(
         sample = jax.lax.stop_gradient(policy.sample(next_policy, batch.next_obs, key_action))
         bonus = jax.lax.stop_gradient(entropy.next_bonus(state.params.temperature, sample))
         next_action = smooth(sample.action, jax.random.fold_in(key_action, 1))
-        loss, (aux, metrics) = critic.loss(
+        loss, (aux, statistics, metrics) = critic.loss(
             params.critic, state.targets.critic, state.critic_aux, batch, next_action, bonus, key_target
         )
         if batch.one_step is not None:
@@ -156,17 +161,15 @@ def compose(
             discount, next_obs = batch.one_step
             batch = dataclasses.replace(batch, discount=discount, next_obs=next_obs)
             sample = jax.lax.stop_gradient(policy.sample(next_policy, next_obs, key_action))
-        entropy_loss, entropy_metrics = entropy.critic_loss(
+        entropy_loss, (entropy_statistics, entropy_metrics) = entropy.critic_loss(
             params.entropy_critic, state.targets.entropy_critic, batch, sample
         )
-        return loss + entropy_loss, (aux, {"critic_loss": loss, **metrics, **entropy_metrics})
+        metrics = {"critic_loss": loss, **metrics, **entropy_metrics}
+        return loss + entropy_loss, (aux, (statistics, entropy_statistics), metrics)
 
     def policy_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
         fixed = state.params
-        if policy.sample_in_training is None:
-            sample, statistics = policy.sample(params.policy, batch.obs, key), ()
-        else:
-            sample, statistics = policy.sample_in_training(params.policy, batch, key)
+        sample, statistics = policy.sample_in_training(params.policy, batch, key)
         value = critic.value(fixed.critic, batch.obs, sample.action)
         cost = entropy.policy_cost(fixed.entropy_critic, fixed.temperature, batch.obs, sample)
         loss = batch.mean(cost - value)
@@ -193,25 +196,31 @@ def compose(
         )
 
     def update(state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[OffPolicyState, Metrics]:
+        check_batch(batch)
         key_critic, key_policy = jax.random.split(key)
         batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
-        (loss, (aux, metrics)), grads = jax.value_and_grad(critic_loss, has_aux=True)(state.params, state, batch, key_critic)
+        (loss, (aux, statistics, metrics)), grads = jax.value_and_grad(critic_loss, has_aux=True)(
+            state.params, state, batch, key_critic
+        )
         # Of the batch too: a categorical critic clips an infinite reward to its last atom and would learn it as if it were
         # one. Known before anything moves, so that keeping the old state is no second pass over it.
-        sound = is_sound(loss, grads, (batch, aux))
+        finite = is_finite(loss, grads, (batch, aux, statistics))
 
         def move_critics() -> OffPolicyState:
             new = descend(state, grads, ("critic", "entropy_critic"))
-            settled, settled_aux = critic.settle(new.params.critic, aux)
-            return dataclasses.replace(new, params=dataclasses.replace(new.params, critic=settled), critic_aux=settled_aux)
+            settled = {
+                "critic": critic.settle(new.params.critic, statistics[0]),
+                "entropy_critic": entropy.settle(new.params.entropy_critic, statistics[1]),
+            }
+            return dataclasses.replace(new, params=dataclasses.replace(new.params, **settled), critic_aux=aux)
 
         def move_everything() -> tuple[OffPolicyState, jax.Array, Metrics]:
-            (loss, (statistics, metrics)), grads = jax.value_and_grad(policy_loss, has_aux=True)(
+            (loss, (policy_statistics, metrics)), grads = jax.value_and_grad(policy_loss, has_aux=True)(
                 state.params, state, batch, key_policy
             )
-            usable = sound & is_sound(loss, grads, statistics)
+            all_finite = finite & is_finite(loss, grads, policy_statistics)
             new = descend(move_critics(), grads, ("policy", "temperature"))
-            settled = policy.settle(new.params.policy, statistics)
+            settled = policy.settle(new.params.policy, policy_statistics)
             new = dataclasses.replace(new, params=dataclasses.replace(new.params, policy=settled))
             averages = {
                 name: optax.incremental_update(getattr(new.params, name), getattr(new.targets, name), schedule.tau)
@@ -219,27 +228,28 @@ def compose(
                 if jax.tree.leaves(getattr(new.targets, name))
             }
             new = dataclasses.replace(new, targets=dataclasses.replace(new.targets, **averages))
-            return optax.tree.where(usable, new, state), usable, metrics
+            return optax.tree.where(all_finite, new, state), all_finite, metrics
 
         def move_critics_alone() -> tuple[OffPolicyState, jax.Array, Metrics]:
             shapes = jax.eval_shape(move_everything)[2]
             none = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-            return optax.tree.where(sound, move_critics(), state), sound, none
+            return optax.tree.where(finite, move_critics(), state), finite, none
 
         if schedule.delay == 1:
-            new, usable, policy_metrics = move_everything()
+            new, applied, policy_metrics = move_everything()
         else:
             moves = state.updates % schedule.delay == schedule.delay - 1
-            new, usable, policy_metrics = jax.lax.cond(moves, move_everything, move_critics_alone)
+            new, applied, policy_metrics = jax.lax.cond(moves, move_everything, move_critics_alone)
 
-        metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in (metrics | policy_metrics).items()}
-        return dataclasses.replace(new, updates=state.updates + 1), metrics | {"skipped": 1.0 - usable}
+        metrics = {name: jnp.where(applied, value, jnp.nan) for name, value in (metrics | policy_metrics).items()}
+        return dataclasses.replace(new, updates=state.updates + 1), metrics | {"skipped": 1.0 - applied}
 
     return Agent(
         init=init,
         act=act,
         init_exploration=exploration.init,
         explore=exploration.apply,
+        exploration_axes=exploration.axes,
         update=update,
         discount=schedule.discount,
         n_step=schedule.n_step,

@@ -13,7 +13,7 @@ from mjx_tecrl.agent import OnPolicyAgent
 from mjx_tecrl.gradients import all_finite, loss_and_gradient
 from mjx_tecrl.objectives import Objective
 from mjx_tecrl.policies import Policy
-from mjx_tecrl.types import Metrics, Params, Rollout, Samples, masked_mean
+from mjx_tecrl.types import Metrics, Params, Rollout, Transitions, check_rollout, masked_mean
 from mjx_tecrl.values import TargetStats, ValueHead
 
 
@@ -122,11 +122,17 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
       schedule: how much experience, and how often it is used.
 
     Raises:
-      ValueError: a policy head that cannot evaluate given actions.
+      ValueError: a policy head that cannot evaluate given actions, or a policy network with batch statistics.
     """
     evaluate, kl = policy.evaluate, policy.kl
     if evaluate is None or kl is None:
         raise ValueError("on-policy agents need a policy head with a log-density and a divergence in closed form")
+
+    if policy.batch_statistics:
+        raise ValueError(
+            "an on-policy agent compares the policy that learns with the one that acted, and batch statistics make the two "
+            "differ from the start: choose a network without them"
+        )
 
     def init(key: jax.Array) -> OnPolicyState:
         key_policy, *keys = jax.random.split(key, 1 + len(streams))
@@ -148,7 +154,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             return policy.sample(state.policy, obs, key).action
         raise ValueError(f'mode is "deterministic", or "sample" with a key, not {mode!r} with key {key}')
 
-    def judge(state: OnPolicyState, rollout: Rollout) -> tuple[OnPolicyState, Samples, Metrics]:
+    def estimate_advantages(state: OnPolicyState, rollout: Rollout) -> tuple[OnPolicyState, Transitions, Metrics]:
         """The rollout's samples, and the state with the statistics of its returns."""
         steps, worlds = rollout.valid.shape
 
@@ -179,7 +185,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             metrics[f"{stream.name}_explained_variance"] = jnp.where(variance > 0, 1 - error / variance, jnp.nan)
         flat = total.ravel()
         spread = jnp.sqrt(_variance(flat, valid))
-        samples = Samples(
+        samples = Transitions(
             obs=rollout.obs.reshape(steps * worlds, -1),
             action=rollout.action.reshape(steps * worlds, -1),
             log_prob=log_prob.ravel(),
@@ -190,15 +196,15 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
         metrics["advantage_std"] = spread
         return dataclasses.replace(state, values=tuple(values), target_stats=tuple(stats)), samples, metrics
 
-    def minibatch_step(state: OnPolicyState, samples: Samples) -> tuple[OnPolicyState, Metrics]:
+    def minibatch_step(state: OnPolicyState, samples: Transitions) -> tuple[OnPolicyState, Metrics]:
         params, objective_state, metrics = objective.minibatch_step(state.policy, state.objective, samples)
         values, optimizers = [], []
         for i, stream in enumerate(streams):
-            loss, gradient = loss_and_gradient(stream.head.loss)(
+            (loss, statistics), gradient = loss_and_gradient(stream.head.loss, has_aux=True)(
                 state.values[i], state.target_stats[i], samples.obs, samples.returns[:, i], samples.valid
             )
             updates, optimizer = stream.optimizer.update(gradient, state.value_optimizers[i], state.values[i])
-            values.append(optax.apply_updates(state.values[i], updates))
+            values.append(stream.head.settle(optax.apply_updates(state.values[i], updates), statistics))
             optimizers.append(optimizer)
             metrics |= {f"{stream.name}_loss": loss}
         state = dataclasses.replace(
@@ -211,6 +217,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
         return state, metrics
 
     def update(state: OnPolicyState, rollout: Rollout, key: jax.Array) -> tuple[OnPolicyState, Metrics]:
+        check_rollout(rollout)
         batch = rollout.valid.size
         if batch % schedule.minibatches:
             raise ValueError(f"minibatches must divide the {batch} samples of a rollout, not {schedule.minibatches}")
@@ -220,7 +227,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             action=jnp.where(rollout.valid[..., None], rollout.action, 0.0),
             reward=jnp.where(rollout.valid, rollout.reward, 0.0),
         )
-        new, samples, metrics = judge(state, rollout)
+        new, samples, metrics = estimate_advantages(state, rollout)
         params, objective_state, rollout_metrics = objective.rollout_step(new.policy, new.objective, samples)
         new = dataclasses.replace(new, policy=params, objective=objective_state)
 
@@ -240,11 +247,11 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             "kl": samples.mean(kl(state.policy, new.policy, samples.obs)),
             "std": samples.mean(now.std.T),
         }
-        usable = all_finite((rollout, new, rollout_metrics)) & samples.valid.any()
-        new = optax.tree.where(usable, new, state)
+        applied = all_finite((rollout, new, rollout_metrics)) & samples.valid.any()
+        new = optax.tree.where(applied, new, state)
         new = dataclasses.replace(new, updates=state.updates + schedule.epochs * schedule.minibatches)
-        metrics = {name: jnp.where(usable, value, jnp.nan) for name, value in metrics.items()}
-        return new, metrics | {"skipped": 1.0 - usable}
+        metrics = {name: jnp.where(applied, value, jnp.nan) for name, value in metrics.items()}
+        return new, metrics | {"skipped": 1.0 - applied}
 
     return OnPolicyAgent(
         init=init,

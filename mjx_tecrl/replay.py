@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+from mjx_tecrl.checks import check_array, check_like
 from mjx_tecrl.types import Batch
 
 
@@ -66,8 +67,15 @@ def init_replay(example: Any, capacity: int) -> Replay:
     """An empty ring for ``capacity`` rows like ``example``: one `Rows`, leading axis ``[worlds]``.
 
     Raises:
+      TypeError, ValueError: an example that is not as `Rows` says.
       ValueError: fewer than two rows, of which no transition can be made.
     """
+    check_array("the row's obs", example.obs, (None, None))
+    worlds = example.obs.shape[0]
+    check_array("the row's action", example.action, (worlds, None))
+    check_array("the row's reward", example.reward, (worlds,))
+    for name in ("terminated", "done", "valid"):
+        check_array(f"the row's {name}", getattr(example, name), (worlds,), bool)
     if capacity < 2:
         raise ValueError(f"the replay must hold at least 2 steps of every world, not {capacity}")
     rows = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), example)
@@ -75,7 +83,12 @@ def init_replay(example: Any, capacity: int) -> Replay:
 
 
 def insert(replay: Replay, rows: Rows) -> Replay:
-    """The ring with one more row per world, over the oldest one when full. Constant time."""
+    """The ring with one more row per world, over the oldest one when full. Constant time.
+
+    Raises:
+      TypeError, ValueError: rows with other fields, shapes or dtypes than the ring holds; nothing is broadcast or cast.
+    """
+    check_like("the row", rows, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), replay.rows))
     return Replay(
         rows=jax.tree.map(lambda ring, row: ring.at[replay.head].set(row), replay.rows, rows),
         head=(replay.head + 1) % replay.capacity,
@@ -89,7 +102,12 @@ def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discoun
     A window walks up to ``n_step`` rows. It ends early at an episode's end, before a row that is no transition, and at the
     newest observation; its bootstrap factor is then that of the steps walked. Rows that are no transition get weight 0. The
     newest row cannot be drawn, since what followed it is not known yet.
+
+    Raises:
+      ValueError: a batch without a transition, or windows without a step.
     """
+    if batch_size < 1 or n_step < 1:
+        raise ValueError(f"batch_size and n_step must be at least 1, not {batch_size} and {n_step}")
     key_time, key_world = jax.random.split(key)
     rows, capacity = replay.rows, replay.capacity
     worlds = jax.random.randint(key_world, (batch_size,), 0, rows.reward.shape[1])

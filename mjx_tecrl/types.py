@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mjx_tecrl.checks import check_array
+
 Params = Any
 """A pytree of arrays."""
 Metrics = dict[str, jax.Array]
@@ -94,7 +96,7 @@ class Rollout:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Samples:
+class Transitions:
     """Transitions of a rollout, ready to learn from. All is constant: nothing here has a gradient.
 
     Attributes:
@@ -121,3 +123,36 @@ class Samples:
 def masked_mean(values: jax.Array, valid: jax.Array) -> jax.Array:
     """The mean of ``values`` ``[..., batch]`` where ``valid`` ``[batch]``; a select, since NaN times zero is NaN."""
     return jnp.where(valid, values, 0.0).sum(-1) / valid.sum(dtype=jnp.float32).clip(1.0)
+
+
+def check_batch(batch: Batch) -> None:
+    """Checks that a batch is as `Batch` says.
+
+    Raises:
+      TypeError, ValueError: a field that would be broadcast or cast; the message names it.
+    """
+    check_array("batch.obs", batch.obs, (None, None))
+    size, width = batch.obs.shape
+    check_array("batch.action", batch.action, (size, None))
+    check_array("batch.next_obs", batch.next_obs, (size, width))
+    for name in ("reward", "discount", "weight"):
+        check_array(f"batch.{name}", getattr(batch, name), (size,))
+    if batch.one_step is not None:
+        discount, next_obs = batch.one_step
+        check_array("batch.one_step[0]", discount, (size,))
+        check_array("batch.one_step[1]", next_obs, (size, width))
+
+
+def check_rollout(rollout: Rollout) -> None:
+    """Checks that a rollout is as `Rollout` says.
+
+    Raises:
+      TypeError, ValueError: a field that would be broadcast or cast; the message names it.
+    """
+    check_array("rollout.obs", rollout.obs, (None, None, None))
+    steps, worlds, width = rollout.obs.shape
+    check_array("rollout.action", rollout.action, (steps, worlds, None))
+    check_array("rollout.reward", rollout.reward, (steps, worlds))
+    for name in ("terminated", "done", "valid"):
+        check_array(f"rollout.{name}", getattr(rollout, name), (steps, worlds), bool)
+    check_array("rollout.last_obs", rollout.last_obs, (worlds, width))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mjx_tecrl.networks import MLP, apply
+from mjx_tecrl.checks import check_array
+from mjx_tecrl.networks import Architecture
 from mjx_tecrl.types import Params, Spec, masked_mean
 
 MIN_SCALE = 1e-2
@@ -46,48 +47,49 @@ class ValueHead(NamedTuple):
       value: ``(params, stats, obs [batch, critic_obs_size]) -> [batch]``.
       renormalize: ``(params, stats, targets [batch], valid [batch]) -> (params, stats)``: moves the statistics towards the
         targets and the last layer against them, so that no value changes.
-      loss: ``(params, stats, obs, targets, valid) -> []`` half the mean squared error in units of the targets' spread.
+      loss: ``(params, stats, obs, targets, valid) -> ([], statistics)``, half the mean squared error in units of the
+        targets' spread.
+      settle: ``(params, statistics) -> params``, applied after each gradient step: see `Network`.
     """
 
     init: Callable[[jax.Array], Params]
     init_stats: Callable[[], TargetStats]
     value: Callable[[Params, TargetStats, jax.Array], jax.Array]
     renormalize: Callable[[Params, TargetStats, jax.Array, jax.Array], tuple[Params, TargetStats]]
-    loss: Callable[[Params, TargetStats, jax.Array, jax.Array, jax.Array], jax.Array]
+    loss: Callable[[Params, TargetStats, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Params]]
+    settle: Callable[[Params, Params], Params]
 
 
-def value_head(spec: Spec, hidden: tuple[int, ...], activation: str = "tanh", popart: float = 0.0) -> ValueHead:
+def value_head(spec: Spec, network: Architecture, popart: float = 0.0) -> ValueHead:
     """One network with one output n; the value is ``mean + scale n`` with the targets' running mean and spread.
 
     Args:
       spec: sizes.
-      hidden: widths of the hidden layers.
-      activation: hidden activation.
+      network: what computes n.
       popart: step of the running averages, once per rollout; 0 for a plain network (mean 0 and scale 1 for ever).
 
     Raises:
-      ValueError: a step outside [0, 1].
+      ValueError: a step outside [0, 1], or PopArt on a network whose output layer cannot be rescaled.
     """
     if not 0 <= popart <= 1:
         raise ValueError(f"popart must be in [0, 1], not {popart}")
-    network = MLP(hidden, 1, activation)
-    last = f"Dense_{len(hidden)}"
-
-    def init(key: jax.Array) -> Params:
-        return network.init(key, jnp.zeros((1, spec.critic_obs_size)))
+    net = network(spec.critic_obs_size, 1)
+    last = net.output_layer
+    if popart and last is None:
+        raise ValueError("PopArt rescales the output layer, and this network keeps its weights on spheres: popart must be 0")
 
     def init_stats() -> TargetStats:
         # Three buffers, not one thrice: the state is donated.
         return TargetStats(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
-    def normalized(params: Params, obs: jax.Array) -> jax.Array:
-        return apply(network, params, obs)[..., 0]
-
     def value(params: Params, stats: TargetStats, obs: jax.Array) -> jax.Array:
         shift, scale = stats.shift_and_scale()
-        return shift + scale * normalized(params, obs)
+        check_array("obs", obs, (..., spec.critic_obs_size))
+        return shift + scale * net.apply(params, obs)[..., 0]
 
     def renormalize(params: Params, stats: TargetStats, targets: jax.Array, valid: jax.Array) -> tuple[Params, TargetStats]:
+        if last is None:
+            return params, stats
         now = TargetStats(masked_mean(targets, valid), masked_mean(targets**2, valid), jnp.ones(()))
         step = jnp.where(valid.any(), popart, 0.0)
         new = jax.tree.map(lambda old, seen: (1 - step) * old + step * seen, stats, now)
@@ -99,8 +101,12 @@ def value_head(spec: Spec, hidden: tuple[int, ...], activation: str = "tanh", po
         }
         return {"params": params["params"] | {last: layer}}, new
 
-    def loss(params: Params, stats: TargetStats, obs: jax.Array, targets: jax.Array, valid: jax.Array) -> jax.Array:
+    def loss(
+        params: Params, stats: TargetStats, obs: jax.Array, targets: jax.Array, valid: jax.Array
+    ) -> tuple[jax.Array, Params]:
+        check_array("obs", obs, (..., spec.critic_obs_size))
         shift, scale = stats.shift_and_scale()
-        return 0.5 * masked_mean((normalized(params, obs) - (targets - shift) / scale) ** 2, valid)
+        output, statistics = net.apply_training(params, obs, valid.astype(jnp.float32))
+        return 0.5 * masked_mean((output[..., 0] - (targets - shift) / scale) ** 2, valid), statistics
 
-    return ValueHead(init, init_stats, value, renormalize, loss)
+    return ValueHead(net.init, init_stats, value, renormalize, loss, net.settle)

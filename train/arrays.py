@@ -1,4 +1,4 @@
-"""Trees as arrays with names, which can be written to files."""
+"""Trees of arrays as dictionaries of named arrays, which can be written to files."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ import jax.numpy as jnp
 
 
 def to_arrays(tree: Any) -> dict[str, Any]:
-    """The leaves by their path (arrays or ``jax.ShapeDtypeStruct``), PRNG keys as their data; empty arrays are left out."""
+    """The leaves of a tree (arrays or ``jax.ShapeDtypeStruct``) by their path.
+
+    PRNG keys become their data. Empty arrays are left out.
+    """
 
     def data(x: Any) -> Any:
         return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
@@ -16,7 +19,7 @@ def to_arrays(tree: Any) -> dict[str, Any]:
 
 
 def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
-    """The tree that `to_arrays` took apart; zeros for what is not there."""
+    """The tree that `to_arrays` took apart. An array that is missing becomes zeros."""
     leaves = []
     for name, x in _named(like):
         array = arrays.get(name)
@@ -27,12 +30,15 @@ def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
 
 
 def describe(array: Any) -> str:
-    """Type and shape, as in ``float32[3, 4]`` (an array or its shape)."""
+    """The type and shape of an array (or of its shape), as in ``float32[3, 4]``."""
     return f"{array.dtype}{list(array.shape)}"
 
 
 def misfit(there: dict[str, str], wanted: dict[str, str]) -> tuple[str, str, str] | None:
-    """The first name whose descriptions differ, and both of them, "nothing" for what is missing; None where all agree."""
+    """The first name under which two sets of descriptions differ, and what each of them says; None if they agree.
+
+    What is missing is described as "nothing".
+    """
     for name in sorted({*there, *wanted}):
         if there.get(name) != wanted.get(name):
             return name, there.get(name, "nothing"), wanted.get(name, "nothing")

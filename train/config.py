@@ -9,7 +9,7 @@ import pydantic
 import tyro
 
 import envs
-from envs.command import UserError
+from envs.command import UserError, user_errors
 from envs.engines import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
@@ -17,10 +17,10 @@ from train.files import replace_file
 
 CONFIG_FILE = "config.json"
 CONFIG_BYTES = 2**20
-"""A config has some thousand bytes: a larger file is none."""
+"""Largest config that is read. A config has a few thousand bytes, so a larger file is not one."""
 
 REPLAY_FIELDS = ("updates_per_step", "batch_size", "replay_size", "learning_starts")
-"""Fields of agents with a replay; they are 0 for on-policy agents."""
+"""Fields that only agents with a replay use. For on-policy agents they are 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Config:
     num_envs: int
     """worlds simulated side by side"""
     updates_per_step: int
-    """gradient steps per step of all worlds (0 for on-policy agents)"""
+    """gradient steps per vector step, that is one step of all worlds (0 for on-policy agents)"""
     batch_size: int
     """transitions per gradient step (0 for on-policy agents)"""
     replay_size: int
-    """transitions kept, over all worlds (0 for on-policy agents)"""
+    """transitions that the replay holds, over all worlds (0 for on-policy agents)"""
     learning_starts: int
     """transitions collected before the first gradient step (0 for on-policy agents)"""
     normalize_obs: bool
@@ -54,51 +54,52 @@ class Config:
     eval_steps: int
     """environment steps between evaluations"""
     checkpoint_steps: int
-    """environment steps between checkpoints; there is always one at the end"""
+    """environment steps between checkpoints; there is always a checkpoint at the end"""
     physics: str = "auto"
     """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
     randomization: Annotated[envs.Randomization, tyro.conf.arg(name="randomize")] = envs.NOT_RANDOMIZED
     random_start: bool = False
-    """until the first gradient step act uniformly at random instead of by the untrained policy (agents with a replay)"""
+    """until the first gradient step, act uniformly at random instead of by the untrained policy (agents with a replay)"""
     normalize_reward: bool = False
-    """divide rewards by the running spread of discounted returns, which then stay within 5 (agents with a replay)"""
+    """divide rewards by the running spread of discounted returns; the returns then stay within 5 (agents with a replay)"""
     eval_episodes: int = 16
     """episodes per evaluation"""
     devices: int = 1
     """devices that share the worlds, the replay and the batches; default: one, or all those of a run of several processes"""
     seed: int = 0
-    """seed of everything random"""
+    """seed of all random numbers"""
     num_seeds: int = 1
-    """independent runs trained side by side in one program, with the seeds from --seed on; each in a directory of its own"""
+    """independent runs, trained side by side in one program with the seeds from --seed on, each in its own directory"""
     run_dir: str | None = None
-    """where to write; default: runs/ENV-AGENT-TIME"""
+    """directory to write to; default: runs/ENV-AGENT-TIME"""
     keep_checkpoints: int = 2
-    """how many of the newest checkpoints to keep, beside the first and the one with the best evaluation"""
+    """how many of the newest checkpoints to keep; the first and the one with the best evaluation are kept as well"""
     checkpoint_replay: bool = True
-    """keep the replay in checkpoints: large, but a resumed run goes on exactly; without, it fills its replay again"""
+    """keep the replay in checkpoints: they are large, but a resumed run goes on exactly; without it, a resumed run has to
+    fill its replay again"""
     max_diverged: float = 0.01
-    """largest share of world steps that may blow up in a logging interval, and of start states that may be bad, before the
-    run stops"""
+    """the run stops if more than this share of the world steps of a logging interval blew up, or if more than this share of
+    its start states was bad"""
     max_skipped: float = 0.5
-    """largest share of gradient steps that may be skipped as not finite; above it for three logging intervals in a row, the
-    run stops"""
+    """the run stops if, in each of three logging intervals in a row, more than this share of the gradient steps was skipped
+    as not finite"""
     deterministic: bool = False
-    """on a GPU: only kernels that sum in a fixed order, chosen without measuring, so that a run can be repeated exactly (on
-    a CPU it always can be); slower; warp's physics is not covered"""
+    """on a GPU: use only kernels that sum in a fixed order and that are chosen without measuring their speed, so that a run
+    can be repeated exactly; slower, and without effect on the physics of warp (on a CPU, a run can always be repeated)"""
     matmul_precision: MatmulPrecision = "float32"
-    """what an accelerator may round the operands of the networks' matrix products to: the faster, the coarser (physics is
-    always in float32; a CPU knows no other)"""
+    """what an accelerator may round the operands of the networks' matrix products to: the coarser, the faster (physics is
+    always in float32, and so is everything on a CPU)"""
     compilation_cache: str | None = "~/.cache/mjx_tecrl"
-    """folder for compiled programs, so that the next start is fast; None for no cache"""
+    """folder that keeps compiled programs, so that the next start is fast; None for no cache"""
     wandb: bool = False
-    """log to Weights & Biases too (extra: wandb)"""
+    """log to Weights & Biases as well (extra: wandb)"""
 
     def validate(self) -> "Config":
-        """The config with ``auto`` resolved.
+        """The config, checked, with ``auto`` resolved.
 
         Raises:
-          UserError: a value that cannot be; one sentence.
+          UserError: a value is impossible; one sentence.
         """
         positive = [
             "total_steps",
@@ -119,10 +120,8 @@ class Config:
                 raise UserError(f"{flag(name)} must be a share from 0 to 1, not {getattr(self, name)}.")
         if any(getattr(self, name) for name in REPLAY_FIELDS):
             self._check_replay()
-        try:
+        with user_errors():
             return dataclasses.replace(self, physics=resolve_engine(self.physics))
-        except ValueError as error:
-            raise UserError(f"{error}.") from error
 
     def _check_replay(self) -> None:
         values = [getattr(self, name) for name in REPLAY_FIELDS]
@@ -163,15 +162,15 @@ class Config:
             raise UserError(f"{run_dir / CONFIG_FILE} cannot be written: {error.strerror}.") from error
 
     def to_json(self) -> dict[str, Any]:
-        """The config as JSON has it; `config_from_json` reads it."""
+        """The config as values that JSON knows. `config_from_json` reads them."""
         return json.loads(pydantic.TypeAdapter(dict[str, Any], config=_JSON).dump_json(dataclasses.asdict(self)))
 
 
 def load_config(run_dir: pathlib.Path) -> Config:
-    """The config of a run directory, each value checked against its field's type.
+    """The config of a run directory. Each value is checked against the type of its field.
 
     Raises:
-      UserError: no config there, or one that does not fit this version.
+      UserError: there is no config, or it does not fit this version; one sentence.
     """
     path = run_dir / CONFIG_FILE
     try:
@@ -186,21 +185,21 @@ def load_config(run_dir: pathlib.Path) -> Config:
 
 
 def config_from_json(values: Any, source: str) -> Config:
-    """The config that `Config.to_json` wrote, each value checked against its field's type.
+    """The config that `Config.to_json` wrote. Each value is checked against the type of its field.
 
     Args:
       values: parsed JSON.
-      source: where it comes from, for the sentence.
+      source: where the values come from, for the error's sentence.
 
     Raises:
-      UserError: it does not fit this version.
+      UserError: the values do not fit this version; one sentence.
     """
     try:
         values = dict(values)
         types = {"env_args": envs.task(values["env"]).Args, "agent_args": named_agent(values["agent"]).Config}
         for name, kind in types.items():
             values[name] = _read(kind, values[name])
-        # Never from a file: the folder holds programs, and a stranger's run could name a stranger's folder.
+        # This is never taken from a file: the folder holds programs, and a stranger's run could name a stranger's folder.
         values.pop("compilation_cache", None)
         return _read(Config, values)
     except (KeyError, TypeError, AttributeError) as error:
@@ -223,5 +222,5 @@ def _read(kind: type, values: dict[str, Any]) -> Any:
 
 
 def flag(name: str) -> str:
-    """The command line's name of a field."""
+    """The name of a field on the command line."""
     return "--" + name.replace("_", "-")

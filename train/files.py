@@ -1,11 +1,11 @@
-"""Files that are never half written."""
+"""Files that nobody finds half written."""
 
 import os
 import pathlib
 
 
 def replace_file(path: pathlib.Path, data: bytes) -> None:
-    """Writes a file in one stroke: whoever reads it, also after a crash, finds the old contents or the new."""
+    """Writes a file in one stroke. Whoever reads it, even after a crash, finds either the old contents or the new."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         draft.write_bytes(data)

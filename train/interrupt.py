@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noticed at once and acted on between two portions of work."""
+"""Ctrl-C and SIGTERM: noticed at once, and acted on between two portions of work."""
 
 import os
 import signal
@@ -10,16 +10,16 @@ from rich.console import Console
 
 
 class Interrupt:
-    """A context manager in which SIGINT and SIGTERM only set a flag; the second of them ends the process on the spot.
+    """A context manager in which SIGINT and SIGTERM only set a flag. A second signal ends the process on the spot.
 
-    The interpreter runs its handlers in the main thread, which may be inside a compilation or a program that takes a minute.
-    So a thread of its own waits for the byte that the C library writes into a pipe when a signal comes.
+    Python runs signal handlers in the main thread, which may be inside a compilation or a program that takes a minute. So
+    another thread waits for the byte that Python's C code writes into a pipe as soon as a signal comes.
 
     Args:
       console: where to say that the signal was noticed.
 
     Attributes:
-      signal: number of the signal that came; None as long as there was none.
+      signal: the number of the signal that came; None if none has come.
     """
 
     def __init__(self, console: Console) -> None:
@@ -40,7 +40,7 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._previous_fd)
-        os.close(self._write)  # which ends the thread
+        os.close(self._write)  # this ends the thread
 
     def _watch(self) -> None:
         while data := os.read(self._read, 1):
@@ -48,7 +48,7 @@ class Interrupt:
             if number not in self._previous:
                 continue
             if self.signal is not None:
-                self._console.show_cursor(True)  # a progress bar hides it
+                self._console.show_cursor(True)  # a progress bar has hidden it
                 os._exit(128 + number)
             self.signal = number
             self._console.print("Stopping, with a checkpoint. Once more to stop without.")

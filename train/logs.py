@@ -1,4 +1,4 @@
-"""What a run writes down: one JSON object per logging interval, TensorBoard, and Weights & Biases on request."""
+"""The logs of a run: one JSON object for each logging interval, events for TensorBoard, and Weights & Biases on request."""
 
 import contextlib
 import errno
@@ -21,7 +21,10 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def flatten(metrics: dict[str, Any]) -> dict[str, float | int | None]:
-    """Plain numbers under flat keys: vectors become ``key/0``, ``key/1``, ...; what was not measured (NaN) becomes None."""
+    """Metrics as plain numbers under flat keys.
+
+    A vector becomes ``key/0``, ``key/1``, and so on. What was not measured (NaN) becomes None.
+    """
     flat: dict[str, float | int | None] = {}
     for name, value in metrics.items():
         array = np.asarray(value)
@@ -34,15 +37,16 @@ def flatten(metrics: dict[str, Any]) -> dict[str, float | int | None]:
 class Logs:
     """Writes a run's metrics into its run directory.
 
-    Lines that cannot be written, on a full disk say, are kept in memory and tried again with the next one.
+    Lines that cannot be written, for instance because the disk is full, wait in memory and are tried again with the next
+    one.
 
     Args:
       run_dir: the run directory.
-      env_steps: the last line to keep: those beyond it, left over from work that was lost, are dropped.
-      wandb_config: start a Weights & Biases run with this config; None for none.
+      env_steps: environment steps of the last line to keep. Later lines, of work that was lost, are dropped.
+      wandb_config: the config to start a Weights & Biases run with; None starts none.
 
     Raises:
-      UserError: the file cannot be written; one sentence.
+      UserError: the metrics file cannot be written; one sentence.
     """
 
     def __init__(self, run_dir: pathlib.Path, env_steps: int, wandb_config: dict[str, Any] | None = None):
@@ -71,10 +75,10 @@ class Logs:
             )
 
     def write(self, metrics: dict[str, Any]) -> dict[str, float | int | None]:
-        """Writes one line; ``metrics`` holds ``env_steps``. Returns it flattened.
+        """Writes ``metrics``, which hold ``env_steps``, as one line. Returns the line.
 
         Raises:
-          UserError: the file is gone.
+          UserError: the metrics file is gone; one sentence.
         """
         line = flatten(metrics)
         if not self._path.exists():
@@ -94,33 +98,33 @@ class Logs:
     def _write_pending(self) -> None:
         data = "".join(map(_text, self._pending)).encode()
         with self._path.open("ab", buffering=0) as file:
-            whole = file.tell()
-            # One write of whole lines, or none of it: a reader never sees half of one.
+            end = file.tell()
+            # All lines are written at once, or none of them is, so that no reader sees half a line.
             if file.write(data) < len(data):
-                file.truncate(whole)
+                file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         first, lines = self._pending[0]["env_steps"], self._pending
         self._pending = []
         try:
-            # Not through SummaryWriter, whose thread dies of a full disk, and with it, waiting, the run.
+            # SummaryWriter is not used: its thread dies when the disk is full, and then the run would wait for it forever.
             events = self._events = self._events or self._open_events(first)
             for line in lines:
                 values = [Summary.Value(tag=name, simple_value=x) for name, x in _numbers(line).items()]
                 events.write_event(Event(wall_time=time.time(), step=line["env_steps"], summary=Summary(value=values)))
             events.flush()
         except OSError:
-            self._events = None  # half a record ends a file for its readers: the next line begins another one
+            self._events = None  # readers stop at a record that was cut short, so the next line begins a new file
             raise
 
     def _open_events(self, first_step: int) -> EventsWriter:
-        """A new file for TensorBoard, which replaces what other files say of this step and later ones."""
+        """Begins a new file for TensorBoard. It replaces what other files say about this step and later ones."""
         self._events_files += 1
         events = EventsWriter(str(self._run_dir / "events"), f".{os.getpid()}.{self._events_files}")
         events.write_event(Event(wall_time=time.time(), step=first_step, session_log=SessionLog(status=SessionLog.START)))
         return events
 
     def close(self) -> None:
-        """Closes everything."""
+        """Closes the files, and ends the Weights & Biases run."""
         if self._events is not None:
             with contextlib.suppress(OSError):
                 self._events.close()
@@ -133,12 +137,12 @@ def _text(line: dict[str, Any]) -> str:
 
 
 def _numbers(line: dict[str, float | int | None]) -> dict[str, float | int]:
-    """What was measured."""
+    """The entries of a line that were measured."""
     return {name: value for name, value in line.items() if value is not None}
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file; a last line cut short by a crash is left out."""
+    """The complete lines of a metrics file. A last line that a crash cut short is left out."""
     if not path.exists():
         return []
     lines = []
@@ -151,7 +155,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def evaluations(run_dirs: list[pathlib.Path]) -> dict[int, float]:
-    """Mean return of the evaluations that all of these runs had, by environment steps, ascending."""
+    """Mean return, over these runs, of the evaluations that all of them had; by environment steps, ascending."""
     of_each = []
     for path in run_dirs:
         lines = read_lines(path / METRICS_FILE)

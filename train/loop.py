@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import UserError
+from envs.command import Interrupted, UserError
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -32,18 +32,6 @@ from train.state import TrainState, state_axes
 
 PORTION_S = 1.0
 """Seconds of training between two checks for a signal."""
-
-
-class Interrupted(Exception):
-    """The run was stopped by a signal, with a checkpoint.
-
-    Attributes:
-      signal: its number.
-    """
-
-    def __init__(self, signal: int):
-        super().__init__(signal)
-        self.signal = signal
 
 
 @shortage_explained()
@@ -239,7 +227,7 @@ class _Run:
         """Why the run has to stop, if so: one seed that went wrong is enough. The evidence is written."""
         blow_ups = self._each(state.envs.blow_ups)
         checks = zip(self.records, blow_ups, metrics, strict=True)
-        reasons = [record.end_interval(evidence, own) for record, evidence, own in checks]
+        reasons = [record.check(evidence, own) for record, evidence, own in checks]
         return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:

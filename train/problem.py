@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import envs
 from envs.adapters.foreign import ForeignTask
 from envs.base import Obs
-from envs.command import UserError
+from envs.command import user_errors
 from envs.rollout import Policy
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.agent import AgentState, with_matmul_precision
@@ -77,12 +77,10 @@ def make_problem(config: Config) -> Problem:
     Raises:
       UserError: the task or the agent refuses its arguments.
     """
-    try:
+    with user_errors():
         env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
         agent = named_agent(config.agent).make(config.agent_args, spec)
-    except (ValueError, NotImplementedError) as error:
-        raise UserError(f"{str(error).rstrip('.')}.") from error
     return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)
 
 

@@ -1,4 +1,4 @@
-"""What the user sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+"""What a user sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import datetime
@@ -11,30 +11,33 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 class PatientOutput:
-    """Standard output, for a console whose run shall not end when it is a file on a full disk or a pipe nobody reads."""
+    """Standard output that never fails.
+
+    A run must not end because its output is a file on a full disk, or a pipe that nobody reads.
+    """
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stdout, name)
 
     def write(self, text: str) -> int:
-        """As of any file."""
+        """Writes the text if that is possible; returns its length."""
         with contextlib.suppress(OSError):
             sys.stdout.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """As of any file."""
+        """Flushes standard output if that is possible."""
         with contextlib.suppress(OSError):
             sys.stdout.flush()
 
 
 class ProgressDisplay:
-    """Shows how far a run is; a context manager.
+    """Shows how far a run is. It is a context manager.
 
     Args:
-      console: where to.
+      console: where to show it.
       total_steps: environment steps of the whole run.
-      env_steps: where it starts.
+      env_steps: environment steps at which this part of the run starts.
     """
 
     def __init__(self, console: Console, total_steps: int, env_steps: int):
@@ -79,7 +82,7 @@ class ProgressDisplay:
 
 
 def describe(line: dict[str, Any]) -> str:
-    """The figures a user watches, in one short text."""
+    """The figures that a user watches, in one short text."""
     parts = [
         f"{line['speed/env_steps_per_s']:,.0f} steps/s",
         f"{line['speed/updates_per_s']:,.0f} updates/s",
@@ -100,7 +103,7 @@ def describe(line: dict[str, Any]) -> str:
 
 
 def together(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """One line for those of several seeds: counts are added up, and everything else is averaged where it was measured."""
+    """Merges the lines of several seeds. Counts are added up; all else is averaged over the seeds that measured it."""
     if len(lines) == 1:
         return lines[0]
 
@@ -114,4 +117,4 @@ def together(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 _COUNTS = ("safety/diverged_total", "safety/skipped_updates", "safety/overflow")
-"""those of the figures shown that are counts"""
+"""Which of the figures shown are counts."""

@@ -90,7 +90,7 @@ class Record:
         line = line | {"safety/diverged_total": self._diverged} | metrics
         return self._logs.write(line) if self._logs else flatten(line)
 
-    def end_interval(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
+    def check(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
         """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if it has to.
 
         Args:

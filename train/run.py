@@ -4,17 +4,16 @@ import argparse
 import dataclasses
 import functools
 import pathlib
-import signal
 import sys
 from typing import Annotated
 
 import jax
 import tyro
 
-from envs.command import UserError
+from envs.command import UserError, framed, user_errors
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
-from train.loop import Interrupted, train
+from train.loop import train
 from train.presets import LENGTH, preset
 
 
@@ -24,38 +23,33 @@ class Command:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """go on with the run in --run-dir from its newest whole checkpoint; only its length, intervals and outputs may change"""
+    """go on with the run in --run-dir from its newest intact checkpoint; only length, intervals and outputs may change"""
     coordinator: str | None = None
-    """one run of several processes (docs/devices.md): HOST:PORT of the process numbered 0, or auto to ask SLURM, Kubernetes,
-    Open MPI or Cloud TPU for all three"""
+    """for one run of several processes (docs/devices.md): HOST:PORT of process number 0; or auto, to learn this flag and the
+    two below from SLURM, Kubernetes, Open MPI or Cloud TPU"""
     num_processes: int | None = None
-    """how many processes there are"""
+    """for a run of several processes: how many there are"""
     process_id: int | None = None
-    """the number of this one"""
+    """for a run of several processes: the number of this one, from 0 on"""
 
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code: 0, 2 after a mistake, 128 + the signal's number after an interruption."""
     args = sys.argv[1:] if args is None else args
-    try:
+
+    def run() -> None:
         join_processes(args)
         resume, config = parse(args)
         train(config, resume=resume)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Interrupted as interrupted:
-        return 128 + interrupted.signal
-    except KeyboardInterrupt:  # before there was anything to save
-        return 128 + signal.SIGINT
-    return 0
+
+    return framed(run)
 
 
 def join_processes(args: list[str]) -> None:
-    """Becomes one of several processes, if the command line says so. JAX must not have been used before.
+    """Joins the other processes of a run, if the command line asks for several. JAX must not have been used before.
 
     Raises:
-      UserError: too little was said, or the others cannot be reached; one sentence.
+      UserError: a flag is missing, or the other processes cannot be reached; one sentence.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--coordinator")
@@ -73,7 +67,7 @@ def join_processes(args: list[str]) -> None:
         )
     else:
         return
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
+    jax.config.update("jax_enable_preemption_service", False)  # otherwise it would handle SIGTERM itself
     try:
         start()
     except (ValueError, RuntimeError) as error:
@@ -83,11 +77,11 @@ def join_processes(args: list[str]) -> None:
 def parse(args: list[str]) -> tuple[bool, Config]:
     """The config that a command line asks for, and whether it asks to resume.
 
-    The task, the agent and the preset (or the run to resume) decide which flags there are and what they default to, so they
-    are read first.
+    The task, the agent and the preset, or the run to resume, decide which flags there are and what their defaults are. So
+    they are read first.
 
     Raises:
-      UserError: an unknown task, agent or preset, another agent's flag, or no run to resume.
+      UserError: a task, agent or preset is unknown, a flag is another agent's, or there is no run to resume; one sentence.
       SystemExit: help was asked for (0), or a flag is wrong (2).
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -102,16 +96,14 @@ def parse(args: list[str]) -> tuple[bool, Config]:
             raise UserError("--resume needs --run-dir: which run is to go on?")
         default = load_config(pathlib.Path(known.run_dir).expanduser())
     else:
-        try:
+        with user_errors():
             default = preset(known.preset, known.env, known.agent)
-        except ValueError as error:
-            raise UserError(str(error)) from error
-    if jax.distributed.is_initialized():  # not by counting processes, which would start JAX
+    if jax.distributed.is_initialized():  # counting processes would start JAX
         default = dataclasses.replace(default, devices=jax.device_count())
     _check_agent_flags(args, default.agent)
     command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
     if not known.resume:
-        # Step sizes that fall over a run fall over this one, whatever its length: with it, the defaults are others.
+        # Some step sizes fall over the whole run, so their defaults depend on the length of this run.
         length = {name: getattr(command.config, name) for name in LENGTH}
         agent_args = preset(known.preset, known.env, known.agent, **length).agent_args
         if agent_args != default.agent_args:
@@ -121,7 +113,7 @@ def parse(args: list[str]) -> tuple[bool, Config]:
 
 
 def _check_agent_flags(args: list[str], agent: str) -> None:
-    """A flag that only other agents have is a misunderstanding, not a typing error."""
+    """Refuses a flag that only other agents have, with their names: it is a misunderstanding rather than a typing error."""
     for given in (arg.split("=")[0] for arg in args if arg.startswith("--agent.")):
         name = given.removeprefix("--agent.").removeprefix("no-").replace("-", "_")
         owners = [other for other, kind in AGENTS.items() if name in kind.Config.__dataclass_fields__]

@@ -1,4 +1,4 @@
-"""The directory of a run: its name, whether it can be written, and that only one process writes to it."""
+"""The directory of a run: how it is named, and the lock by which only one process at a time writes to it."""
 
 import contextlib
 import dataclasses
@@ -29,11 +29,11 @@ FREE_TO_CHANGE = {
     "devices",
     "wandb",
 }
-"""Fields that may differ when a run is resumed; every other one is part of what the checkpoint means."""
+"""Fields that may differ when a run is resumed. Every other field is part of what the checkpoint means."""
 
 
 def run_dir_of(config: Config) -> pathlib.Path:
-    """The directory that the config names, or a new one for this moment."""
+    """The directory that the config names; or else one that is named after the task, the agent and the time."""
     if config.run_dir is not None:
         return pathlib.Path(config.run_dir).expanduser()
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -50,10 +50,10 @@ def seed_configs(config: Config, run_dir: pathlib.Path) -> list[Config]:
 
 
 def check_same_run(config: Config, saved: Config) -> None:
-    """Refuses to go on with another run.
+    """Checks that a run can be resumed with this config.
 
     Raises:
-      UserError: a field differs that is part of what a checkpoint means; one sentence.
+      UserError: a field differs that is part of what the checkpoint means; one sentence.
     """
     for field in dataclasses.fields(Config):
         now, before = getattr(config, field.name), getattr(saved, field.name)
@@ -63,16 +63,16 @@ def check_same_run(config: Config, saved: Config) -> None:
 
 @contextlib.contextmanager
 def locked(run_dir: pathlib.Path) -> Iterator[None]:
-    """Creates the directory where there is none, and keeps other processes from training in it.
+    """Creates the directory if there is none, and keeps other processes from training in it within this block.
 
-    The lock belongs to the process: where that dies, the system gives it back. Readers need none.
+    The lock belongs to the process: if the process dies, the system releases the lock. Readers need no lock.
 
     Raises:
-      UserError: another process holds it, or the directory cannot be written; one sentence.
+      UserError: another process holds the lock, or the directory cannot be written; one sentence.
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        # Not truncated: it may hold the name of the process that has the lock.
+        # The file is not truncated: it may hold the name of the process that has the lock.
         file = os.fdopen(os.open(run_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644), "r+")
     except OSError as error:
         raise UserError(f"The run directory {run_dir} cannot be written: {error.strerror}.") from error
@@ -82,8 +82,8 @@ def locked(run_dir: pathlib.Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise UserError(f"{run_dir} is in use: {file.read(200).strip() or 'another process'} trains in it.") from error
         except OSError:
-            pass  # a file system without locks
-        with contextlib.suppress(OSError):  # a full disk; the lock holds without a name in it
+            pass  # this file system has no locks
+        with contextlib.suppress(OSError):  # on a full disk the lock holds too, only without a name in it
             file.truncate()
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()

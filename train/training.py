@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 import envs
 from envs import VectorEnv
+from envs.command import user_errors
 from envs.engines import OVERFLOW
 from envs.finite import is_finite
 from mjx_tecrl import OnPolicyAgent
@@ -50,10 +51,8 @@ class Training:
     def __init__(self, problem: Problem, mesh: jax.sharding.Mesh | None = None):
         config = problem.config
         self.problem = problem
-        try:
+        with user_errors():
             self.worlds = VectorEnv(problem.env, config.num_envs, MIN_STARTS, mesh)
-        except ValueError as error:
-            raise envs.command.UserError(f"{error}.") from error
         self.iteration: Iteration = (
             OnPolicyIteration(problem, self.worlds)
             if isinstance(problem.agent, OnPolicyAgent)

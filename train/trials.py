@@ -1,253 +1,180 @@
-"""The trials of a sweep, as Ray Tune's: each is a process of ``train.run``, and an actor somewhere that looks after it."""
+"""The trials of a sweep: what a sweep is asked for, the search space, and a run for each of its points."""
 
-import contextlib
-import logging
+import collections
+import dataclasses
+import itertools
 import math
-import os
 import pathlib
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+import numpy as np
+import tyro
 
 from envs.command import UserError
+from train.checkpoints import Checkpoints
+from train.config import Config
 from train.logs import evaluations
-
-if TYPE_CHECKING:
-    from train.sweep import Args, Trial
-
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry; read when Ray is loaded
-os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the run directories hold all there is
-os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # `_Watch` says it in one line
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours adds SIGTERM
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the other output prints a banner, whatever it is told
-
-import ray
-from ray import tune
-from ray.tune.schedulers import ASHAScheduler
-
-USER_ERROR = 2
-"""Exit code of a run that only the user can mend: it is not taken up again."""
-
-POLL_S = 1.0
-"""Seconds between two looks at a process."""
-
-_PROGRAM = (
-    "import ctypes, sys; ctypes.CDLL(None).prctl(1, 9); "  # PR_SET_PDEATHSIG, SIGKILL: it does not outlive its actor
-    "from train.run import main; sys.exit(main(sys.argv[1:]))"
-)
+from train.run import parse
+from train.run_dir import seed_configs
 
 
-class TrialProcess(tune.Trainable):
-    """Trains one run in a process of its own, or goes on with it, and tells Tune its evaluations, also those of before."""
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Train one run for each point of a search space.
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Starts the process; ``config`` is what `_config` says of a trial."""
-        os.chdir(config["cwd"])  # for relative paths
-        self.result: dict[str, Any] = {"env_steps": 0, "return_mean": -math.inf}
-        self.output = pathlib.Path(config["output"])
-        with self.output.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *config["flags"]],
-                env=os.environ | config["environment"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in a terminal is Tune's affair
-            )
+    Every flag of train.run (python -m train.run --help) except --run-dir can be given too, and holds for all runs.
+    """
 
-    def step(self) -> dict[str, Any]:
-        """The next evaluation, or the last one again where none comes within `POLL_S`."""
-        code = self.process.poll()  # before reading, so that nothing is missed
-        after = self.result["env_steps"]
-        news = [{"env_steps": x, "return_mean": y} for x, y in evaluations(self.config["seed_dirs"]).items() if x > after]
-        if news:
-            self.result = news[0]
-        elif code is None:
-            time.sleep(POLL_S)
-        elif code in (0, USER_ERROR):
-            return self.result | {"done": True, "error": self._last_line() if code else ""}
-        else:
-            raise RuntimeError(f"exit code {code}: {self._last_line()}")
-        return self.result
-
-    def cleanup(self) -> None:
-        """Ends the process, with a checkpoint, where it has not ended."""
-        self.process.terminate()
-        self.process.wait()
-
-    def _last_line(self) -> str:
-        return self.output.read_text(errors="replace").strip().rpartition("\n")[2]
+    sweep_dir: pathlib.Path
+    """directory of the sweep; each run gets a directory in it"""
+    vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
+    """a flag of train.run and its values, as in --vary agent.rho 0.5 1 2; may be repeated: all combinations are trained"""
+    sample: Annotated[tuple[tuple[str, str, float, float], ...], tyro.conf.UseAppendAction] = ()
+    """a flag of train.run and the distribution of its values, uniform, loguniform or integers, as in
+    --sample agent.rho loguniform 0.1 20; may be repeated"""
+    num_samples: int = 1
+    """how many values to draw for each --sample; each draw is trained with all combinations of --vary"""
+    sample_seed: int = 0
+    """seed of the draws"""
+    preset: str = "auto"
+    """as for train.run; auto means parallel if the trials have GPUs, and quick otherwise"""
+    physics: str = "auto"
+    """as for train.run; auto means mjx if the trials have GPUs, and native otherwise"""
+    cpus: float = 1
+    """CPU cores that are reserved for a run; the run is not confined to them"""
+    gpus: float = 0
+    """GPUs for a run, or a share of one: 0.5 lets two runs share a GPU"""
+    address: str = "local"
+    """Ray cluster to train on: its address, auto for the one this machine belongs to, or local for this machine alone"""
+    max_failures: int = 3
+    """how often a run whose process or machine died is resumed from its newest checkpoint"""
+    grace_steps: int | None = None
+    """environment steps after which ASHA may stop a run whose evaluations are poor; None trains all runs to the end"""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """go on with the sweep in --sweep-dir, if there is one: runs that have ended are kept, the others go on from their
+    checkpoints"""
 
 
-class _Watch(tune.Callback):
-    """Keeps the trials' states, and shows how far they are."""
+@dataclasses.dataclass
+class Trial:
+    """A point of the search space, and its run.
 
-    def __init__(self, trials: "list[Trial]", progress: Progress, save: Callable[[], object]):
-        self.trials = {trial.name: trial for trial in trials}
-        self.save = save
-        self.progress = progress
-        self.task = progress.add_task("", total=sum(trial.config.total_steps for trial in trials))
-        self._advance()
+    Attributes:
+      name: the values of the flags that vary. The run directory has the same name.
+      config: the run's config.
+      state: ``waiting``, ``running``, ``interrupted``, ``finished``, ``stopped`` (by ASHA) or ``failed``.
+      env_steps: environment steps at the last evaluation.
+      return_mean: the return in that evaluation, mean over episodes and seeds; None before the first one.
+    """
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles what it is given, for a way of resuming that is not ours
+    name: str
+    config: Config
+    state: str = "waiting"
+    env_steps: int = 0
+    return_mean: float | None = None
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._change(trial, "running", "starts")
+    @property
+    def run_dir(self) -> pathlib.Path:
+        """The run directory."""
+        return pathlib.Path(str(self.config.run_dir))
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        ours = self.trials[trial.config["name"]]
-        if result["env_steps"] > ours.env_steps:  # not one of before again
-            ours.env_steps, ours.return_mean = result["env_steps"], result["return_mean"]
-            self._advance()
-        if not result["done"]:
-            return
-        reached = f"return {result['return_mean']:.1f} after {result['env_steps']:,d} steps"
-        if "error" not in result:  # its process goes on, but ASHA wants it to end
-            self._change(trial, "stopped", f"stopped early: {reached}")
-        elif result["error"]:
-            self._change(trial, "failed", f"failed: {result['error']}")
-        else:
-            self._change(trial, "finished", f"finished: {reached}")
+    @property
+    def seed_dirs(self) -> list[pathlib.Path]:
+        """The run directories of its seeds. With one seed, that is the run directory itself."""
+        return [pathlib.Path(str(one.run_dir)) for one in seed_configs(self.config, self.run_dir)]
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._change(trial, "waiting", f"is taken up again after {_reason(trial)}")
+    @property
+    def output(self) -> pathlib.Path:
+        """The file that holds what its process prints."""
+        return self.run_dir / "output.log"
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._change(trial, "failed", f"failed: {_reason(trial)}")
-
-    def _advance(self) -> None:
-        trials = self.trials.values()
-        ended = sum(trial.state in ("finished", "stopped", "failed") for trial in trials)
-        steps = sum(trial.env_steps for trial in trials)
-        self.progress.update(self.task, completed=steps, description=f"{ended} of {len(trials)} trials have ended")
-
-    def _change(self, trial: Any, state: str, text: str) -> None:
-        name = trial.config["name"]
-        self.trials[name].state = state
-        self.save()
-        self._advance()
-        self.progress.console.print(f"{name}: {text}", soft_wrap=True, markup=False, highlight=False)
+    def update_from_files(self) -> None:
+        """Reads from its files how far the run is. The run has finished if there is a checkpoint of its end."""
+        self.env_steps, self.return_mean = next(reversed(evaluations(self.seed_dirs).items()), (0, None))
+        if all(max(Checkpoints(path).steps, default=0) >= self.config.total_steps for path in self.seed_dirs):
+            self.state = "finished"
 
 
-def _reason(trial: Any) -> str:
-    """The last line of what Ray says."""
-    return pathlib.Path(trial.error_file).read_text(errors="replace").strip().rpartition("\n")[2].strip()
-
-
-def run_trials(trials: "list[Trial]", args: "Args", console: Console, save: Callable[[], object]) -> None:
-    """Trains those that wait, until they have ended or Ctrl-C or SIGTERM comes.
+def make_trials(args: Args, of_run: list[str]) -> list[Trial]:
+    """All trials, each with a checked config. JAX is not started for that.
 
     Args:
-      trials: all of the sweep; their states are changed. In each run directory lies the config.
-      args: of the sweep.
-      console: where progress goes.
-      save: called whenever a state has changed.
+      args: flags of the sweep.
+      of_run: flags of train.run, for all runs.
 
     Raises:
-      UserError: no such cluster, or a machine too small for a trial; one sentence.
-      KeyboardInterrupt: the second Ctrl-C.
+      UserError: the search space is impossible, or a run refuses a value; one sentence.
+      SystemExit: a flag is wrong (2).
     """
-    _connect(args)
-    save()
-    scheduler = None
-    if args.grace_steps is not None:
-        longest = max(trial.config.total_steps for trial in trials)
-        scheduler = ASHAScheduler(
-            time_attr="env_steps",
-            metric="return_mean",
-            mode="max",
-            grace_period=args.grace_steps,
-            max_t=max(longest, args.grace_steps),
-            stop_last_trials=False,
-        )
-    columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
-    try:
-        with (
-            tempfile.TemporaryDirectory() as folder,  # Tune's own records: the run directories have all that is needed
-            Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-            _stopped_by_signals(progress.console),
-        ):
-            tune.Tuner(
-                tune.with_resources(TrialProcess, {"cpu": args.cpus, "gpu": args.gpus}),
-                param_space=tune.grid_search([_config(trial, args) for trial in trials if trial.state == "waiting"]),
-                tune_config=tune.TuneConfig(scheduler=scheduler),
-                run_config=tune.RunConfig(
-                    storage_path=folder,
-                    verbose=0,
-                    callbacks=[_Watch(trials, progress, save)],
-                    failure_config=tune.FailureConfig(max_failures=args.max_failures),
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # the runs have their own
-                ),
-            ).fit()
-    finally:
-        ray.shutdown()
+    preset, physics = ("parallel", "mjx") if args.gpus else ("quick", "native")
+    of_all = [*of_run, "--preset", preset if args.preset == "auto" else args.preset]
+    of_all += ["--physics", physics if args.physics == "auto" else args.physics]
+    trials = {}
+    for point in search_space(args, of_run):
+        name = ",".join(f"{flag}={'_'.join(value.split()).replace('/', '-')}" for flag, value in point.items())
+        if name in trials:
+            raise UserError(f"{name} is there twice: give --vary different values.")
+        flags = [arg for flag, value in point.items() for arg in _flags(flag, value)]
+        _, config = parse([*of_all, *flags, "--run-dir", str(args.sweep_dir / name)])
+        trials[name] = Trial(name, config.validate())
+    return list(trials.values())
 
 
-def _connect(args: "Args") -> None:
-    """Starts Ray on this machine, or joins a cluster."""
-    host, _, port = args.address.removeprefix("ray://").rpartition(":")
-    try:
-        if port.isdigit():  # Ray itself would try for minutes
-            socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(args.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError) as error:
-        raise UserError(f"There is no Ray cluster at {args.address}.") from error
-    except Exception as error:  # Ray has no class for a start that took it too long
-        raise UserError(f"Ray did not start: {str(error).partition(chr(10))[0].rstrip('.')}.") from error
-    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # `_Watch` and the table say it
-    logging.getLogger("ray.tune.execution.insufficient_resources_manager").setLevel(logging.WARNING)
-    if args.address != "local":
-        return  # a cluster may grow
-    for name, wanted in (("CPU", args.cpus), ("GPU", args.gpus)):
-        if wanted > (there := ray.cluster_resources().get(name, 0)):
-            ray.shutdown()
-            raise UserError(f"--{name.lower()}s {wanted:g} is more than this machine has: {there:g}.")
+def search_space(args: Args, of_run: list[str]) -> list[dict[str, str]]:
+    """The points of the search space: each maps flags of train.run, without leading dashes, to values.
+
+    The same arguments always give the same points.
+
+    Raises:
+      UserError: nothing varies, a flag is given twice, or a distribution is impossible; one sentence.
+    """
+    names = [words[0] for words in args.vary if words] + [words[0] for words in args.sample]
+    names = [name.lstrip("-").replace("_", "-") for name in names]
+    given = [arg.split("=")[0].removeprefix("--").replace("_", "-") for arg in of_run if arg.startswith("--")]
+    if not names:
+        raise UserError("What shall vary? Give --vary, as in --vary agent.rho 0.5 1 2, or --sample.")
+    for name, count in collections.Counter([*given, *names]).items():
+        if name in names and count > 1:
+            raise UserError(f"--{name} is there twice: it either varies, once, or is the same for all runs.")
+    if "run-dir" in given + names:
+        raise UserError("--run-dir is not for sweeps, which name the directories of their runs: give --sweep-dir.")
+    for words in args.vary:
+        if len(words) < 2:
+            raise UserError(f"--vary {' '.join(words)} needs a flag of train.run and its values.")
+    if args.num_samples < 1:
+        raise UserError(f"--num-samples must be at least 1, not {args.num_samples}.")
+    if args.num_samples > 1 and not args.sample:
+        raise UserError("--num-samples needs a --sample to draw from.")
+    for name in ("cpus", "gpus"):
+        if (value := getattr(args, name)) < 0 or (value > 1 and value % 1):
+            raise UserError(f"--{name} must be a share of one or a whole number, not {value:g}.")
+    if args.grace_steps is not None and args.grace_steps < 1:
+        raise UserError(f"--grace-steps must be at least 1, not {args.grace_steps}.")
+    rng = np.random.default_rng(args.sample_seed)
+    draws = [[_draw(rng, kind, low, high) for _, kind, low, high in args.sample] for _ in range(args.num_samples)]
+    grid = itertools.product(*(values for _, *values in args.vary))
+    return [dict(zip(names, (*cell, *draw), strict=True)) for cell, draw in itertools.product(grid, draws)]
 
 
-@contextlib.contextmanager
-def _stopped_by_signals(console: Console) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end all trials in order; the second of them ends everything at once."""
-    came = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal came
-        if came or signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:  # Tune has not begun yet
-            raise KeyboardInterrupt
-        came = True
-        console.print("Stopping, each run with a checkpoint. Once more to stop without.")
-        signal.raise_signal(signal.SIGUSR1)  # which Tune ends in order at
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _draw(rng: np.random.Generator, kind: str, low: float, high: float) -> str:
+    """Draws a value, to four digits, so that the names of directories remain readable."""
+    if not -math.inf < low < high < math.inf or (kind == "loguniform" and low <= 0):
+        raise UserError(f"--sample {kind} {low:g} {high:g} needs finite bounds, the lower first, above 0 if loguniform.")
+    if kind == "integers":
+        return str(rng.integers(round(low), round(high), endpoint=True))
+    if kind == "loguniform":
+        return f"{math.exp(rng.uniform(math.log(low), math.log(high))):.4g}"
+    if kind == "uniform":
+        return f"{rng.uniform(low, high):.4g}"
+    raise UserError(f"unknown distribution {kind!r}; choose from: uniform, loguniform, integers.")
 
 
-def _config(trial: "Trial", args: "Args") -> dict[str, Any]:
-    """What a worker needs to know of a trial."""
-    environment = {}
-    if not args.gpus:
-        environment["JAX_PLATFORMS"] = "cpu"
-    elif args.gpus < 1:
-        environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.75 * args.gpus:.3f}"  # JAX's own share of its share
-    flags = ["--run-dir", str(trial.run_dir), "--resume"]  # which begins where there is no checkpoint
-    flags += ["--compilation-cache", str(trial.config.compilation_cache)]  # no file says it
-    return {
-        "name": trial.name,
-        "cwd": os.getcwd(),
-        "output": str(trial.output),
-        "seed_dirs": trial.seed_dirs,
-        "flags": flags,
-        "environment": environment,
-    }
+def _flags(name: str, value: str) -> list[str]:
+    """What a user would type for a flag's value.
+
+    A switch takes no value: its name says whether it is on. Several values stand in one word here, as in '64 64'.
+    """
+    if value.lower() in ("true", "false"):
+        *path, last = name.split(".")
+        return ["--" + ".".join([*path, last if value.lower() == "true" else f"no-{last}"])]
+    return [f"--{name}", *value.split()]

@@ -1,8 +1,8 @@
 """The suite ``peers`` of ``python -m benchmarks.run``: this project's SAC beside others'. ``make peers`` installs them.
 
-Each peer is a process in an environment of its own, which holds the versions that it wants. The contestants take turns in
-which only one of them works, so that what else the machine does falls on all. Of a contestant the fastest turn is shown;
-ratios are medians of those of turns in the same round.
+Each peer is a process in an environment of its own, with the versions that it needs. The contestants take turns, in which
+only one of them works, so that what else the machine does falls on all of them. The fastest turn of a contestant is shown.
+A ratio is the median over rounds of the ratio of two turns in the same round.
 """
 
 import dataclasses
@@ -31,15 +31,15 @@ ENVIRONMENTS = ROOT / ".peers"
 """The folder that ``make peers`` fills."""
 
 ROUNDS = 7
-"""in each of which every contestant has a turn"""
+"""Rounds, in each of which every contestant has a turn."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What all contestants do; Adam, the discount and the rest are SAC's usual ones."""
+    """What all contestants do. Adam, the discount and all else are as usual for SAC."""
 
     counts: str
-    """the field of `Turn` that is compared: of what takes most of the time"""
+    """the field of `Turn` that is compared: what most of the time goes into"""
     task: str
     """the task"""
     worlds: int
@@ -49,13 +49,13 @@ class Case:
     steps: int
     """steps of all worlds per turn"""
     slow_steps: int
-    """the same for a peer on another physics engine than ours, which on a CPU is a slow one"""
+    """the same for a peer on another physics engine than ours, since on a CPU that engine is slow"""
     hidden: tuple[int, ...] = (256, 256)
     """widths of the hidden layers of every network; the activation is the exact GELU everywhere"""
     batch_size: int = 256
     """transitions per gradient step"""
     replay_size: int = 100_000
-    """transitions kept; not filled here, since Brax moves a full replay as a whole at every step"""
+    """size of the replay; it is not filled here, since Brax moves the whole of a full replay at every step"""
 
 
 CASES = (
@@ -65,11 +65,11 @@ CASES = (
     Case("updates", "hopper", worlds=4, updates=4, steps=40, slow_steps=40),
 )
 SHORT = 2
-"""How many of them are the short form."""
+"""How many of the cases make up the short form."""
 
 
 class Turn(NamedTuple):
-    """What a contestant did in its turn, in seconds."""
+    """What a contestant did in its turn, and the seconds that it took."""
 
     env_steps: int
     updates: int
@@ -83,11 +83,11 @@ class Contestant(Protocol):
         """Begins a turn."""
 
     def end(self) -> Turn:
-        """Waits for its end."""
+        """Waits for the end of the turn."""
 
 
 class Ours:
-    """This project's SAC, in this process. The time of a turn is that of a run: with the drawing of its start states."""
+    """This project's SAC, in this process. As in a run, the time of a turn includes drawing its start states."""
 
     def __init__(self, case: Case):
         config = preset("paper", case.task, "sac")
@@ -105,10 +105,10 @@ class Ours:
         self._state = self._program.fresh_state()
 
     def begin(self) -> None:
-        """Nothing: this process works in `end`."""
+        """Does nothing: this process works in `end`."""
 
     def end(self) -> Turn:
-        """Counted are transitions: the steps on which episodes start are none."""
+        """Counts transitions: a step on which an episode starts is not one."""
         before = updates = int(self._state.updates)
         while updates == before:  # the first turns fill the replay
             started = time.perf_counter()
@@ -120,12 +120,12 @@ class Ours:
 
 
 class Peer:
-    """A script of this folder in its environment: one line in begins a turn, one line of JSON out ends it.
+    """A script of this folder in its environment. A line to its input begins a turn, a line of JSON from it ends the turn.
 
     Args:
-      name: of the script and of the environment.
+      name: the name of the script and of the environment.
       arguments: JSON for the script.
-      closing: ends the process.
+      closing: ends the process when it is closed.
 
     Raises:
       UserError: the environment is missing; one sentence.
@@ -143,11 +143,11 @@ class Peer:
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
             )
         )
-        closing.callback(self._process.kill)  # where it does not end by itself
+        closing.callback(self._process.kill)  # if it does not end by itself
         closing.callback(self._stop)
 
     def _stop(self) -> None:
-        """Lets it end, and its own processes with it."""
+        """Lets the process end, and its own processes with it."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -165,7 +165,7 @@ class Peer:
         """See `Contestant`.
 
         Raises:
-          UserError: the peer failed, or works on another kind of device than we do; one sentence.
+          UserError: the peer failed, or works on another kind of device than this process; one sentence.
         """
         assert self._process.stdout is not None
         last = "it said nothing"
@@ -183,7 +183,7 @@ def python(name: str) -> pathlib.Path:
     """The interpreter of a peer's environment.
 
     Raises:
-      UserError: it is not there; one sentence.
+      UserError: it is missing; one sentence.
     """
     path = ENVIRONMENTS / name / "bin" / "python"
     if not path.exists():
@@ -194,11 +194,11 @@ def python(name: str) -> pathlib.Path:
 def peers(full: bool) -> Iterator[Row]:
     """SAC of this project, of Brax and of SBX in turns: the same task, networks, batch, updates per step and worlds.
 
-    Brax trains on our task (`envs.adapters.brax_env`), on MJX as its users do, and on the engine that we use ourselves. SBX
-    trains on Gymnasium's, whose worlds share a process or have one each.
+    Brax trains on our task (`envs.adapters.brax_env`): on MJX, as its users do, and on the engine that we use ourselves. SBX
+    trains on Gymnasium's task, whose worlds share one process or have one each.
     """
     for name in ("brax", "sbx"):
-        python(name)  # or it were known only after compiling
+        python(name)  # otherwise this would show only after compiling
     for case in CASES if full else CASES[:SHORT]:
         title = {"env_steps": "physics dominates", "updates": "updates dominate"}[case.counts]
         title += f": {case.task}, {case.worlds} worlds, {case.updates} update{'s' * (case.updates > 1)} per step"
@@ -216,7 +216,7 @@ def peers(full: bool) -> Iterator[Row]:
 
 
 def _contestants(case: Case, closing: ExitStack) -> dict[str, Contestant]:
-    """By name, ours first; the peers prepare themselves while ours does."""
+    """The contestants by name, ours first. The peers prepare themselves while ours does."""
     engine, values = resolve_engine("auto"), dataclasses.asdict(case)
     contestants: dict[str, Contestant] = {}
     for other in dict.fromkeys(("mjx", engine)):
@@ -230,7 +230,7 @@ def _contestants(case: Case, closing: ExitStack) -> dict[str, Contestant]:
 
 
 def compete(contestants: dict[str, Contestant]) -> dict[str, list[Turn]]:
-    """A turn of each in every round, after one that compiles."""
+    """The turns of each contestant, one in every round. A turn before, which compiles, does not count."""
     for contestant in contestants.values():
         contestant.begin()
     for contestant in contestants.values():

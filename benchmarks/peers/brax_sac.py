@@ -14,20 +14,20 @@ from envs.adapters.brax_env import BraxEnv
 
 
 class NoEvaluation:
-    """Instead of Brax's evaluator: training alone is measured."""
+    """Takes the place of Brax's evaluator, since only training is measured."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         pass
 
     def run_evaluation(self, params: Any, training_metrics: dict[str, Any]) -> dict[str, Any]:
-        """No more metrics than those of training."""
+        """Returns the metrics of training alone."""
         return training_metrics
 
 
 def main(case: dict[str, Any]) -> None:
-    """An epoch of Brax's training is a turn; it ends by ``progress``, which waits for the next."""
+    """An epoch of Brax's training is a turn. It ends with ``progress``, which waits for the next turn."""
     steps = case["steps"] * case["worlds"]
-    turns = 1000  # more than anybody asks for
+    turns = 1000  # more than are ever asked for
 
     def progress(_: int, metrics: dict[str, Any]) -> None:
         if metrics:

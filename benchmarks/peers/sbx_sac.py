@@ -14,13 +14,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 
 def main(case: dict[str, Any]) -> None:
-    """A line on standard input begins a turn."""
+    """Each line on standard input begins a turn."""
     worlds = make_vec_env(
         case["id"],
         case["worlds"],
         env_kwargs=case["kwargs"],
         vec_env_cls=SubprocVecEnv if case["processes"] else DummyVecEnv,
-        # Forked, the processes share what is imported, or 64 of them would not fit; JAX has no threads yet.
+        # Forked processes share what is imported; otherwise 64 of them would not fit. JAX has no threads yet.
         vec_env_kwargs={"start_method": "fork"} if case["processes"] else {},
     )
     agent = SAC(

@@ -1,4 +1,4 @@
-"""The suites of ``python -m benchmarks.run``: each yields rows of a case, a figure and its unit."""
+"""The suites of ``python -m benchmarks.run``: a file each, whose ``measure`` yields cases, figures and units."""
 
 from collections.abc import Callable, Iterator
 

@@ -20,7 +20,7 @@ from train.training import Training
 
 
 def chunk_program(config: Config, steps: int) -> Callable[[], None]:
-    """A compiled chunk of a run: so many steps of all worlds, with their gradient steps."""
+    """Compiles a chunk of a run: steps of all worlds with their gradient steps."""
     config = dataclasses.replace(config, log_steps=steps * config.num_envs, learning_starts=config.batch_size)
     program = Program(config.validate())
     state = program.fresh_state()
@@ -37,7 +37,7 @@ def chunk_program(config: Config, steps: int) -> Callable[[], None]:
 
 
 def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """So many steps of all worlds with their rows written to the replay, and the same in worlds that stand still."""
+    """Compiles steps of all worlds with their rows written to the replay, and the same in worlds that stand still."""
     problem = make_problem(config.validate())
     env: Any = copy.copy(problem.env)
     env.engine = StandingStill(env.engine)
@@ -45,7 +45,7 @@ def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None],
 
 
 def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
-    """So many steps of all worlds, compiled: acting, physics, observation statistics, and the rows into the replay."""
+    """Compiles steps of all worlds: acting, physics, observation statistics, and writing the rows to the replay."""
     training = Training(problem)
 
     def collect(state: TrainState) -> TrainState:
@@ -68,7 +68,7 @@ def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
 
 
 class StandingStill:
-    """A physics engine in which nothing moves: what remains of a step is everything but the physics."""
+    """An engine in which nothing moves, so that a step costs everything except the physics."""
 
     def __init__(self, engine: Engine):
         self.model = engine.model

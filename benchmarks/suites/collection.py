@@ -11,10 +11,10 @@ from train.presets import preset
 
 
 def measure(full: bool) -> Iterator[Row]:
-    """What collecting takes beside the physics, in 4096 worlds: policy, noise, normaliser, replay, bookkeeping."""
+    """What collecting costs beside the physics, in 4096 worlds: policy, noise, normaliser, replay, bookkeeping."""
     for task in ("humanoid", "hopper") if full else ("hopper",):
         steps = 3 if jax.default_backend() == "cpu" else 50
-        rows = 8 * steps  # more than are collected here
+        rows = 8 * steps  # more rows than are collected here
         config = dataclasses.replace(preset("parallel", task, "dsac_e"), num_envs=4096, replay_size=4096 * rows)
         collecting, thinking = fastest(*collecting_programs(config, steps), repeats=5)
         yield Row(f"{task}, 4096 worlds", 4096 * steps / collecting, "env steps/s")

@@ -12,10 +12,11 @@ from train.presets import preset
 
 
 def measure(full: bool) -> Iterator[Row]:
-    """Whether physics and gradient steps gain from being done at the same time, each in a thread of its own: an upper bound.
+    """What is gained by doing physics and gradient steps at the same time, each in a thread of its own: an upper bound.
 
-    A schedule with one step of lag could save no more: here neither waits for the other. There is none: tried as one program
-    (batches drawn before the row is there, so that the gradient steps do not need the physics) it was half as fast on a CPU.
+    A schedule in which learning lags one step behind could save no more, since here neither waits for the other. The project
+    has no such schedule. It was tried as one program, in which the batches are drawn before the new row is there, so that
+    the gradient steps do not need the physics; on a CPU that program was half as fast.
     """
     for task in ("humanoid", "hopper") if full else ("hopper",):
         yield from _overlapping(preset("auto", task, "sac"), steps=100)

@@ -12,7 +12,10 @@ from benchmarks.measuring import Row, floor, matmul_rate, memory_rate
 
 
 def measure(full: bool) -> Iterator[Row]:
-    """Steps of the worlds alone: random actions, automatic resets. MJX's floor takes a loop for one pass: there are more."""
+    """Steps of the worlds alone, with random actions and automatic resets. MJX's floor counts one pass of each loop only.
+
+    The compiler does not know how many passes a loop makes. So the true floor is higher.
+    """
     worlds = (16, 256, 4096) if full else (16, 256)
     peak, bandwidth = matmul_rate(), memory_rate()
     for task in ("humanoid", "hopper", "half_cheetah", "ant") if full else ("humanoid", "hopper"):
@@ -20,7 +23,7 @@ def measure(full: bool) -> Iterator[Row]:
             made = envs.make(task, physics=engine)
             for number in worlds:
                 if jax.default_backend() == "cpu" and engine != "native" and number > 256:
-                    continue  # minutes for a figure that hardly differs
+                    continue  # this would take minutes, and the figure would hardly differ
                 seconds = seconds_per_step(made, number, least=1.0)
                 yield Row(f"{task}, {engine}, {number} worlds", number / seconds, "env steps/s")
                 if engine == "mjx":
@@ -29,7 +32,7 @@ def measure(full: bool) -> Iterator[Row]:
 
 
 def _cost_of_step(task: envs.MujocoTask, worlds: int) -> tuple[float, float]:
-    """Floating-point operations of a step of all worlds, and the bytes of their states, read and written."""
+    """Floating-point operations of a step of all worlds, and the bytes of their states that it reads and writes."""
     qpos, qvel, ctrl = (
         jax.ShapeDtypeStruct((worlds, size), jnp.float32) for size in (task.model.nq, task.model.nv, task.model.nu)
     )

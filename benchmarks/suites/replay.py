@@ -13,7 +13,7 @@ from mjx_tecrl.replay import init_replay, insert, sample
 
 
 def measure(full: bool) -> Iterator[Row]:
-    """Inserting a row of all worlds (hopper's), and drawing a batch of 256, over the ring's size: both should be flat."""
+    """Inserting a row of 16 worlds (hopper's), and drawing a batch of 256. Neither should depend on the ring's size."""
     worlds, steps = 16, 100
     row = envs.Row(
         obs=jnp.zeros((worlds, 11)),

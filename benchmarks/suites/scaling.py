@@ -16,7 +16,7 @@ from train.presets import preset
 def measure(full: bool) -> Iterator[Row]:
     """Several seeds in one program, and several devices: wall time of a chunk against that of one seed on one device.
 
-    On a machine without several accelerators the devices are virtual: they share its cores, and show what sharing costs.
+    On a machine without several accelerators the devices are virtual. They share its cores, and show what sharing costs.
     """
     config = preset("quick", "hopper", "sac")
     numbers = (1, 2, 4, 8) if full else (1, 2, 4)

@@ -14,7 +14,8 @@ from train.presets import preset
 def measure(full: bool) -> Iterator[Row]:
     """Steps of all worlds with their gradient steps, by preset quick (on a GPU: parallel), and what takes their time.
 
-    The parts by leaving out learning, then physics too. In full also how much faster the native engine makes the whole.
+    The parts are measured by leaving out the learning, and then the physics too. The full form also measures how much faster
+    the native engine makes the whole.
     """
     cpu = jax.default_backend() == "cpu"
     for task in ("humanoid", "hopper", "half_cheetah" if cpu else "ant") if full else ("hopper",):
@@ -33,7 +34,7 @@ def measure(full: bool) -> Iterator[Row]:
 
 
 _STEPS = {"native": 100, "mjx": 5}
-"""steps of all worlds in a measurement on a CPU"""
+"""Steps of all worlds in a measurement on a CPU, by engine."""
 
 
 def _parts(config: Config) -> Iterator[Row]:

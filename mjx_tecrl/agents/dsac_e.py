@@ -22,6 +22,7 @@ from mjx_tecrl.entropy import (
     trajectory_budget,
 )
 from mjx_tecrl.exploration import no_exploration
+from mjx_tecrl.networks import Architecture, mlp, residual
 from mjx_tecrl.off_policy import Learned, compose
 from mjx_tecrl.policies import Policy, era_gaussian, tanh_gaussian
 from mjx_tecrl.types import Spec
@@ -52,6 +53,12 @@ class DSACEConfig(TemperatureConfig):
     """count the entropy of a terminal state's own action"""
     target_policy: bool = True
     """take the next action from an averaged policy"""
+    network: Literal["mlp", "residual"] = "mlp"
+    """every network: mlp, or residual (FlashSAC's, with batch normalisation and weights on spheres)"""
+    blocks: int = 2
+    """residual: number of blocks"""
+    width: int = 128
+    """residual: width of each network; four times that in the middle of a block"""
     policy: Literal["tanh_gaussian", "era_gaussian"] = "tanh_gaussian"
     """policy head"""
     entropy_per_dim: float = 0.25
@@ -69,7 +76,7 @@ class DSACEConfig(TemperatureConfig):
 
 
 def dsac_e(config: DSACEConfig, spec: Spec) -> Agent:
-    """Tanh-Gaussian policy x Gaussian critics x trajectory constraint."""
+    """Multilayer perceptrons x tanh-Gaussian policy x Gaussian critics x trajectory constraint."""
     return compose(
         policy=_policy(config, spec),
         critic=_critic(config, spec),
@@ -88,18 +95,22 @@ def _optimizers(config: DSACEConfig) -> Learned:
     return dataclasses.replace(optimizers, temperature=optax.multi_transform(each, {name: name for name in each}))
 
 
+def _network(config: DSACEConfig) -> Architecture:
+    return residual(config.blocks, config.width) if config.network == "residual" else mlp(config.hidden)
+
+
 def _policy(config: DSACEConfig, spec: Spec) -> Policy:
     if config.policy == "era_gaussian":
-        return era_gaussian(spec, config.hidden, "gelu", entropy_per_dim=config.entropy_per_dim)
-    return tanh_gaussian(spec, config.hidden)
+        return era_gaussian(spec, _network(config), config.entropy_per_dim)
+    return tanh_gaussian(spec, _network(config))
 
 
 def _critic(config: DSACEConfig, spec: Spec) -> Critic:
     if config.critic == "categorical":
-        return categorical_critic(spec, config.hidden, "gelu", config.critics, config.num_atoms, config.value_range)
+        return categorical_critic(spec, _network(config), config.critics, config.num_atoms, config.value_range)
     if config.critic == "scalar":
-        return scalar_critic(spec, config.hidden, members=config.critics)
-    return gaussian_critic(spec, config.hidden, members=config.critics, tau_b=config.tau, zeta=config.zeta)
+        return scalar_critic(spec, _network(config), config.critics)
+    return gaussian_critic(spec, _network(config), config.critics, config.tau, config.zeta)
 
 
 def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
@@ -115,7 +126,7 @@ def _entropy(config: DSACEConfig, spec: Spec) -> EntropyRule:
         return entropy_in_value(local)
     return separated_entropy(
         spec,
-        config.hidden,
+        _network(config),
         _budget(config, spec) if budgeted else local,
         discount=config.discount,
         members=config.entropy_critics,

@@ -8,6 +8,7 @@ import dataclasses
 
 from mjx_tecrl.agent import OnPolicyAgent
 from mjx_tecrl.agents.families import ClippedConfig
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.on_policy import compose, entropy_stream
 from mjx_tecrl.policies import gaussian
 from mjx_tecrl.types import Spec
@@ -31,7 +32,7 @@ class EAPOConfig(ClippedConfig):
 
 def eapo(config: EAPOConfig, spec: Spec) -> OnPolicyAgent:
     """Gaussian policy x clipped surrogate x rewards and entropies."""
-    policy = gaussian(spec, config.hidden, init_log_std=config.init_log_std)
+    policy = gaussian(spec, mlp(config.hidden, "tanh", output_std=0.01), config.init_log_std)
     rewards = config.rewards(spec)
     entropies = entropy_stream(
         rewards.head, rewards.optimizer, config.entropy_discount, config.entropy_gae_lambda, config.temperature

@@ -5,8 +5,9 @@ from typing import Any
 
 import optax
 
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.objectives import Objective, clipped
-from mjx_tecrl.off_policy import Learned, Schedule
+from mjx_tecrl.off_policy import NOT_LEARNED, Learned, Schedule
 from mjx_tecrl.on_policy import RolloutSchedule, Stream, clipped_adam, reward_stream
 from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Spec
@@ -48,14 +49,14 @@ class BaselineConfig(OffPolicyConfig):
     """Adam step size of the policy"""
 
     def optimizers(self, alpha_lr: float | None = None, entropy_critic_lr: float | None = None) -> Learned:
-        """Adam for everything that has a step size."""
+        """Adam for everything that has a step size. What has none is not learned."""
         rates = {
             "policy": self.policy_lr,
             "critic": self.critic_lr,
             "entropy_critic": entropy_critic_lr,
             "temperature": alpha_lr,
         }
-        return Learned(**{slot: optax.identity() if lr is None else optax.adam(lr) for slot, lr in rates.items()})
+        return Learned(**{slot: NOT_LEARNED if lr is None else optax.adam(lr) for slot, lr in rates.items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +103,8 @@ class ParallelConfig(OffPolicyConfig):
         return Learned(
             policy=adamw(self.policy_lr),
             critic=adamw(self.critic_lr),
-            entropy_critic=optax.identity(),
-            temperature=optax.identity() if alpha_lr is None else optax.adam(alpha_lr, b2=beta2),
+            entropy_critic=NOT_LEARNED,
+            temperature=NOT_LEARNED if alpha_lr is None else optax.adam(alpha_lr, b2=beta2),
         )
 
 
@@ -142,7 +143,7 @@ class OnPolicyConfig:
     def rewards(self, spec: Spec) -> Stream:
         """The rewards, their value network and its optimiser."""
         return reward_stream(
-            value_head(spec, self.hidden, popart=self.popart),
+            value_head(spec, mlp(self.hidden, "tanh"), self.popart),
             clipped_adam(self.value_lr, self.max_grad_norm),
             self.discount,
             self.gae_lambda,

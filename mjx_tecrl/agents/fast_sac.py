@@ -7,6 +7,7 @@ from mjx_tecrl.agents.families import ParallelConfig
 from mjx_tecrl.critics import categorical_critic
 from mjx_tecrl.entropy import entropy_in_value, step_target
 from mjx_tecrl.exploration import no_exploration
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import tanh_gaussian
 from mjx_tecrl.types import Spec
@@ -41,15 +42,13 @@ class FastSACConfig(ParallelConfig):
 def fast_sac(config: FastSACConfig, spec: Spec) -> Agent:
     """Tanh-Gaussian policy x categorical critics that average x entropy inside the value."""
     return compose(
-        policy=tanh_gaussian(spec, config.policy_hidden, "silu", config.log_std_range, layer_norm=True, output_std=0.0),
+        policy=tanh_gaussian(spec, mlp(config.policy_hidden, "silu", layer_norm=True, output_std=0.0), config.log_std_range),
         critic=categorical_critic(
             spec,
-            config.critic_hidden,
-            "silu",
+            mlp(config.critic_hidden, "silu", layer_norm=True),
             config.critics,
             config.num_atoms,
             config.value_range,
-            layer_norm=True,
             pessimistic=False,
         ),
         entropy=entropy_in_value(step_target(spec, config.rho, config.init_log_alpha)),

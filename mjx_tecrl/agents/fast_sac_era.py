@@ -11,6 +11,7 @@ from mjx_tecrl.agents.families import ParallelConfig
 from mjx_tecrl.critics import categorical_critic
 from mjx_tecrl.entropy import no_entropy
 from mjx_tecrl.exploration import per_world_noise
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import era_gaussian
 from mjx_tecrl.types import Spec
@@ -35,12 +36,13 @@ def fast_sac_era(config: FastSACERAConfig, spec: Spec) -> Agent:
     return compose(
         policy=era_gaussian(
             spec,
-            config.policy_hidden,
-            output_std=0.01,
-            entropy_per_dim=config.entropy_per_dim,
-            log_std_range=config.log_std_range,
+            mlp(config.policy_hidden, "relu", output_std=0.01),
+            config.entropy_per_dim,
+            config.log_std_range,
         ),
-        critic=categorical_critic(spec, config.critic_hidden, "relu", config.critics, config.num_atoms, config.value_range),
+        critic=categorical_critic(
+            spec, mlp(config.critic_hidden, "relu"), config.critics, config.num_atoms, config.value_range
+        ),
         entropy=no_entropy(),
         exploration=per_world_noise(*config.noise_range),
         schedule=config.schedule(target_policy=False),

@@ -6,11 +6,12 @@ import optax
 
 from mjx_tecrl.agent import Agent
 from mjx_tecrl.agents.families import OffPolicyConfig
-from mjx_tecrl.critics import cross_batch_critic
+from mjx_tecrl.critics import categorical_critic
 from mjx_tecrl.entropy import entropy_in_value, step_target
 from mjx_tecrl.exploration import repeated_noise
-from mjx_tecrl.off_policy import Learned, compose
-from mjx_tecrl.policies import residual_tanh_gaussian
+from mjx_tecrl.networks import residual
+from mjx_tecrl.off_policy import NOT_LEARNED, Learned, compose
+from mjx_tecrl.policies import tanh_gaussian
 from mjx_tecrl.types import Spec
 
 
@@ -53,19 +54,25 @@ class FlashSACConfig(OffPolicyConfig):
 
 
 def flash_sac(config: FlashSACConfig, spec: Spec) -> Agent:
-    """Residual tanh-Gaussian policy x cross-batch critics x entropy inside the value x repeated noise."""
+    """Residual networks x tanh-Gaussian policy x categorical critics x entropy inside the value x repeated noise."""
     if config.decay_updates < 1:
         raise ValueError(f"decay_updates must be at least 1, not {config.decay_updates}")
     if config.lr <= 0:
         raise ValueError(f"lr must be positive, not {config.lr}")
     adam = optax.adam(optax.cosine_decay_schedule(config.lr, config.decay_updates, config.final_lr / config.lr))
     return compose(
-        policy=residual_tanh_gaussian(spec, config.policy_blocks, config.policy_width, config.log_std_range),
-        critic=cross_batch_critic(
-            spec, config.critic_blocks, config.critic_width, config.critics, config.num_atoms, config.value_range
+        policy=tanh_gaussian(
+            spec, residual(config.policy_blocks, config.policy_width), config.log_std_range, log_std_limit="tanh"
+        ),
+        critic=categorical_critic(
+            spec,
+            residual(config.critic_blocks, config.critic_width),
+            config.critics,
+            config.num_atoms,
+            config.value_range,
         ),
         entropy=entropy_in_value(step_target(spec, config.rho, config.init_log_alpha)),
         exploration=repeated_noise(config.repeat_exponent, config.repeat_most),
         schedule=config.schedule(target_policy=False),
-        optimizers=Learned(policy=adam, critic=adam, entropy_critic=optax.identity(), temperature=adam),
+        optimizers=Learned(policy=adam, critic=adam, entropy_critic=NOT_LEARNED, temperature=adam),
     )

@@ -4,6 +4,7 @@ import dataclasses
 
 from mjx_tecrl.agent import OnPolicyAgent
 from mjx_tecrl.agents.families import ClippedConfig
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.on_policy import compose
 from mjx_tecrl.policies import gaussian
 from mjx_tecrl.types import Spec
@@ -21,7 +22,7 @@ class PPOConfig(ClippedConfig):
 
 def ppo(config: PPOConfig, spec: Spec) -> OnPolicyAgent:
     """Gaussian policy x clipped surrogate x rewards."""
-    policy = gaussian(spec, config.hidden, init_log_std=config.init_log_std)
+    policy = gaussian(spec, mlp(config.hidden, "tanh", output_std=0.01), config.init_log_std)
     return compose(
         policy=policy,
         objective=config.objective(policy, config.entropy_bonus),

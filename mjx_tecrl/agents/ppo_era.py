@@ -8,6 +8,7 @@ import dataclasses
 
 from mjx_tecrl.agent import OnPolicyAgent
 from mjx_tecrl.agents.families import ClippedConfig
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.on_policy import compose
 from mjx_tecrl.policies import era_gaussian
 from mjx_tecrl.types import Spec
@@ -25,14 +26,8 @@ class PPOERAConfig(ClippedConfig):
 
 def ppo_era(config: PPOERAConfig, spec: Spec) -> OnPolicyAgent:
     """ERA truncated Gaussian x clipped surrogate x rewards."""
-    policy = era_gaussian(
-        spec,
-        config.hidden,
-        "tanh",
-        output_std=0.01,
-        entropy_per_dim=config.entropy_per_dim,
-        log_std_range=config.log_std_range,
-    )
+    network = mlp(config.hidden, "tanh", output_std=0.01)
+    policy = era_gaussian(spec, network, config.entropy_per_dim, config.log_std_range)
     return compose(
         policy=policy,
         objective=config.objective(policy),

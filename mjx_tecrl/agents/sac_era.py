@@ -9,6 +9,7 @@ from mjx_tecrl.agents.families import BaselineConfig
 from mjx_tecrl.critics import scalar_critic
 from mjx_tecrl.entropy import no_entropy
 from mjx_tecrl.exploration import no_exploration
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import era_gaussian
 from mjx_tecrl.types import Spec
@@ -41,8 +42,8 @@ class SACERAConfig(BaselineConfig):
 def sac_era(config: SACERAConfig, spec: Spec) -> Agent:
     """ERA truncated Gaussian x scalar critics x no entropy term."""
     return compose(
-        policy=era_gaussian(spec, config.hidden, entropy_per_dim=config.entropy_per_dim, log_std_range=config.log_std_range),
-        critic=scalar_critic(spec, config.hidden, "relu", config.critics, layer_norm=True),
+        policy=era_gaussian(spec, mlp(config.hidden, "relu"), config.entropy_per_dim, config.log_std_range),
+        critic=scalar_critic(spec, mlp(config.hidden, "relu", layer_norm=True), config.critics),
         entropy=no_entropy(),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=False),

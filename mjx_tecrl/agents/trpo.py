@@ -4,6 +4,7 @@ import dataclasses
 
 from mjx_tecrl.agent import OnPolicyAgent
 from mjx_tecrl.agents.families import OnPolicyConfig
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.objectives import trust_region
 from mjx_tecrl.on_policy import compose
 from mjx_tecrl.policies import gaussian
@@ -32,7 +33,7 @@ class TRPOConfig(OnPolicyConfig):
 
 def trpo(config: TRPOConfig, spec: Spec) -> OnPolicyAgent:
     """Gaussian policy x trust region x rewards."""
-    policy = gaussian(spec, config.hidden, init_log_std=config.init_log_std)
+    policy = gaussian(spec, mlp(config.hidden, "tanh", output_std=0.01), config.init_log_std)
     return compose(
         policy=policy,
         objective=trust_region(

@@ -1,4 +1,4 @@
-"""The categorical distributional critic (C51, arXiv 1707.06887) as FastTD3 uses it."""
+"""The categorical distributional critic (C51, arXiv 1707.06887) as FastTD3 and FlashSAC use it."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from mjx_tecrl.critics.base import Critic
-from mjx_tecrl.networks import MLP, apply_ensemble, init_ensemble
+from mjx_tecrl.critics.ensemble import action_network
+from mjx_tecrl.networks import Architecture
 from mjx_tecrl.types import Batch, Metrics, Params, Spec
 
 MIN_LOG_PROB = -30.0
@@ -92,41 +93,29 @@ def categorical_loss(
 
 def categorical_critic(
     spec: Spec,
-    hidden: tuple[int, ...],
-    activation: str = "relu",
+    network: Architecture,
     members: int = 2,
     num_atoms: int = 101,
     value_range: tuple[float, float] = (-250.0, 250.0),
-    layer_norm: bool = False,
     pessimistic: bool = True,
 ) -> Critic:
     """Independent critics over fixed atoms.
 
     Args:
       spec: sizes.
-      hidden: widths of the hidden layers.
-      activation: hidden activation.
+      network: what each critic is.
       members: number of critics.
       num_atoms: atoms of each value distribution.
       value_range: the lowest and the highest atom.
-      layer_norm: normalise each hidden layer.
       pessimistic: all members learn towards the whole projected distribution of the member with the lowest mean, and the
-        policy maximises the lowest mean (FastTD3). Without it each member learns towards its own, and the policy maximises
-        the mean of the members (FastSAC).
+        policy maximises the lowest mean (FastTD3, FlashSAC). Without it each member learns towards its own, and the policy
+        maximises the mean of the members (FastSAC).
 
     Raises:
       ValueError: no members, an empty value range or fewer than two atoms.
     """
-    if members < 1:
-        raise ValueError(f"there must be at least 1 critic, not {members}")
+    networks = action_network(spec, network, num_atoms, members)
     atoms = value_atoms(num_atoms, value_range)
-    network = MLP(hidden, num_atoms, activation, layer_norm)
-
-    def logits(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        return apply_ensemble(network, params, jnp.concatenate([obs, action], -1))
-
-    def init(key: jax.Array) -> Params:
-        return init_ensemble(network, members, key, jnp.zeros((1, spec.critic_obs_size + spec.action_size)))
 
     def loss(
         params: Params,
@@ -136,14 +125,13 @@ def categorical_critic(
         next_action: jax.Array,
         next_bonus: jax.Array,
         key: jax.Array,
-    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        predicted = logits(params, batch.obs, batch.action)
-        next_logits = logits(target_params, batch.next_obs, next_action)
-        value, metrics = categorical_loss(predicted, next_logits, batch, next_bonus, atoms, pessimistic)
-        return value, (aux, metrics)
+    ) -> tuple[jax.Array, tuple[Any, Any, Metrics]]:
+        logits, next_logits, statistics = networks.both_ends(params, target_params, batch, next_action)
+        value, metrics = categorical_loss(logits, next_logits, batch, next_bonus, atoms, pessimistic)
+        return value, (aux, statistics, metrics)
 
     def value(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        means = jax.nn.softmax(logits(params, obs, action)) @ atoms
+        means = jax.nn.softmax(networks.apply(params, obs, action)) @ atoms
         return means.min(0) if pessimistic else means.mean(0)
 
-    return Critic(init, tuple, loss, value)
+    return Critic(networks.init, tuple, loss, value, networks.settle)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from mjx_tecrl.critics.base import Critic
-from mjx_tecrl.networks import MLP, apply_ensemble, init_ensemble
+from mjx_tecrl.critics.ensemble import action_network
+from mjx_tecrl.networks import Architecture
 from mjx_tecrl.types import Batch, Metrics, Params, Spec
 
 
@@ -54,22 +55,20 @@ def gaussian_critic_loss(
 
 def gaussian_critic(
     spec: Spec,
-    hidden: tuple[int, ...],
-    activation: str = "gelu",
+    network: Architecture,
     members: int = 2,
     tau_b: float = 0.005,
     zeta: float = 3.0,
     eps: float = 0.1,
     refined: bool = True,
 ) -> Critic:
-    """Independent critics, each one trunk with two outputs: mean, and std = softplus(raw) without a floor.
+    """Independent critics, each one network with two outputs: mean, and std = softplus(raw) without a floor.
 
     The target is that of the member with the smallest mean, for the mean and for the sample alike.
 
     Args:
       spec: sizes.
-      hidden: widths of the hidden layers.
-      activation: hidden activation.
+      network: what each critic is.
       members: number of critics.
       tau_b: step of the running average of the standard deviation; 1 for that of the batch alone.
       zeta: clip bound of the sampled target, in averages of the standard deviation.
@@ -80,16 +79,10 @@ def gaussian_critic(
     Raises:
       ValueError: no members.
     """
-    if members < 1:
-        raise ValueError(f"there must be at least 1 critic, not {members}")
-    network = MLP(hidden, 2, activation)
+    networks = action_network(spec, network, 2, members)
 
-    def predict(params: Params, obs: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
-        outputs = apply_ensemble(network, params, jnp.concatenate([obs, action], -1))
-        return outputs[..., 0], jax.nn.softplus(outputs[..., 1])
-
-    def init(key: jax.Array) -> Params:
-        return init_ensemble(network, members, key, jnp.zeros((1, spec.critic_obs_size + spec.action_size)))
+    def parameters(output: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return output[..., 0], jax.nn.softplus(output[..., 1])
 
     def init_aux() -> jax.Array:
         # NaN until the first batch sets the averages. A dtype, or the weak type would change with the first update and
@@ -104,15 +97,16 @@ def gaussian_critic(
         next_action: jax.Array,
         next_bonus: jax.Array,
         key: jax.Array,
-    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        next_mean, next_std = predict(target_params, batch.next_obs, next_action)
+    ) -> tuple[jax.Array, tuple[Any, Any, Metrics]]:
+        output, next_output, statistics = networks.both_ends(params, target_params, batch, next_action)
+        next_mean, next_std = parameters(next_output)
         z = jnp.clip(jax.random.normal(key, next_mean.shape), -3, 3)
         lowest = jnp.argmin(next_mean, axis=0, keepdims=True)
         next_mean, next_sample = (jnp.take_along_axis(x, lowest, axis=0)[0] for x in (next_mean, next_mean + next_std * z))
         mean_target = batch.reward + batch.discount * ((next_mean if refined else next_sample) + next_bonus)
         sample_target = batch.reward + batch.discount * (next_sample + next_bonus)
 
-        mean, std = predict(params, batch.obs, batch.action)
+        mean, std = parameters(output)
         batch_std = jax.lax.stop_gradient(batch.mean(std))
         average = jnp.where(jnp.isnan(aux), batch_std, (1 - tau_b) * aux + tau_b * batch_std)
         value = gaussian_critic_loss(mean, std, mean_target, sample_target, average, batch, zeta, eps, refined)
@@ -121,9 +115,9 @@ def gaussian_critic(
             "q_std": batch_std.mean(),
             "td_error": batch.mean(jnp.abs(mean - mean_target)).mean(),
         }
-        return value, (average, metrics)
+        return value, (average, statistics, metrics)
 
     def value(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        return predict(params, obs, action)[0].min(0)
+        return parameters(networks.apply(params, obs, action))[0].min(0)
 
-    return Critic(init, init_aux, loss, value)
+    return Critic(networks.init, init_aux, loss, value, networks.settle)

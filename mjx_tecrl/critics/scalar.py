@@ -1,4 +1,4 @@
-"""The scalar critic of DDPG, TD3 and SAC: a number per action, learned by squared error."""
+"""The scalar critic of DDPG, TD3 and SAC: one number per action, learned by squared error."""
 
 from typing import Any
 
@@ -6,35 +6,23 @@ import jax
 import jax.numpy as jnp
 
 from mjx_tecrl.critics.base import Critic
-from mjx_tecrl.networks import MLP, apply_ensemble, init_ensemble
+from mjx_tecrl.critics.ensemble import action_network
+from mjx_tecrl.networks import Architecture
 from mjx_tecrl.types import Batch, Metrics, Params, Spec
 
 
-def scalar_critic(
-    spec: Spec, hidden: tuple[int, ...], activation: str = "gelu", members: int = 2, layer_norm: bool = False
-) -> Critic:
+def scalar_critic(spec: Spec, network: Architecture, members: int = 2) -> Critic:
     """Independent critics, which all learn towards the smallest of their targets (arXiv 1802.09477, Eq. 10).
 
     Args:
       spec: sizes.
-      hidden: widths of the hidden layers.
-      activation: hidden activation.
+      network: what each critic is.
       members: number of critics.
-      layer_norm: normalise each hidden layer.
 
     Raises:
       ValueError: no members.
     """
-    if members < 1:
-        raise ValueError(f"there must be at least 1 critic, not {members}")
-    network = MLP(hidden, 1, activation, layer_norm)
-
-    def predict(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        """``[members, batch]``."""
-        return apply_ensemble(network, params, jnp.concatenate([obs, action], -1))[..., 0]
-
-    def init(key: jax.Array) -> Params:
-        return init_ensemble(network, members, key, jnp.zeros((1, spec.critic_obs_size + spec.action_size)))
+    networks = action_network(spec, network, 1, members)
 
     def loss(
         params: Params,
@@ -44,14 +32,14 @@ def scalar_critic(
         next_action: jax.Array,
         next_bonus: jax.Array,
         key: jax.Array,
-    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        next_value = predict(target_params, batch.next_obs, next_action).min(0)
+    ) -> tuple[jax.Array, tuple[Any, Any, Metrics]]:
+        output, next_output, statistics = networks.both_ends(params, target_params, batch, next_action)
+        q, next_value = output[..., 0], next_output[..., 0].min(0)
         target = jax.lax.stop_gradient(batch.reward + batch.discount * (next_value + next_bonus))
-        q = predict(params, batch.obs, batch.action)
         metrics = {"q_mean": batch.mean(q).mean(), "td_error": batch.mean(jnp.abs(q - target)).mean()}
-        return batch.mean((q - target) ** 2).sum(), (aux, metrics)
+        return batch.mean((q - target) ** 2).sum(), (aux, statistics, metrics)
 
     def value(params: Params, obs: jax.Array, action: jax.Array) -> jax.Array:
-        return predict(params, obs, action).min(0)
+        return networks.apply(params, obs, action)[..., 0].min(0)
 
-    return Critic(init, tuple, loss, value)
+    return Critic(networks.init, tuple, loss, value, networks.settle)

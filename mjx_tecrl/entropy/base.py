@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mjx_tecrl.policies import Sample
+from mjx_tecrl.policies import ActionSample
 from mjx_tecrl.types import Batch, Metrics, Params
 
 
@@ -20,18 +20,20 @@ class EntropyRule(NamedTuple):
       init_temperature: ``() -> dual``.
       next_bonus: ``(dual, sample of the next action) -> [batch]``, what the rule adds to the value of the next state
         in the critic's target.
-      critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], metrics)``; one step of each
-        transition, however many the reward critic walks.
+      critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], (statistics, metrics))``; its batch
+        holds the first step of each transition, however many steps the reward critic walks.
       policy_cost: ``(critic params, dual, obs, sample) -> [batch]``, what the rule adds to the policy's loss.
       temperature_loss: ``(dual, critic params, batch, sample, value [batch]) -> ([], metrics)``, ``value`` being the action
         value of the sample.
+      settle: ``(critic params, statistics) -> critic params``, applied after each gradient step: see `Network`.
       needs_density: whether it reads log-probabilities, which a deterministic policy does not have.
     """
 
     init_critic: Callable[[jax.Array], Params]
     init_temperature: Callable[[], Any]
-    next_bonus: Callable[[Any, Sample], jax.Array]
-    critic_loss: Callable[[Params, Params, Batch, Sample], tuple[jax.Array, Metrics]]
-    policy_cost: Callable[[Params, Any, jax.Array, Sample], jax.Array]
-    temperature_loss: Callable[[Any, Params, Batch, Sample, jax.Array], tuple[jax.Array, Metrics]]
+    next_bonus: Callable[[Any, ActionSample], jax.Array]
+    critic_loss: Callable[[Params, Params, Batch, ActionSample], tuple[jax.Array, tuple[Any, Metrics]]]
+    policy_cost: Callable[[Params, Any, jax.Array, ActionSample], jax.Array]
+    temperature_loss: Callable[[Any, Params, Batch, ActionSample, jax.Array], tuple[jax.Array, Metrics]]
+    settle: Callable[[Params, Any], Params] = lambda params, statistics: params
     needs_density: bool = True

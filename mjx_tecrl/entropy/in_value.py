@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from mjx_tecrl.entropy.base import EntropyRule
 from mjx_tecrl.entropy.temperature import Temperature
-from mjx_tecrl.policies import Sample
+from mjx_tecrl.policies import ActionSample
 from mjx_tecrl.types import Batch, Metrics, Params
 
 
@@ -25,11 +25,11 @@ def entropy_in_value(temperature: Temperature) -> EntropyRule:
     if temperature.needs_entropy_to_go:
         raise ValueError("a trajectory's entropy budget needs an entropy critic: the entropy cannot be inside the value")
 
-    def cost(dual: Any, sample: Sample) -> jax.Array:
+    def cost(dual: Any, sample: ActionSample) -> jax.Array:
         return jnp.exp(temperature.log_alpha(dual)) * sample.log_prob
 
     def temperature_loss(
-        dual: Any, params: Params, batch: Batch, sample: Sample, value: jax.Array
+        dual: Any, params: Params, batch: Batch, sample: ActionSample, value: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         entropy = jax.lax.stop_gradient(batch.mean(-sample.log_prob))
         loss, metrics = temperature.loss(dual, entropy, None, batch.mean(value))
@@ -39,7 +39,7 @@ def entropy_in_value(temperature: Temperature) -> EntropyRule:
         init_critic=lambda key: (),
         init_temperature=temperature.init,
         next_bonus=lambda dual, sample: -cost(dual, sample),
-        critic_loss=lambda params, target_params, batch, sample: (jnp.zeros(()), {}),
+        critic_loss=lambda params, target_params, batch, sample: (jnp.zeros(()), ((), {})),
         policy_cost=lambda params, dual, obs, sample: cost(dual, sample),
         temperature_loss=temperature_loss,
     )

@@ -12,7 +12,7 @@ def no_entropy() -> EntropyRule:
         init_critic=lambda key: (),
         init_temperature=tuple,
         next_bonus=lambda dual, sample: jnp.zeros_like(sample.log_prob),
-        critic_loss=lambda params, target_params, batch, sample: (zero, {}),
+        critic_loss=lambda params, target_params, batch, sample: (zero, ((), {})),
         policy_cost=lambda params, dual, obs, sample: jnp.zeros_like(sample.log_prob),
         temperature_loss=lambda dual, params, batch, sample, value: (zero, {}),
         needs_density=False,

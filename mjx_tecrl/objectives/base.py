@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mjx_tecrl.policies import Evaluation
-from mjx_tecrl.types import Metrics, Params, Samples
+from mjx_tecrl.types import Metrics, Params, Transitions
 
 
 class Objective(NamedTuple):
@@ -22,15 +22,15 @@ class Objective(NamedTuple):
     """
 
     init: Callable[[Params], Any]
-    rollout_step: Callable[[Params, Any, Samples], tuple[Params, Any, Metrics]]
-    minibatch_step: Callable[[Params, Any, Samples], tuple[Params, Any, Metrics]]
+    rollout_step: Callable[[Params, Any, Transitions], tuple[Params, Any, Metrics]]
+    minibatch_step: Callable[[Params, Any, Transitions], tuple[Params, Any, Metrics]]
 
 
-def no_step(params: Params, state: Any, samples: Samples) -> tuple[Params, Any, Metrics]:
+def no_step(params: Params, state: Any, samples: Transitions) -> tuple[Params, Any, Metrics]:
     """The step that an objective does not take."""
     return params, state, {}
 
 
-def probability_ratio(now: Evaluation, samples: Samples) -> jax.Array:
+def probability_ratio(now: Evaluation, samples: Transitions) -> jax.Array:
     """``[batch]`` how much likelier the actions are now than when they were drawn; 1 where none was."""
     return jnp.exp(jnp.where(samples.valid, now.log_prob - samples.log_prob, 0.0))

@@ -9,7 +9,7 @@ import optax
 from mjx_tecrl.gradients import loss_and_gradient
 from mjx_tecrl.objectives.base import Objective, no_step, probability_ratio
 from mjx_tecrl.policies import Policy
-from mjx_tecrl.types import Metrics, Params, Samples
+from mjx_tecrl.types import Metrics, Params, Transitions
 
 
 def clipped_surrogate(ratio: jax.Array, advantage: jax.Array, clip: float) -> jax.Array:
@@ -37,7 +37,7 @@ def clipped(
     if evaluate is None:
         raise ValueError("this policy head has no log-density of given actions, which the clipped surrogate needs")
 
-    def loss(params: Params, samples: Samples) -> tuple[jax.Array, Metrics]:
+    def loss(params: Params, samples: Transitions) -> tuple[jax.Array, Metrics]:
         now = evaluate(params, samples.obs, samples.action)
         ratio = probability_ratio(now, samples)
         value = -samples.mean(clipped_surrogate(ratio, samples.advantage, clip))
@@ -45,7 +45,7 @@ def clipped(
         total = value - entropy_bonus * samples.mean(now.entropy) if entropy_bonus else value
         return total, {"policy_loss": value, "clip_fraction": fraction}
 
-    def step(params: Params, state: Any, samples: Samples) -> tuple[Params, Any, Metrics]:
+    def step(params: Params, state: Any, samples: Transitions) -> tuple[Params, Any, Metrics]:
         (_, metrics), gradient = loss_and_gradient(loss, has_aux=True)(params, samples)
         updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, metrics

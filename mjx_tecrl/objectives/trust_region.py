@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from mjx_tecrl.gradients import loss_and_gradient
 from mjx_tecrl.objectives.base import Objective, no_step, probability_ratio
 from mjx_tecrl.policies import Policy
-from mjx_tecrl.types import Metrics, Params, Samples
+from mjx_tecrl.types import Metrics, Params, Transitions
 
 Search = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 """Lengths tried; and the last one's parameters, divergence and surrogate."""
@@ -19,7 +19,12 @@ Search = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 def conjugate_gradient(product: Callable[[jax.Array], jax.Array], b: jax.Array, iterations: int) -> jax.Array:
     """An approximate solution x of ``A x = b`` for symmetric positive definite A, given ``product: x -> A x``.
 
-    It stands still once the residual is nothing.
+    It stands still once the residual is 0, or the curvature along its direction is not positive.
+
+    ``jax.scipy.sparse.linalg.cg`` with ``tol=0`` takes the same steps, bit for bit, on a well-posed problem. It differs
+    where a trust region needs care. It answers a NaN in ``b`` with x = 0, so that a broken gradient looks like one that asks
+    for no step; here x is NaN, and the update is skipped and counted. It divides by a curvature of 0, and x is infinite;
+    here x stays as it is. It walks along directions of negative curvature; here it stops before them.
     """
 
     def step(
@@ -76,7 +81,7 @@ def trust_region(
     if evaluate is None or kl is None:
         raise ValueError("this policy head has no divergence in closed form, which the trust region needs")
 
-    def rollout_step(params: Params, state: Any, samples: Samples) -> tuple[Params, Any, Metrics]:
+    def rollout_step(params: Params, state: Any, samples: Transitions) -> tuple[Params, Any, Metrics]:
         flat, unravel = jax.flatten_util.ravel_pytree(params)
 
         def surrogate(x: jax.Array) -> jax.Array:

@@ -3,30 +3,21 @@
 import jax
 import jax.numpy as jnp
 
-from mjx_tecrl.networks import MLP, apply
-from mjx_tecrl.policies.base import Policy, Sample
-from mjx_tecrl.types import Params, Spec
+from mjx_tecrl.networks import Architecture
+from mjx_tecrl.policies.base import ActionSample, Head, Policy, make_policy
+from mjx_tecrl.types import Spec
 
 
-def deterministic(spec: Spec, hidden: tuple[int, ...], activation: str = "gelu", output_std: float | None = None) -> Policy:
-    """The action is ``tanh`` of the network's output; a sample is the action itself, and has no density (NaN).
+def deterministic(spec: Spec, network: Architecture) -> Policy:
+    """The action is ``tanh`` of the network's output. A sample is the action itself, and has no density (NaN).
 
     Args:
       spec: sizes.
-      hidden: widths of the hidden layers.
-      activation: hidden activation.
-      output_std: standard deviation of the output layer's initial weights.
+      network: what computes the action.
     """
-    network = MLP(hidden, spec.action_size, activation, output_std=output_std)
 
-    def mode(params: Params, obs: jax.Array) -> jax.Array:
-        return jnp.tanh(apply(network, params, obs[..., : spec.obs_size]))
+    def sample(output: jax.Array, key: jax.Array) -> ActionSample:
+        action = jnp.tanh(output)
+        return ActionSample(action, jnp.full(action.shape[:-1], jnp.nan), jnp.zeros_like(action))
 
-    def init(key: jax.Array) -> Params:
-        return network.init(key, jnp.zeros((1, spec.obs_size)))
-
-    def sample(params: Params, obs: jax.Array, key: jax.Array) -> Sample:
-        action = mode(params, obs)
-        return Sample(action, jnp.full(action.shape[:-1], jnp.nan), jnp.zeros_like(action))
-
-    return Policy(init, sample, mode, has_density=False)
+    return make_policy(spec, network(spec.obs_size, spec.action_size), Head(sample, jnp.tanh, has_density=False))

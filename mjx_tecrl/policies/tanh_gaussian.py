@@ -1,65 +1,53 @@
-"""The tanh-Gaussian policy of SAC and the DSAC family."""
+"""The tanh-Gaussian policy of SAC, the DSAC family and FlashSAC."""
 
-import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from mjx_tecrl.networks import MLP, apply
-from mjx_tecrl.policies.base import Policy, Sample
-from mjx_tecrl.types import Params, Spec
-
-LOG_2PI = math.log(2 * math.pi)
-
-
-def tanh_gaussian_log_prob(z: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
-    """Log-density ``[...]`` of ``tanh(mean + exp(log_std) z)`` given the standard normal draw ``z`` ``[..., d]``.
-
-    From ``z`` and not from ``(u - mean) / std``, which loses all digits at small ``std`` (and its gradient with them).
-    """
-    u = mean + jnp.exp(log_std) * z
-    log_jacobian = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
-    return jnp.sum(-0.5 * z**2 - log_std - 0.5 * LOG_2PI - log_jacobian, axis=-1)
-
-
-def sample_tanh_gaussian(mean: jax.Array, log_std: jax.Array, key: jax.Array) -> Sample:
-    """A draw of ``tanh(mean + exp(log_std) z)``, all ``[batch, action_size]``; ``key`` alone decides the normal ``z``."""
-    z = jax.random.normal(key, mean.shape)
-    action = jnp.tanh(mean + jnp.exp(log_std) * z)
-    return Sample(action, tanh_gaussian_log_prob(z, mean, log_std), jnp.exp(log_std))
+from mjx_tecrl.distributions import tanh_gaussian as distribution
+from mjx_tecrl.networks import Architecture
+from mjx_tecrl.policies.base import ActionSample, Head, Policy, make_policy
+from mjx_tecrl.types import Spec
 
 
 def tanh_gaussian(
     spec: Spec,
-    hidden: tuple[int, ...],
-    activation: str = "gelu",
+    network: Architecture,
     log_std_range: tuple[float, float] = (-20.0, 0.5),
-    layer_norm: bool = False,
-    output_std: float | None = None,
+    log_std_limit: Literal["clip", "tanh"] = "clip",
 ) -> Policy:
-    """One trunk with two outputs, mean and hard-clipped log_std; the deterministic action is ``tanh(mean)``.
+    """One network with two outputs, the mean and the log standard deviation; the deterministic action is ``tanh(mean)``.
 
     Args:
       spec: sizes.
-      hidden: widths of the hidden layers.
-      activation: hidden activation.
+      network: what computes both outputs.
       log_std_range: limits of the log standard deviation.
-      layer_norm: normalise each hidden layer.
-      output_std: standard deviation of the output layer's initial weights.
+      log_std_limit: how it is kept within them. "clip" cuts it off, which leaves no gradient beyond the limits; "tanh" moves
+        it smoothly between them (FlashSAC).
+
+    Raises:
+      ValueError: empty limits, or another way of keeping them.
     """
-    network = MLP(hidden, 2 * spec.action_size, activation, layer_norm, output_std)
+    low, high = log_std_range
+    if not low < high:
+        raise ValueError(f"log_std_range must be an increasing pair, not {log_std_range}")
+    if log_std_limit not in ("clip", "tanh"):
+        raise ValueError(f'log_std_limit must be "clip" or "tanh", not {log_std_limit!r}')
 
-    def parameters(params: Params, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        mean, log_std = jnp.split(apply(network, params, obs[..., : spec.obs_size]), 2, axis=-1)
-        return mean, jnp.clip(log_std, *log_std_range)
+    def parameters(output: jax.Array) -> tuple[jax.Array, jax.Array]:
+        mean, raw = jnp.split(output, 2, axis=-1)
+        if log_std_limit == "clip":
+            return mean, jnp.clip(raw, low, high)
+        return mean, low + (high - low) / 2 * (1 + jnp.tanh(raw))
 
-    def init(key: jax.Array) -> Params:
-        return network.init(key, jnp.zeros((1, spec.obs_size)))
+    def sample(output: jax.Array, key: jax.Array) -> ActionSample:
+        mean, log_std = parameters(output)
+        z = jax.random.normal(key, mean.shape)
+        action = jnp.tanh(mean + jnp.exp(log_std) * z)
+        return ActionSample(action, distribution.log_prob(z, mean, log_std), jnp.exp(log_std))
 
-    def sample(params: Params, obs: jax.Array, key: jax.Array) -> Sample:
-        return sample_tanh_gaussian(*parameters(params, obs), key)
+    def mode(output: jax.Array) -> jax.Array:
+        return jnp.tanh(parameters(output)[0])
 
-    def mode(params: Params, obs: jax.Array) -> jax.Array:
-        return jnp.tanh(parameters(params, obs)[0])
-
-    return Policy(init, sample, mode)
+    return make_policy(spec, network(spec.obs_size, 2 * spec.action_size), Head(sample, mode))

@@ -1,6 +1,5 @@
 """The command that counts contacts and constraint rows."""
 
-import json
 import pathlib
 
 import mujoco
@@ -8,13 +7,14 @@ import numpy as np
 
 import envs
 from benchmarks.buffers import Args, main
+from benchmarks.report import read_sections
 from benchmarks.states import state_sets
 
 
 def test_it_counts_what_mujoco_finds(tmp_path: pathlib.Path) -> None:
     results = tmp_path / "buffers.json"
     main(Args(task=("half_cheetah",), states=6, json=results))
-    found = json.loads(results.read_text())["tasks"]["half_cheetah"]
+    [found] = read_sections(results)["half_cheetah"]["rows"]
     task = envs.make("half_cheetah", physics="native")
     data, most = mujoco.MjData(task.model), [0, 0]
     for states, _ in state_sets(task, 6, seed=0).values():
@@ -28,9 +28,10 @@ def test_it_counts_what_mujoco_finds(tmp_path: pathlib.Path) -> None:
 
 def test_every_task_makes_room_for_what_was_counted() -> None:
     results = pathlib.Path(__file__).parents[2] / "benchmarks" / "results" / "buffers.json"
-    counted = json.loads(results.read_text())["tasks"]
+    counted = read_sections(results)
     assert set(counted) == set(envs.TASKS)
-    for name, found in counted.items():
+    for name, section in counted.items():
+        [found] = section["rows"]
         contacts, constraints = envs.task(name).warp_buffers
         assert contacts is not None
         assert contacts >= 4 * found["contacts"]

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.choices import chosen
 from benchmarks.learning import Args, interval, main, page, read
+from envs.command import UserError
 
 
 def test_seeds_are_logged_side_by_side_and_what_is_there_is_not_trained_again(tmp_path: pathlib.Path) -> None:
@@ -55,5 +56,6 @@ def test_choices_are_numbers_or_words() -> None:
     config = chosen("quick", "hopper", "dsac_e:rho=20,hidden=[8,4],critics=5,entropy=separated")
     args = config.agent_args
     assert (config.agent, args.rho, args.hidden, args.critics, args.entropy) == ("dsac_e", 20, [8, 4], 5, "separated")
-    with pytest.raises(TypeError, match="rho"):
-        chosen("quick", "hopper", "td3:rho=20")
+    for wrong in ("td3:rho=20", "dsac_e:rho", "td33"):
+        with pytest.raises(UserError, match=wrong.partition(":")[2] or "did you mean td3"):
+            chosen("quick", "hopper", wrong)

@@ -14,7 +14,7 @@ Install = Callable[[str], None]
 
 @pytest.fixture
 def install(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Puts a script into the place of Brax's interpreter."""
+    """Returns a function that puts a script in the place of Brax's interpreter."""
     monkeypatch.setattr(peers, "ENVIRONMENTS", tmp_path)
 
     def write(script: str) -> None:

@@ -1,6 +1,5 @@
 """The emulation of coarser matrix products."""
 
-import json
 import pathlib
 
 import jax
@@ -10,11 +9,12 @@ import pytest
 
 from benchmarks import precision
 from benchmarks.precision import MANTISSA_BITS, Args, main, rounded_products
+from benchmarks.report import read_sections
 
 
 @pytest.mark.parametrize(("name", "kept"), [("float32", 20), ("tensorfloat32", 10), ("bfloat16", 7)])
 def test_operands_are_rounded_forwards_and_backwards(name: str, kept: int) -> None:
-    # 1 + 2^-kept survives the rounding, and 1 + 2^-(kept + 3) does not, but in float32.
+    # 1 + 2^-kept survives the rounding. 1 + 2^-(kept + 3) does not, except in float32.
     fine = np.float32(1 + 2.0**-kept)
     finer = np.float32(1 + 2.0 ** -(kept + 3))
     with rounded_products(MANTISSA_BITS[name]):
@@ -24,7 +24,7 @@ def test_operands_are_rounded_forwards_and_backwards(name: str, kept: int) -> No
     rounded = finer if name == "float32" else np.float32(1)
     assert float(value) == pytest.approx(float(rounded * fine), abs=2e-7)
     assert float(slope[0, 0]) == fine
-    # Nothing of it is left.
+    # Outside of the block nothing is rounded.
     assert float(jax.jit(jnp.matmul)(jnp.full((1, 1), finer), jnp.ones((1, 1)))[0, 0]) == finer
 
 
@@ -38,5 +38,6 @@ def test_it_trains_once_with_each(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(precision, "_train", train)
     main(Args(json=tmp_path / "out.json"))
     assert trained == [1 + 2.0**-9, 1 + 2.0**-9, 1.0]
-    returns = json.loads((tmp_path / "out.json").read_text())["returns"]
+    rows = read_sections(tmp_path / "out.json")["sac on inverted_double_pendulum"]["rows"]
+    returns = {row["precision"]: row["returns"] for row in rows}
     assert returns == {"float32": [1.0], "tensorfloat32": [2.0], "bfloat16": [3.0]}

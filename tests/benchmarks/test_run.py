@@ -1,6 +1,5 @@
 """``benchmarks.run``: its tables, its file, its comparison."""
 
-import json
 import pathlib
 from collections.abc import Iterator
 
@@ -8,7 +7,7 @@ import pytest
 
 from benchmarks import run
 from benchmarks.measuring import Row, matmul_rate, memory_rate
-from benchmarks.report import environment
+from benchmarks.report import environment, read_sections, write_sections
 from benchmarks.suites import SUITES, replay
 from envs.command import run_command
 
@@ -33,9 +32,9 @@ def test_figures_are_shown_kept_and_compared(tmp_path: pathlib.Path, capsys: pyt
     assert command("speed", "--json", str(path), "--markdown", str(tmp_path / "speed.md")) == 0
     assert "## speed\n\nWhat is claimed.\n\n`python -m benchmarks.run" in (tmp_path / "speed.md").read_text()
     assert "| large | 1,500 | steps/s |\n" in (tmp_path / "speed.md").read_text()
-    kept = json.loads(path.read_text())
-    assert kept["suites"]["speed"]["rows"][1] == {"case": "large", "value": 1500.0, "unit": "steps/s"}
-    assert {"cpu", "versions", "commit"} <= kept["suites"]["speed"]["environment"].keys()
+    kept = read_sections(path)["speed"]
+    assert kept["rows"][1] == {"case": "large", "value": 1500.0, "unit": "steps/s"}
+    assert {"cpu", "versions", "commit"} <= kept["environment"].keys()
     assert command("--full", "--against", str(path)) == 0
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "large" in line]
     assert [[cell.strip() for cell in line[1:-1]] for line in lines] == [
@@ -47,10 +46,10 @@ def test_figures_are_shown_kept_and_compared(tmp_path: pathlib.Path, capsys: pyt
 def test_suites_that_are_not_measured_stay_in_the_file(tmp_path: pathlib.Path) -> None:
     path, page = tmp_path / "speed.json", tmp_path / "speed.md"
     row = {"case": "others", "value": 7.0, "unit": "x"}
-    earlier = {"command": "an earlier one", "environment": environment(), "rows": [row]}
-    path.write_text(json.dumps({"suites": {"peers": earlier, "speed": earlier}}))
+    earlier = {"command": "an earlier one", "environment": environment(), "arguments": {}, "rows": [row]}
+    write_sections(path, {"peers": earlier, "speed": earlier})
     assert command("speed", "--json", str(path), "--markdown", str(page)) == 0
-    suites = json.loads(path.read_text())["suites"]
+    suites = read_sections(path)
     assert suites["peers"] == earlier
     assert [row["case"] for row in suites["speed"]["rows"]] == ["small", "large"]
     assert (

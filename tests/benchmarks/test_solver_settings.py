@@ -1,11 +1,11 @@
 """The command that measures solver settings."""
 
-import json
 import pathlib
 
 import pytest
 
-from benchmarks.solver_settings import Config, main
+from benchmarks.report import read_sections
+from benchmarks.solver_settings import Args, main
 
 
 @pytest.mark.slow
@@ -13,8 +13,8 @@ from benchmarks.solver_settings import Config, main
 def test_it_finds_the_settings_that_suffice_in_every_set_of_states(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     results, page = tmp_path / "settings.json", tmp_path / "settings.md"
     task, settings = "inverted_pendulum", ((1, 1), (2, 6))
-    main(Config(task=(task,), states=8, run=(tiny_run,), json=results, settings=settings, markdown=page))
-    measured = json.loads(results.read_text())["tasks"][task]
+    main(Args(task=(task,), states=8, run=(tiny_run,), json=results, settings=settings, markdown=page))
+    [measured] = read_sections(results)[task]["rows"]
     assert set(measured["scale"]) == {"random", "energetic", "fallen", "trained"}
     one, two, reference = measured["settings"]
     assert (reference["iterations"], reference["ls_iterations"]) == (100, 50)

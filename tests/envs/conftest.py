@@ -1,4 +1,4 @@
-"""States of real bodies."""
+"""States of real bodies, shared by the tests."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where a film is seen from when the model has no camera of its own."""
+"""From where a film is seen if the model has no camera of its own."""
 
 import mujoco
 import numpy as np

@@ -1,4 +1,4 @@
-"""What is declared to differ from world to world: by the task, by the caller, within range."""
+"""Who declares what differs from world to world (the task or the caller), and which ranges are refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Domain randomisation: declared distributions, fresh at every reset, and the physics of a model changed by hand."""
+"""Domain randomisation: it draws from the declared distributions at every reset, and equals a model changed by hand."""
 
 import dataclasses
 from typing import Any

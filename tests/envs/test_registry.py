@@ -1,4 +1,4 @@
-"""`envs.make` and `envs.task`: names, and what is said about bad ones."""
+"""`envs.make` and `envs.task`: the names of tasks, and the answers to wrong names."""
 
 import pytest
 

@@ -12,7 +12,7 @@ import envs
 
 @dataclasses.dataclass(frozen=True)
 class Walk:
-    """A walk from a random start; it ends beyond 1, and blows up on the way where it starts below 0.1."""
+    """A walk from a random start. It ends beyond 1; if it starts below 0.1, it blows up on the way."""
 
     episode_length: int
     name: str = "walk"
@@ -89,7 +89,7 @@ def test_an_episode_whose_start_is_bad_has_blown_up() -> None:
 
     key = jax.random.key(0)
     starts = jax.vmap(Walk(3).reset)(jax.random.split(key, 20)).obs[:, 0]
-    # The policy does not mind, and the state it leads to is sane again.
+    # The policy ignores the bad observation, and the state after it is finite again.
     steady = lambda obs: jnp.full(obs.shape, 0.01)  # noqa: E731
     got = jax.jit(lambda k: envs.run_episodes(BadStart(3), steady, k, 20))(key)
     np.testing.assert_array_equal(got.diverged, starts < 0.5)

@@ -83,3 +83,9 @@ def residual(params: Any, x: Any, weight: Any = None) -> np.ndarray:
         x = x + relu(norm(linear(inner, i + 1), i + 1))
     x = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * f64(weights["RMSNorm_0"]["scale"])
     return linear(x, last)
+
+
+def filled(tree: Any, seed: int) -> Any:
+    """Positive random numbers in the place of all others."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: rng.uniform(0.5, 2, size=x.shape).astype(np.float32), tree)

@@ -116,3 +116,19 @@ def test_impossible_repetitions_are_refused(exponent: float, most: int) -> None:
 def test_impossible_ranges_are_refused(limits: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="exploration noise needs 0 <= min <= max"):
         per_world_noise(*limits)
+
+
+def test_scales_of_other_worlds_are_refused() -> None:
+    action, starts = jnp.zeros((4, 2)), jnp.zeros(4, bool)
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"the exploration's scale must have the shape \[4\], not \[1\]"):
+        NOISE.apply(jnp.ones(1), always(action), starts, key)
+    with pytest.raises(ValueError, match=r"starts_episode must have the shape \[4\], not \[1\]"):
+        NOISE.apply(jnp.ones(4), always(action), starts[:1], key)
+    with pytest.raises(TypeError, match="starts_episode must hold bool, not float32"):
+        NOISE.apply(jnp.ones(4), always(action), jnp.zeros(4), key)
+
+
+def test_each_kind_declares_the_axes_of_its_state() -> None:
+    assert NOISE.axes == ("world",)
+    assert no_exploration().axes == repeated_noise(2.0, 4).axes == ()

@@ -1,10 +1,19 @@
 """Running statistics of observations and rewards, against numpy over everything seen."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from mjx_tecrl.normalizer import init_normalizer, init_reward_scaler, update_normalizer, update_reward_scaler
+from mjx_tecrl.normalizer import (
+    RewardScaler,
+    init_normalizer,
+    init_reward_scaler,
+    update_normalizer,
+    update_reward_scaler,
+)
 
 update = jax.jit(update_normalizer)
 normalize = jax.jit(lambda normalizer, obs: normalizer.normalize(obs))
@@ -93,3 +102,25 @@ def test_scaled_returns_stay_within_their_bound() -> None:
     returns = by_hand(rewards, none, all_valid)
     assert np.std(returns) < 6
     np.testing.assert_allclose(scaled(rewards, none, all_valid), 5 / 30, rtol=1e-5)
+
+
+def test_what_would_be_broadcast_or_cast_is_refused() -> None:
+    normalizer, obs, seen = init_normalizer(3), jnp.zeros((4, 3)), jnp.ones(4, bool)
+    with pytest.raises(ValueError, match=r"obs must have the shape \[any, 3\], not \[4, 1\]"):
+        update_normalizer(normalizer, obs[:, :1], seen)
+    with pytest.raises(TypeError, match="obs must hold float32, not float64"):
+        update_normalizer(normalizer, np.zeros((4, 3)), seen)
+    with pytest.raises(ValueError, match=r"seen must have the shape \[4\], not \[1\]"):
+        update_normalizer(normalizer, obs, seen[:1])
+    with pytest.raises(ValueError, match="obs must be at most 3 wide, as the statistics are, not 4"):
+        normalizer.normalize(jnp.zeros((4, 4)))
+    scaler, reward = init_reward_scaler(4), jnp.zeros(4)
+    with pytest.raises(ValueError, match=r"reward must have the shape \[4\], not \[1\]"):
+        update_reward_scaler(scaler, reward[:1], seen, seen, 0.9)
+    with pytest.raises(TypeError, match="done must hold bool, not float32"):
+        update_reward_scaler(scaler, reward, reward, seen, 0.9)
+
+
+def test_fields_declare_their_axes() -> None:
+    axes = {field.name: field.metadata["axes"] for field in dataclasses.fields(RewardScaler)}
+    assert axes == {"returns": ("world",), "moments": (), "largest": ()}

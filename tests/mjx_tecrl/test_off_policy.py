@@ -12,12 +12,13 @@ import optax
 import pytest
 
 from mjx_tecrl import AGENTS, Agent, Batch, Spec
-from mjx_tecrl.agents.families import OnPolicyConfig
-from mjx_tecrl.critics import Critic
-from mjx_tecrl.entropy import EntropyRule
+from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig
+from mjx_tecrl.critics import Critic, scalar_critic
+from mjx_tecrl.entropy import EntropyRule, entropy_in_value, step_target
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.off_policy import Learned, Schedule, compose
-from mjx_tecrl.policies import Policy, Sample
+from mjx_tecrl.networks import mlp
+from mjx_tecrl.off_policy import NOT_LEARNED, Learned, OffPolicyState, Schedule, compose
+from mjx_tecrl.policies import ActionSample, Policy, tanh_gaussian
 from tests.mjx_tecrl.reference import last_layer
 from tests.runs import long_but
 
@@ -29,11 +30,16 @@ LEARNING_RATE, TAU, GAMMA, REWARD_SCALE, TARGET = 0.1, 0.25, 0.5, 0.2, -1.0
 def linear_policy() -> Policy:
     """Action p obs, log-probability p."""
 
-    def sample(p: jax.Array, obs: jax.Array, key: jax.Array) -> Sample:
+    def sample(p: jax.Array, obs: jax.Array, key: jax.Array) -> ActionSample:
         action = p * obs
-        return Sample(action, p * jnp.ones(len(obs)), jnp.ones_like(action))
+        return ActionSample(action, p * jnp.ones(len(obs)), jnp.ones_like(action))
 
-    return Policy(lambda key: jnp.float32(0.3), sample, lambda p, obs: p * obs)
+    return Policy(
+        init=lambda key: jnp.float32(0.3),
+        sample=sample,
+        mode=lambda p, obs: p * obs,
+        sample_in_training=lambda p, batch, key: (sample(p, batch.obs, key), ()),
+    )
 
 
 def linear_critic() -> Critic:
@@ -44,7 +50,7 @@ def linear_critic() -> Critic:
 
     def loss(c: Any, target: Any, aux: Any, batch: Batch, next_action: Any, next_bonus: Any, key: Any) -> Any:
         y = batch.reward + batch.discount * (value(target, batch.next_obs, next_action) + next_bonus)
-        return batch.mean((value(c, batch.obs, batch.action) - y) ** 2), (aux + 1, {})
+        return batch.mean((value(c, batch.obs, batch.action) - y) ** 2), (aux + 1, (), {})
 
     return Critic(lambda key: jnp.float32(0.7), lambda: jnp.zeros(()), loss, value)
 
@@ -52,11 +58,11 @@ def linear_critic() -> Critic:
 def linear_entropy() -> EntropyRule:
     """Entropy critic e action; entropy also inside the value."""
 
-    def critic_loss(e: Any, target: Any, batch: Batch, sample: Sample) -> Any:
+    def critic_loss(e: Any, target: Any, batch: Batch, sample: ActionSample) -> Any:
         y = batch.discount * (-sample.log_prob + target * sample.action[:, 0])
-        return batch.mean((e * batch.action[:, 0] - y) ** 2), {}
+        return batch.mean((e * batch.action[:, 0] - y) ** 2), ((), {})
 
-    def temperature_loss(log_alpha: Any, e: Any, batch: Batch, sample: Sample, value: Any) -> Any:
+    def temperature_loss(log_alpha: Any, e: Any, batch: Batch, sample: ActionSample, value: Any) -> Any:
         return log_alpha * (batch.mean(-sample.log_prob + e * sample.action[:, 0]) - TARGET), {}
 
     return EntropyRule(
@@ -218,6 +224,7 @@ def test_the_entropy_critic_learns_from_one_step_where_the_others_walk_several()
 
 # --- The named agents, small. ---
 
+KEY = jax.random.key(0)
 SPEC = Spec(obs_size=3, action_size=2)
 MLPS = {"hidden": (8,)}
 PARALLEL = {"policy_hidden": (8,), "critic_hidden": (8,), "num_atoms": 11}
@@ -373,6 +380,65 @@ def test_flash_sac_keeps_its_weights_on_spheres_and_its_statistics_out_of_the_op
         # Two steps of the policy's statistics, four of the critics', towards a batch mean of another sign.
         before = getattr(start.params, name)["batch_stats"]["BatchNorm_0"]["mean"]
         assert np.all(params["batch_stats"]["BatchNorm_0"]["mean"] != before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"reward": np.zeros((16, 1), np.float32)}, ValueError, r"batch.reward must have the shape \[16\], not \[16, 1\]"),
+        ({"weight": np.ones(1, np.float32)}, ValueError, r"batch.weight must have the shape \[16\], not \[1\]"),
+        ({"discount": np.ones(16)}, TypeError, "batch.discount must hold float32, not float64"),
+        ({"weight": np.ones(16, bool)}, TypeError, "batch.weight must hold float32, not bool"),
+        ({"next_obs": np.zeros((16, 4), np.float32)}, ValueError, r"batch.next_obs must have the shape \[16, 3\]"),
+        ({"action": np.zeros((16, 1), np.float32)}, ValueError, r"action must have the shape \[16, 2\], not \[16, 1\]"),
+        (
+            {"obs": np.zeros((16, 4), np.float32), "next_obs": np.zeros((16, 4), np.float32)},
+            ValueError,
+            r"obs must have the shape \[..., 3\], not \[16, 4\]",
+        ),
+        (
+            {"one_step": (np.ones(15, np.float32), np.ones((16, 3), np.float32))},
+            ValueError,
+            r"batch.one_step\[0\] must have the shape \[16\], not \[15\]",
+        ),
+    ],
+)
+def test_a_batch_that_would_be_broadcast_or_cast_is_refused(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    agent, init, _ = small("dsac_e")
+    with pytest.raises(error, match=message):
+        jax.eval_shape(lambda s: agent.update(s, make_batch(**changes), KEY), jax.eval_shape(init, KEY))
+
+
+def test_what_has_no_step_size_does_not_move() -> None:
+    # A temperature without an optimiser, whose raw gradient would carry it away.
+    config = BaselineConfig(hidden=(8,), delay=1)
+    temperature = entropy_in_value(step_target(SPEC, 1.0, 1.0))
+    policy, critic = tanh_gaussian(SPEC, mlp((8,))), scalar_critic(SPEC, mlp((8,)))
+    agent = compose(policy, critic, temperature, no_exploration(), config.schedule(target_policy=False), config.optimizers())
+    state = agent.init(KEY)
+    new, metrics = jax.jit(agent.update)(state, make_batch(), KEY)
+    assert float(metrics["skipped"]) == 0
+    assert abs(float(metrics["budget_gap"])) > 0.1
+    assert float(new.params.temperature) == float(state.params.temperature) == 1.0
+    # The same holds for what an agent of one's own puts there.
+    moved, _ = NOT_LEARNED.update(jnp.float32(3.0), NOT_LEARNED.init(jnp.float32(0.0)))
+    assert float(moved) == 0
+
+
+def test_fields_declare_their_axes() -> None:
+    metadata = {field.name: dict(field.metadata) for field in dataclasses.fields(OffPolicyState)}
+    assert metadata.pop("updates") == {"axes": (), "seeds": "shared"}
+    assert all(declared == {"axes": ()} for declared in metadata.values())
+
+
+@names
+def test_exploration_declares_its_axes(name: str) -> None:
+    agent, _, _ = small(name)
+    shapes = jax.tree.leaves(jax.eval_shape(lambda key: agent.init_exploration(key, 7), KEY))
+    per_world = [leaf.shape[:1] == (7,) for leaf in shapes]
+    assert per_world == [agent.exploration_axes == ("world",)] * len(shapes)
 
 
 def cold_and_hot(name: str) -> list[Any]:

@@ -13,14 +13,16 @@ import pytest
 
 from mjx_tecrl import AGENTS, OnPolicyAgent, Rollout, Spec
 from mjx_tecrl.advantages import gae
+from mjx_tecrl.networks import mlp, residual
 from mjx_tecrl.objectives import Objective, clipped
 from mjx_tecrl.objectives.base import no_step
-from mjx_tecrl.on_policy import RolloutSchedule, compose, entropy_stream, reward_stream
+from mjx_tecrl.on_policy import OnPolicyState, RolloutSchedule, compose, entropy_stream, reward_stream
 from mjx_tecrl.policies import gaussian, tanh_gaussian
-from mjx_tecrl.types import Samples
+from mjx_tecrl.types import Transitions
 from mjx_tecrl.values import value_head
 
 SPEC = Spec(obs_size=3, action_size=2, privileged_size=1)
+TANH = mlp((8,), "tanh")
 SMALL: dict[str, Any] = {"hidden": (8,), "rollout_steps": 6, "epochs": 2, "minibatches": 3}
 NAMES = ("eapo", "ppo", "ppo_era", "trpo")
 names = pytest.mark.parametrize("name", NAMES)
@@ -152,10 +154,10 @@ def test_actions(name: str) -> None:
         agent.act(state, obs, None, "sample")
 
 
-def spy(seen: list[Samples]) -> Objective:
+def spy(seen: list[Transitions]) -> Objective:
     """An objective that learns nothing and looks at the samples."""
 
-    def look(params: Any, state: Any, samples: Samples) -> Any:
+    def look(params: Any, state: Any, samples: Transitions) -> Any:
         seen.append(samples)
         return params, state, {}
 
@@ -164,8 +166,8 @@ def spy(seen: list[Samples]) -> Objective:
 
 def test_the_advantage_is_the_weighted_sum_of_both_streams() -> None:
     """EAPO: A = A_V + tau_H A_H, each with its own discount, lambda and values, then normalised over the transitions."""
-    policy, head, adam = gaussian(SPEC, (8,)), value_head(SPEC, (8,), popart=0.5), optax.adam(1e-3)
-    seen: list[Samples] = []
+    policy, head, adam = gaussian(SPEC, TANH), value_head(SPEC, TANH, popart=0.5), optax.adam(1e-3)
+    seen: list[Transitions] = []
     streams = (reward_stream(head, adam, 0.9, 0.8, reward_scale=3.0), entropy_stream(head, adam, 0.7, 0.6, 0.3))
     agent = compose(policy, spy(seen), streams, RolloutSchedule(STEPS, 1, 1))
     state, rollout = agent.init(jax.random.key(0)), make_rollout()
@@ -200,15 +202,15 @@ def test_the_advantage_is_the_weighted_sum_of_both_streams() -> None:
 
 def test_an_epoch_uses_every_sample_once() -> None:
     """A value network of one weight, stepped by the mean of what it sees: two epochs of three parts see everything twice."""
-    policy = gaussian(SPEC, (8,))
+    policy = gaussian(SPEC, TANH)
     sizes: list[int] = []
 
-    def count(params: Any, state: jax.Array, samples: Samples) -> Any:
+    def count(params: Any, state: jax.Array, samples: Transitions) -> Any:
         sizes.append(len(samples.valid))
         return params, state + samples.returns[:, 0].sum(), {}
 
     objective = Objective(lambda params: jnp.zeros(()), no_step, count)
-    head = value_head(SPEC, (8,))
+    head = value_head(SPEC, TANH)
     stream = reward_stream(head, optax.sgd(0.0), 0.9, 0.8)
     agent = compose(policy, objective, (stream,), RolloutSchedule(STEPS, 2, 3))
     state = agent.init(jax.random.key(0))
@@ -234,8 +236,67 @@ def test_only_critics_see_what_is_privileged() -> None:
 
 
 def test_a_head_without_closed_forms_is_refused() -> None:
-    head = value_head(SPEC, (8,))
+    head = value_head(SPEC, TANH)
     stream = reward_stream(head, optax.adam(1e-3), 0.9, 0.8)
     with pytest.raises(ValueError, match="on-policy agents need a policy head with a log-density"):
-        compose(tanh_gaussian(SPEC, (8,)), spy([]), (stream,), RolloutSchedule(STEPS, 1, 1))
-    assert clipped(gaussian(SPEC, (8,)), optax.adam(1e-3)).rollout_step is no_step
+        compose(tanh_gaussian(SPEC, TANH), spy([]), (stream,), RolloutSchedule(STEPS, 1, 1))
+    assert clipped(gaussian(SPEC, TANH), optax.adam(1e-3)).rollout_step is no_step
+
+
+def test_a_policy_network_with_batch_statistics_is_refused() -> None:
+    policy = gaussian(SPEC, residual(1, 4))
+    stream = reward_stream(value_head(SPEC, TANH), optax.adam(1e-3), 0.9, 0.8)
+    with pytest.raises(ValueError, match="batch statistics make the two differ from the start"):
+        compose(policy, spy([]), (stream,), RolloutSchedule(STEPS, 1, 1))
+
+
+def test_values_may_have_batch_statistics_which_move() -> None:
+    policy, head = gaussian(SPEC, TANH), value_head(SPEC, residual(1, 4))
+    stream = reward_stream(head, optax.adam(1e-3), 0.9, 0.8)
+    agent = compose(policy, clipped(policy, optax.adam(1e-3)), (stream,), RolloutSchedule(STEPS, 1, 2))
+    state = agent.init(jax.random.key(0))
+    new, metrics = jax.jit(agent.update)(state, make_rollout(), jax.random.key(1))
+    assert float(metrics["skipped"]) == 0
+    before, after = (s.values[0]["batch_stats"]["BatchNorm_0"]["mean"] for s in (state, new))
+    assert np.all(before != after)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"reward": np.zeros((STEPS, 1), np.float32)},
+            ValueError,
+            r"reward must have the shape \[6, 4\], not \[6, 1\]",
+        ),
+        ({"valid": np.ones((STEPS, WORLDS), np.float32)}, TypeError, "rollout.valid must hold bool, not float32"),
+        ({"obs": np.zeros((STEPS, WORLDS, 4))}, TypeError, "rollout.obs must hold float32, not float64"),
+        ({"last_obs": np.zeros((WORLDS, 3), np.float32)}, ValueError, r"rollout.last_obs must have the shape \[4, 4\]"),
+        ({"action": np.zeros((STEPS, WORLDS, 1), np.float32)}, ValueError, r"action must have the shape \[24, 2\]"),
+    ],
+)
+def test_a_rollout_that_would_be_broadcast_or_cast_is_refused(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    agent, init, _ = small("ppo")
+    key = jax.random.key(0)
+    with pytest.raises(error, match=message):
+        jax.eval_shape(
+            lambda s, k: agent.update(s, make_rollout(**changes), k), *jax.eval_shape(lambda k: (init(k), k), key)
+        )
+
+
+def test_fields_declare_their_axes() -> None:
+    metadata = {field.name: dict(field.metadata) for field in dataclasses.fields(OnPolicyState)}
+    assert metadata.pop("updates") == {"axes": (), "seeds": "shared"}
+    assert all(declared == {"axes": ()} for declared in metadata.values())
+
+
+def test_experience_is_collected_by_the_policys_own_samples() -> None:
+    agent, _, _ = small("ppo")
+    state = agent.init_exploration(jax.random.key(0), WORLDS)
+    assert state == agent.exploration_axes == ()
+    draw = lambda key: jax.random.normal(key, (WORLDS, 2))  # noqa: E731
+    action, state = agent.explore(state, draw, jnp.zeros(WORLDS, bool), jax.random.key(1))
+    np.testing.assert_array_equal(action, draw(jax.random.key(1)))
+    assert state == ()

@@ -1,5 +1,6 @@
 """The replay ring, against a plain Python list of rows per world."""
 
+import dataclasses
 import functools
 import warnings
 from typing import Any, NamedTuple
@@ -170,6 +171,58 @@ def test_one_program_serves_all_fillings_in_place() -> None:
 def test_a_ring_too_small_for_a_transition_is_refused(capacity: int) -> None:
     with pytest.raises(ValueError, match=f"at least 2 steps of every world, not {capacity}"):
         init_replay(make_row(0, ".."), capacity)
+
+
+ROW = make_row(0, "..")
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        (ROW._replace(reward=ROW.reward[:1]), ValueError, r"the row.reward must have the shape \[2\], not \[1\]"),
+        (ROW._replace(obs=ROW.obs[0]), ValueError, r"the row.obs must have the shape \[2, 2\], not \[2\]"),
+        (ROW._replace(reward=np.float64(ROW.reward)), TypeError, "the row.reward must hold float32, not float64"),
+        (ROW._replace(action=np.zeros((2, 1), int)), TypeError, "the row.action must hold float32, not int64"),
+        (ROW._replace(done=np.zeros(2, np.float32)), TypeError, "the row.done must hold bool, not float32"),
+        (ROW._replace(reward=0.0), TypeError, "the row.reward must be an array of float32, not float"),
+        (ROW._replace(reward=None), ValueError, "the row lacks the field reward"),
+        (ROW._replace(obs={"state": ROW.obs}), ValueError, "the row lacks the field obs"),
+    ],
+)
+def test_a_row_that_would_be_broadcast_or_cast_is_refused(row: Row, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        insert(init_replay(ROW, 3), row)
+
+
+def test_a_row_with_more_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="the row has a field reward"):
+        insert(init_replay(ROW, 3), ROW._replace(reward=(ROW.reward, ROW.reward)))
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        (ROW._replace(obs=ROW.obs[0]), ValueError, r"the row's obs must have the shape \[any, any\], not \[2\]"),
+        (ROW._replace(action=ROW.action[:, 0]), ValueError, r"the row's action must have the shape \[2, any\], not \[2\]"),
+        (ROW._replace(reward=ROW.reward[:, None]), ValueError, r"the row's reward must have the shape \[2\], not \[2, 1\]"),
+        (ROW._replace(valid=np.ones(2, np.float32)), TypeError, "the row's valid must hold bool, not float32"),
+    ],
+)
+def test_a_ring_of_other_rows_is_refused(row: Row, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        init_replay(row, 3)
+
+
+@pytest.mark.parametrize(("batch_size", "n_step"), [(0, 1), (4, 0)])
+def test_samples_of_nothing_are_refused(batch_size: int, n_step: int) -> None:
+    with pytest.raises(ValueError, match=f"must be at least 1, not {batch_size} and {n_step}"):
+        sample(init_replay(ROW, 3), jax.random.key(0), batch_size, n_step, GAMMA)
+
+
+def test_fields_declare_their_axes() -> None:
+    metadata = {field.name: dict(field.metadata) for field in dataclasses.fields(Replay)}
+    shared = {"axes": (), "seeds": "shared"}
+    assert metadata == {"rows": {"axes": ("time", "world")}, "head": shared, "size": shared}
 
 
 def test_dtypes_are_kept() -> None:

@@ -26,7 +26,7 @@ from train.training import Training
 
 VALUES = (float("nan"), float("inf"), float("-inf"), 1e30)
 IN_WORLDS = ("qpos", "qvel", "obs", "reward", "info", "metric", "action")
-"""Places that are struck world by world: what a step starts from (``qpos``, ``qvel``), what comes of it, the action."""
+"""Places that are struck world by world: what a step starts from (``qpos``, ``qvel``), its results, and the action."""
 IN_UPDATES = ("gradient", "loss")
 PLACES = (*IN_WORLDS, "start", *IN_UPDATES)
 
@@ -34,14 +34,15 @@ PLACES = (*IN_WORLDS, "start", *IN_UPDATES)
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """A value in a place, whenever it strikes in a chunk.
+    """A value that is put into a place whenever it strikes in a chunk.
 
     Attributes:
-      value: [] what is put there.
+      value: [] the value.
       place: [] int32 index into `PLACES`.
       worlds: ``[vector steps, num_envs]`` bool, for the places `IN_WORLDS`.
       starts: ``[pool_size]`` bool, for ``start``.
-      updates: ``[updates]`` bool, of the chunk's (a rollout's are one), for the places `IN_UPDATES`.
+      updates: ``[updates]`` bool, for the places `IN_UPDATES`: the updates of the chunk, where those of a rollout count as
+      one.
     """
 
     value: jax.Array
@@ -55,8 +56,8 @@ class FaultyTraining(Training):
     """A `Training` whose chunks take a `Fault` (see `chunk`), which strikes its task, its worlds and its agent."""
 
     def __init__(self, config: Config):
-        self.fault: Any = None  # of the chunk that is being traced
-        self.struck: Any = None  # [num_envs] on the present step
+        self.fault: Any = None  # the fault of the chunk that is being traced
+        self.struck: Any = None  # [num_envs] which worlds are struck on the present step
         self._now: Any = None
         problem = make_problem(config)
         self._healthy = problem.agent
@@ -67,18 +68,18 @@ class FaultyTraining(Training):
         with mock.patch("train.training.VectorEnv", _FaultyVectorEnv):
             super().__init__(dataclasses.replace(problem, env=env, agent=agent))
         self.updates_per_chunk = self.chunk_iterations * (config.updates_per_step or 1)
-        # Not traced once and for all, as the healthy one: the fault is another one each time.
+        # The healthy function is traced once and for all. This one is not, since the fault differs each time.
         self._iterate: Any = lambda state: self.iteration(state)
         self._iterate.eval_shape = functools.partial(jax.eval_shape, self._iterate)
         self._compiled = jax.jit(self._chunk)
 
     @property
     def vector_steps(self) -> int:
-        """Steps of all worlds in a chunk."""
+        """Vector steps in a chunk."""
         return self.chunk_iterations * self.iteration.vector_steps
 
     def no_fault(self) -> Fault:
-        """Nothing strikes."""
+        """A fault that never strikes."""
         return Fault(
             value=jnp.zeros(()),
             place=jnp.zeros((), jnp.int32),
@@ -88,7 +89,7 @@ class FaultyTraining(Training):
         )
 
     def make_fault(self, value: float, place: str, rate: float | None, seed: int = 0) -> Fault:
-        """A fault that strikes each world, start state or update with probability ``rate``, or a single one once (None)."""
+        """A fault that strikes each world, start state or update with probability ``rate``; None: one of them, once."""
         none, rng = self.no_fault(), np.random.default_rng(seed)
 
         def draw(like: jax.Array) -> np.ndarray:
@@ -107,19 +108,19 @@ class FaultyTraining(Training):
         return self.init(root, self.draw_starts(root, jnp.zeros((), jnp.int32)))
 
     def chunk(self, state: TrainState, root: jax.Array, number: int, fault: Fault) -> tuple[TrainState, dict[str, Any], int]:
-        """A chunk of training under ``fault``; also how often it struck in a world that made a step.
+        """Trains for a chunk under ``fault``. Also returns how often the fault struck in a world that made a step.
 
         Unlike `Program.train_chunk` it leaves ``state`` usable.
         """
         starts = self.draw_starts(root, jnp.asarray(number, jnp.int32))
         state, metrics = self._compiled(state, starts, fault)
         metrics = jax.device_get(metrics)
-        # Sums over the chunk reach us divided by the number of transitions; so does the number of vector steps.
+        # Sums over the chunk come divided by the number of transitions, and so does the number of vector steps.
         struck, steps = metrics.pop("env/struck"), metrics.pop("env/vector_steps")
         return state, metrics, round(float(struck / steps * self.vector_steps))
 
     def put(self, x: jax.Array, place: str, struck: jax.Array) -> jax.Array:
-        """``x`` with the fault's value in its first number, if it strikes and that is its place."""
+        """``x``, whose first number is the fault's value if the fault strikes and ``place`` is its place."""
         strikes = struck & (self.fault.place == PLACES.index(place))
         first = jnp.arange(x.size).reshape(x.shape) == 0
         return jnp.where(strikes & first, self.fault.value, x)
@@ -159,7 +160,7 @@ class FaultyTraining(Training):
                 value, *aux = returned if has_aux else (returned,)
                 strikes = self._now & (self.fault.place == PLACES.index("loss"))
                 finite = jnp.isfinite(self.fault.value)
-                # What is not finite is added, which leaves a finite gradient; a finite one multiplies the gradient, too.
+                # A value that is not finite is added, which leaves the gradient finite; others multiply the gradient too.
                 value *= jnp.where(strikes & finite, self.fault.value, 1.0)
                 value += jnp.where(strikes & ~finite, self.fault.value, 0.0)
                 return (value, *aux) if has_aux else value
@@ -176,7 +177,7 @@ class FaultyTraining(Training):
 
 
 class _FaultyEnv:
-    """A task that is struck where ``info["struck"]``; its other attributes are the task's own."""
+    """A task that is struck where ``info["struck"]`` says so. All other attributes are the task's own."""
 
     def __init__(self, env: Any, faults: FaultyTraining):
         self._env, self._faults = env, faults
@@ -209,7 +210,7 @@ class _FaultyEnv:
 
 
 class _FaultyVectorEnv(envs.VectorEnv):
-    """Tells the worlds when they are struck, and counts."""
+    """Tells the worlds when they are struck, and counts how often."""
 
     env: _FaultyEnv  # type: ignore[assignment]
 
@@ -217,13 +218,13 @@ class _FaultyVectorEnv(envs.VectorEnv):
         struck = self.env._faults.struck
         worlds = dataclasses.replace(state.worlds, info=state.worlds.info | {"struck": struck})
         after, row, stats = super().step(dataclasses.replace(state, worlds=worlds), action)
-        # A step that starts an episode ignores everything, faults too.
+        # A step that starts an episode ignores all that it is given, and so the fault.
         own = {"struck": (struck & ~state.starts_episode).sum(dtype=jnp.float32), "vector_steps": jnp.ones(())}
         return after, row, dataclasses.replace(stats, metric_sums=stats.metric_sums | own)
 
 
 def corrupt(tree: Any) -> dict[str, int]:
-    """How many numbers of each array are not finite or beyond `LIMIT`, by name; arrays without any are left out."""
+    """How many numbers of each array are not finite or beyond `LIMIT`, by name. Arrays without such numbers are left out."""
     found = {}
     for path, x in jax.tree_util.tree_flatten_with_path(tree)[0]:
         if jnp.issubdtype(x.dtype, jnp.floating):

@@ -30,7 +30,7 @@ def truncate(data: bytes, rng: random.Random) -> bytes:
 
 
 def damaged(run_dir: pathlib.Path, damage: Damage, times: int) -> Counter[int]:
-    """Damages a random file of the newest checkpoint, each time another; returns how often each step was used instead."""
+    """Damages a random file of the newest checkpoint, again and again; returns how often each step was used."""
     like, checkpoints = Program(tiny_config()).state_shapes(), Checkpoints(run_dir)
     newest = checkpoints.steps[-1]
     written, used, rng = {}, Counter[int](), random.Random(0)
@@ -41,13 +41,13 @@ def damaged(run_dir: pathlib.Path, damage: Damage, times: int) -> Counter[int]:
     files = sorted(p for p in (run_dir / "checkpoints" / str(newest)).rglob("*") if p.is_file() and p.stat().st_size)
     for _ in range(times):
         path = rng.choice(files)
-        whole = path.read_bytes()
-        path.write_bytes(damage(whole, rng))
+        intact = path.read_bytes()
+        path.write_bytes(damage(intact, rng))
         step, state, _ = restore_state(checkpoints, like)
         for x, y in zip(leaves(state), written[step], strict=True):
-            np.testing.assert_array_equal(x, y)  # or else it were silent corruption
+            np.testing.assert_array_equal(x, y)  # otherwise the corruption would be silent
         used[step] += 1
-        path.write_bytes(whole)
+        path.write_bytes(intact)
     return used
 
 
@@ -64,4 +64,4 @@ def test_damage_is_never_silent(tiny_run: pathlib.Path, tmp_path: pathlib.Path, 
     used = damaged(shutil.copytree(tiny_run, tmp_path / "run"), damage, times)
     print(dict(used))
     assert used.total() == times
-    assert used[240] > 0.8 * times  # all files are checked but the two of Orbax that lie beside the parts
+    assert used[240] > 0.8 * times  # all files are verified, except the two of Orbax beside the parts

@@ -38,7 +38,7 @@ def after_line(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], o
 
 
 def limit_files(limit: int) -> None:
-    """Files may not grow beyond this (bytes): the file system's answer is as on a full disk, and needs no privileges."""
+    """Limits the size of files (bytes): then writing fails as on a full disk, and the test needs no privileges."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
@@ -94,7 +94,7 @@ def test_deleted_checkpoints_are_written_anew(
     run_dir = tmp_path / "run"
     after_line(3, lambda: shutil.rmtree(run_dir / "checkpoints", ignore_errors=True))
     train(tiny_config(run_dir, checkpoint_steps=2 * CHUNK_STEPS), console=quiet())
-    # That of step 160 may have been under way.
+    # The checkpoint of step 160 may have been under way.
     assert restore_state(Checkpoints(run_dir), Program(tiny_config()).state_shapes())[0] == 320
 
 
@@ -117,10 +117,10 @@ def test_lines_wait_in_memory_while_the_disk_is_full(tmp_path: pathlib.Path, cap
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's, which pytest listens to
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pytest hears TensorStore's
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
 def test_a_file_system_that_fills_up(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A real one, of a size that holds some of the checkpoints that are wanted."""
+    """A real file system, of a size that holds some of the checkpoints but not all."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)], check=True)

@@ -22,12 +22,12 @@ from train.state import TrainState
 ROOT = jax.random.key(0)
 ON_POLICY = ("ppo", "ppo_era", "trpo", "eapo")
 MANY = 0.3
-"""rate of the faults that strike many worlds, start states or updates"""
+"""Rate of the faults that strike many worlds, start states or updates."""
 
 
 @functools.cache
 def training(agent: str, physics: str = "native", randomized: bool = False) -> FaultyTraining:
-    """One compilation for all faults."""
+    """A program that is compiled once for all faults."""
     values: dict[str, Any] = {"normalize_obs": True, "normalize_reward": agent not in ON_POLICY}
     if randomized:
         values["randomization"] = envs.Randomization(mass=(0.8, 1.2), obs_noise=0.1, action_delay=2)
@@ -36,17 +36,17 @@ def training(agent: str, physics: str = "native", randomized: bool = False) -> F
 
 @functools.cache
 def warm(faulty: FaultyTraining) -> TrainState:
-    """A state that has learned for a chunk, without a fault."""
+    """A state after a chunk of learning without a fault."""
     state, metrics, _ = faulty.chunk(faulty.begin(ROOT), ROOT, 1, faulty.no_fault())
     assert metrics["safety/diverged"] == metrics["safety/skipped_updates"] == 0
     return state
 
 
 def assert_harmless(faulty: FaultyTraining, place: str, fault: Fault) -> TrainState:
-    """One chunk under the fault: nothing is corrupt anywhere, and every fault is counted. Returns the state after it."""
+    """Trains a chunk under the fault: nothing becomes corrupt, and every fault is counted. Returns the state after it."""
     state, metrics, struck = faulty.chunk(warm(faulty), ROOT, 2, fault)
     assert_clean(state, metrics)
-    assert (struck > 0) == (place in IN_WORLDS) or fault.worlds.sum() == 1  # a single one may meet an episode's start
+    assert (struck > 0) == (place in IN_WORLDS) or fault.worlds.sum() == 1  # a single one may strike where an episode starts
     assert metrics["safety/diverged"] == (0 if place == "metric" else struck)
     assert metrics["safety/skipped_updates"] == (fault.updates.sum() if place in IN_UPDATES else 0)
     assert metrics["safety/bad_starts"] == (fault.starts.sum() if place == "start" else 0)
@@ -54,7 +54,7 @@ def assert_harmless(faulty: FaultyTraining, place: str, fault: Fault) -> TrainSt
 
 
 def assert_goes_on(faulty: FaultyTraining, state: TrainState) -> None:
-    """One chunk without a fault: all of its updates are made."""
+    """Trains a chunk without a fault: all of its updates are made."""
     after, metrics, _ = faulty.chunk(state, ROOT, 3, faulty.no_fault())
     assert_clean(after, metrics)
     assert metrics["safety/diverged"] == metrics["safety/skipped_updates"] == metrics["safety/bad_starts"] == 0
@@ -64,12 +64,12 @@ def assert_goes_on(faulty: FaultyTraining, state: TrainState) -> None:
 
 
 def assert_clean(state: TrainState, metrics: dict[str, Any]) -> None:
-    # Evidence is evidence: the action that led to a blow-up stands there as it was.
+    # The evidence holds the action that led to a blow-up as it was.
     evidence = dataclasses.replace(state.envs.blow_ups, action=jnp.zeros(()))
     state = dataclasses.replace(state, envs=dataclasses.replace(state.envs, blow_ups=evidence))
     assert corrupt(state) == {}
     for name, value in metrics.items():
-        # Of episodes there may be none, and of updates; and values that are all alike have no variance to explain.
+        # There may be no episode and no update; and values that are all alike have no variance to explain.
         nothing_learned = name.startswith("agent/") and metrics["safety/skipped_share"] == 1
         absent = nothing_learned or name.startswith("train/") or name.endswith("explained_variance")
         assert (np.abs(value) <= LIMIT).all() or (absent and np.isnan(value).all()), name

@@ -17,7 +17,7 @@ from train.progress import ProgressDisplay
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_memory_is_flat_over_1e5_iterations(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred log lines and evaluations, ten checkpoints; the replay is overwritten a thousand times.
+    """The run writes a hundred log lines, with evaluations, and ten checkpoints; its replay is overwritten a thousand times.
 
     A checkpoint costs some 0.07 MiB for good: TensorStore 0.1.86 does not give back what its ``Spec.to_json`` makes.
     """

@@ -29,7 +29,7 @@ TIMEOUT_S = 300
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """What became of a run that was killed: in chunks, what one launch lost at most; and where it was hit."""
+    """What became of a run that was killed: how many chunks one launch lost at most, and at which moments it was hit."""
 
     most_lost: int
     moments: dict[str, int]
@@ -63,7 +63,7 @@ class Victim:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONWARNINGS": "error"})
 
     def hit(self, number: int, moment: str) -> int:
-        """Launches the run, sends it a signal at a moment of a kind, and returns its exit code."""
+        """Launches the run, sends it a signal at a moment of the given kind, and returns its exit code."""
         process = self.launch()
         try:
             self._wait(process, moment)
@@ -93,33 +93,33 @@ class Victim:
 
 
 def kill(config: Config, hits: list[tuple[int, str]], seed: int = 0) -> Tally:
-    """Hits a run with a signal at each of these moments, checking each time what is left of it; then lets it end."""
+    """Hits a run with a signal at each of these moments, and checks each time what is left of it. Then lets it end."""
     victim = Victim(config, seed)
     like = Program(config).state_shapes()
     most_lost = 0
     for number, moment in hits:
         code = victim.hit(number, moment)
-        if code == 0:  # it had come to its end before
+        if code == 0:  # the run ended before the signal came
             break
         checkpoints = Checkpoints(victim.run_dir)
         step = restore_state(checkpoints, like)[0] if checkpoints.steps else 0
-        assert step == max(checkpoints.steps, default=0)  # the newest is whole
+        assert step == max(checkpoints.steps, default=0)  # the newest is intact
         lost = victim.lines() - step // CHUNK_STEPS
         most_lost = max(most_lost, lost)
-        if code != -number:  # what a signal does by itself, also at the start of the interpreter
+        if code != -number:  # a signal does this by itself, also while the interpreter starts
             assert code == 128 + number
             assert lost <= 0
     assert victim.launch().wait(TIMEOUT_S) == 0
     return Tally(most_lost, dict(victim.moments))
 
 
-def check_equal(config: Config, whole: pathlib.Path) -> None:
-    """The killed run is the same as the whole one: every log line, every leaf of the state."""
+def check_equal(config: Config, uninterrupted: pathlib.Path) -> None:
+    """The killed run equals the uninterrupted one in every log line and every leaf of the state."""
     run_dir = pathlib.Path(str(config.run_dir))
-    assert untimed(run_dir) == untimed(whole)
+    assert untimed(run_dir) == untimed(uninterrupted)
     assert [line["env_steps"] for line in untimed(run_dir)] == list(range(CHUNK_STEPS, config.total_steps + 1, CHUNK_STEPS))
     like = Program(config).state_shapes()
-    a, b = (leaves(restore_state(Checkpoints(path), like)[1]) for path in (run_dir, whole))
+    a, b = (leaves(restore_state(Checkpoints(path), like)[1]) for path in (run_dir, uninterrupted))
     for x, y in zip(a, b, strict=True):
         np.testing.assert_array_equal(x, y)
     assert not {path.name for path in (run_dir / CHECKPOINTS_DIR).iterdir() if not path.name.isdigit()}
@@ -128,10 +128,10 @@ def check_equal(config: Config, whole: pathlib.Path) -> None:
 def compare(tmp_path: pathlib.Path, chunks: int, hits: list[tuple[int, str]], **values: object) -> Tally:
     """Kills one run, leaves another alone, and compares them."""
     values |= {"total_steps": chunks * CHUNK_STEPS}
-    whole = train(tiny_config(tmp_path / "whole", **values))
+    uninterrupted = train(tiny_config(tmp_path / "uninterrupted", **values))
     config = tiny_config(tmp_path / "killed", **values)
     tally = kill(config, hits)
-    check_equal(config, whole)
+    check_equal(config, uninterrupted)
     return tally
 
 
@@ -146,7 +146,7 @@ def test_a_run_killed_while_it_saves_and_then_terminated_is_the_same_run(tmp_pat
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(
     ("number", "count", "values"),
-    # Where no checkpoint is due before the end, all there are come of the signals.
+    # If no checkpoint is due before the end, all checkpoints come from the signals.
     [(signal.SIGKILL, 50, {}), (signal.SIGTERM, 20, {"checkpoint_steps": 10**6})],
     ids=["kill", "terminate"],
 )

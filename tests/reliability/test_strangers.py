@@ -1,4 +1,4 @@
-"""Run directories from strangers: whatever their files say, it is a run that can be read, or one sentence.
+"""Run directories from strangers: whatever their files say, either the run can be read, or one sentence says why not.
 
 ``python -m pytest -m long tests/reliability/test_strangers.py`` is the long form.
 """
@@ -31,7 +31,7 @@ NASTY: list[Any] = [
 
 
 def mutate(value: Any, rng: random.Random) -> Any:
-    """JSON with one thing changed somewhere: replaced by something nasty, removed, or said twice."""
+    """JSON with one change somewhere: a value is replaced by something nasty, removed, or repeated."""
     if isinstance(value, dict) and value and rng.random() < 0.8:
         key, out = rng.choice(sorted(value)), dict(value)
         action = rng.random()
@@ -51,7 +51,7 @@ def mutate(value: Any, rng: random.Random) -> Any:
 
 
 def garble(text: str, rng: random.Random) -> bytes:
-    """Bytes, some of them changed."""
+    """The bytes of a text, some of them changed."""
     data = bytearray(text.encode(errors="surrogatepass"))
     for _ in range(rng.randint(1, 5)):
         data[rng.randrange(len(data))] = rng.randrange(256)
@@ -91,7 +91,7 @@ def test_json_that_is_meant_to_hurt(tmp_path: pathlib.Path, text: str) -> None:
 
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=LONG)])
 def test_manifests(tiny_run: pathlib.Path, tmp_path: pathlib.Path, times: int) -> None:
-    """With the right checksum, as somebody would write them who means it."""
+    """The checksums are right, as somebody with bad intentions would make them."""
     like = Program(tiny_config()).state_shapes()
     run_dir = shutil.copytree(tiny_run, tmp_path / "run")
     checkpoints = Checkpoints(run_dir)

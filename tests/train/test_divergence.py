@@ -48,17 +48,17 @@ def record(run_dir: pathlib.Path, **limits: float) -> Record:
 
 def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(run: Any, tmp_path: pathlib.Path) -> None:
     kept, state = record(tmp_path, max_diverged=0.02), run[1]
-    assert kept.end_interval(state.envs.blow_ups, interval()) is None
+    assert kept.check(state.envs.blow_ups, interval()) is None
     assert not (tmp_path / DUMP_FILE).exists()
-    assert kept.end_interval(state.envs.blow_ups, interval(diverged=2)) is None
+    assert kept.check(state.envs.blow_ups, interval(diverged=2)) is None
     assert (tmp_path / DUMP_FILE).exists()  # the evidence is there though the run goes on
-    reason = kept.end_interval(state.envs.blow_ups, interval(diverged=3))
+    reason = kept.check(state.envs.blow_ups, interval(diverged=3))
     assert reason == (
         "Worlds blew up on 3.0% of the last 100 world steps (limit --max-diverged 0.02): the run stopped with a checkpoint; "
         f"look at the states before with: python -m eval.inspect {tmp_path}"
     )
-    assert kept.end_interval(state.envs.blow_ups, interval(bad_starts=4)) is None
-    reason = kept.end_interval(state.envs.blow_ups, interval(bad_starts=5))
+    assert kept.check(state.envs.blow_ups, interval(bad_starts=4)) is None
+    reason = kept.check(state.envs.blow_ups, interval(bad_starts=5))
     assert reason is not None
     assert reason.startswith("5 of 200 fresh start states were not finite")
 
@@ -66,7 +66,7 @@ def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(run: Any, tmp_pa
 def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(run: Any, tmp_path: pathlib.Path) -> None:
     kept, state = record(tmp_path, max_skipped=0.5), run[1]
     shares = [1.0] * (PATIENCE - 1) + [0.5] + [1.0] * (PATIENCE - 1) + [float("nan")] + [0.6] * PATIENCE
-    reasons = [kept.end_interval(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
+    reasons = [kept.check(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
     assert [reason is not None for reason in reasons] == [False] * (len(shares) - 1) + [True]
     assert "In each of the last 3 logging intervals more than 50% of the gradient steps were skipped" in str(reasons[-1])
 
@@ -74,7 +74,7 @@ def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(run:
 def test_a_run_whose_every_update_is_skipped_stops(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mjx_tecrl import off_policy
 
-    monkeypatch.setattr(off_policy, "is_sound", lambda *_: jnp.zeros((), bool))
+    monkeypatch.setattr(off_policy, "is_finite", lambda *_: jnp.zeros((), bool))
     with pytest.raises(UserError, match="gradient steps were skipped"):
         train(tiny_config(tmp_path, "ddpg", total_steps=800))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()

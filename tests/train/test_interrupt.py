@@ -33,7 +33,7 @@ with Interrupt(Console()) as interrupt:
     while interrupt.signal is None:
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    # Minutes in C, as in a compilation, where no handler of the main thread's is run.
+    # This spends minutes in C, as a compilation does; meanwhile the main thread runs no signal handler.
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
 

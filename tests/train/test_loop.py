@@ -15,13 +15,13 @@ import pytest
 
 import envs
 import train.loop as train_loop
-from envs.command import UserError
+from envs.command import Interrupted, UserError
 from mjx_tecrl import AGENTS
 from tests.runs import CHUNK_STEPS, leaves, quiet, restore_state, tiny_config, untimed
 from train.checkpoints import Checkpoints
 from train.config import Config
 from train.logs import read_lines
-from train.loop import Interrupted, train
+from train.loop import train
 from train.program import Program
 from train.state import TrainState, checkpoint_parts
 

@@ -119,7 +119,7 @@ def test_interruption_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: pathl
     [*_, step] = Checkpoints(run_dir).steps
     assert f"Interrupted at {step} steps" in output
 
-    # Typed as printed (with an end), it goes on from there.
+    # The printed command, with a length added, goes on from there.
     code = main(["--run-dir", str(run_dir), "--resume", "--total-steps", str(step + 160)])
     assert code == 0
     assert Checkpoints(run_dir).steps[-1] == step + 160

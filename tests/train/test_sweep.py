@@ -1,4 +1,4 @@
-"""Sweeps: the search space, one sentence for every mistake, and that what was begun is gone on with."""
+"""Sweeps: the search space, one sentence for every mistake, and resuming."""
 
 import dataclasses
 import json
@@ -18,7 +18,8 @@ from tests.runs import TINY_FLAGS
 from train import sweep
 from train.checkpoints import Checkpoints
 from train.logs import METRICS_FILE, read_lines
-from train.sweep import SWEEP_FILE, Args, main, make_trials, search_space
+from train.sweep import SWEEP_FILE, main
+from train.trials import Args, make_trials, search_space
 
 TINY = ["--env", "inverted_pendulum", *TINY_FLAGS]
 RHO = ("agent.rho", "0.5", "2")
@@ -128,7 +129,7 @@ def test_without_ray_nothing_is_begun(
 
 @pytest.fixture
 def ended(tmp_path: pathlib.Path) -> list[str]:
-    """The command of a sweep whose trials have all finished, without a run: these files are what it looks at."""
+    """The command of a sweep whose trials have all finished. Nothing was trained: only the files that it reads are there."""
     command = ["--sweep-dir", str(tmp_path / "sweep"), *TINY, "--vary", *RHO]
     trials = make_trials(args(tmp_path, vary=(RHO,)), TINY)
     for number, trial in enumerate(trials):
@@ -186,7 +187,7 @@ def test_a_damaged_table_is_one_sentence(
 
 
 def start(sweep_dir: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
-    """A sweep in a process of its own."""
+    """Starts a sweep in a process of its own."""
     command = [sys.executable, "-m", "train.sweep", *TINY, "--sweep-dir", str(sweep_dir), "--vary", *RHO, *flags]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -250,7 +251,7 @@ def test_a_dead_trial_is_taken_up_again_and_ctrl_c_ends_all_in_order(tmp_path: p
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 128 + signal.SIGINT, output
     assert "Traceback" not in output
-    assert "agent.rho=0.5: is taken up again after RuntimeError: exit code -9" in output
+    assert "agent.rho=0.5: is resumed after RuntimeError: exit code -9" in output
     assert "Stopping, each run with a checkpoint" in output
     assert "the same command with --resume goes on" in output
     assert f"Interrupted at {Checkpoints(run_dir).steps[-1]} steps" in (run_dir / "output.log").read_text()

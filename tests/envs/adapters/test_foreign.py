@@ -1,4 +1,4 @@
-"""Brax's and Playground's environments as ours: the same numbers as the bare environment, final observations kept."""
+"""Environments of Brax and Playground as our tasks: they give the same numbers, and final observations are kept."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 import envs
 
-# Brax itself reads MJX in a deprecated way.
+# Brax itself uses MJX in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing .* directly from `Data` is deprecated:DeprecationWarning")
 
 

@@ -30,7 +30,7 @@ def test_spaces(vector: GymnasiumVectorEnv) -> None:
 
 
 class OneWorld(gymnasium.Env):
-    """A vector environment of one world, as the environment that Gymnasium's own checker knows."""
+    """A vector environment of one world as a plain environment, which is what Gymnasium's checker expects."""
 
     def __init__(self, vector: GymnasiumVectorEnv):
         self.vector = vector
@@ -63,7 +63,7 @@ def test_episodes_end_in_their_final_observation_and_start_anew_on_the_next_step
         before = obs
         obs, reward, terminated, truncated, infos = vector.step(action)
         for world in range(6):
-            if ended[world]:  # a fresh start, whatever the action was
+            if ended[world]:  # it starts a new episode, whatever the action was
                 assert (reward[world], terminated[world], truncated[world]) == (0, False, False)
                 assert np.abs(obs[world]).max() <= 0.01 + 1e-6
                 starts.append(tuple(obs[world]))

@@ -1,4 +1,4 @@
-"""dm_control's own environments to compare with, and states of its bodies."""
+"""dm_control's own environments, to compare with, and states of its bodies."""
 
 import functools
 from collections.abc import Callable
@@ -16,14 +16,14 @@ WORLDS, STEPS, EVERY = 24, 108, 12
 
 @pytest.fixture(scope="session")
 def dm_control_task(task: Callable[[str], envs.MujocoTask]) -> Callable[[str], DmControlOriginal]:
-    """dm_control's environment of the name of a task of ours, loaded once."""
+    """Takes the name of a task and returns dm_control's environment for it, loaded once."""
     pytest.importorskip("dm_control", reason="needs dm_control: pip install 'mjx-tecrl[dmc]'")
     return functools.cache(lambda name: DmControlOriginal(task(name)))
 
 
 @pytest.fixture(scope="session")
 def task() -> Callable[[str], envs.MujocoTask]:
-    """A task by its name on the native engine, loaded once."""
+    """Takes the name of a task and returns it on the native engine, loaded once."""
     return functools.cache(lambda name: envs.make(name, physics="native"))
 
 

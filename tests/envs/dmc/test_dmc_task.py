@@ -50,7 +50,7 @@ def test_start_states_are_distributed_as_dm_controls(name: str, task: Any, dm_co
     varies = theirs.std(0) > 1e-6
     np.testing.assert_allclose(ours[:, ~varies], theirs[:, ~varies], rtol=1e-5, atol=1e-5)
     for value, expected in zip(ours[:, varies].T, theirs[:, varies].T, strict=True):
-        # 1e-6: some 300 such tests pass by chance in all but one of three thousand seeds, and the seed is fixed.
+        # With 1e-6, all of some 300 such tests pass with all but one seed in three thousand; and the seed is fixed.
         assert stats.ks_2samp(value, expected).pvalue > 1e-6
         assert len(np.unique(value)) > n / 10
     difference = np.corrcoef(ours[:, varies].T) - np.corrcoef(theirs[:, varies].T)
@@ -66,7 +66,7 @@ def test_nothing_touches_at_the_start(name: str, task: Any) -> None:
 
 @pytest.mark.parametrize("name", list(envs.DMC_TASKS))
 def test_a_state_keeps_its_structure_and_types(name: str, task: Any) -> None:
-    """Or ``scan`` would refuse it, and a second compilation would follow the first."""
+    """Otherwise ``scan`` would refuse it, and everything would be compiled a second time."""
     task = task(name)
     first = jax.eval_shape(task.reset, jax.random.key(0))
     second = jax.eval_shape(task.step, first, jnp.zeros(task.action_size))

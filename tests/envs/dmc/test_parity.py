@@ -15,7 +15,7 @@ import envs
 
 STEPS = 3
 TOLERANCE = [(1e-5, 1e-6), (1e-3, 2e-4), (1e-2, 1e-3)]
-"""Relative, and absolute in units of the largest entry of the observation, after one, two and three steps."""
+"""Tolerances after one, two and three steps: relative, and absolute in units of the largest entry of the observation."""
 
 
 @pytest.mark.parametrize("name", list(envs.DMC_TASKS))
@@ -52,7 +52,7 @@ def test_steps_equal_dm_controls(name: str, task: Any, states: Any, dm_control_t
 
 @pytest.mark.parametrize("name", list(envs.DMC_TASKS))
 def test_models_sizes_and_times_equal_dm_controls(name: str, task: Any, dm_control_task: Any) -> None:
-    """Ours is loaded in another way (`settotalmass` of the cheetah) and has to be the same to the last bit."""
+    """Our model is loaded in another way (`settotalmass` of the cheetah), but has to be the same to the last bit."""
     reference, task = dm_control_task(name), task(name)
     ours, theirs = task.engine.model, reference.physics.model.ptr
     own = {"geom_pos", "site_pos", "light_pos", "geom_rgba", "site_rgba", "wrap_prm"}  # drawn anew for each episode
@@ -82,7 +82,8 @@ NEAR_THE_GOAL: dict[str, tuple[list[float] | None, float, float]] = {
     "dmc/reacher-easy": (None, 0.0, 0.0),
     "dmc/reacher-hard": (None, 0.0, 0.0),
 }
-"""Tasks whose reward is 0 in most states; positions (None: those of the start), their spread, and the mean velocity."""
+"""Tasks whose reward is 0 in most states, with positions where it is not (None: those of the start), their spread, and the
+mean velocity."""
 
 
 @pytest.mark.parametrize("name", list(NEAR_THE_GOAL))

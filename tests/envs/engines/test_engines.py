@@ -159,7 +159,7 @@ def test_a_field_that_warp_would_ignore_is_refused() -> None:
 
 @pytest.mark.parametrize("engine_name", ["mjx", "warp", "native"])
 def test_current_fields_are_those_of_the_new_state(engine_name: str) -> None:
-    """As dm_control has them: positions and velocities anew, accelerations of the last substep."""
+    """As in dm_control: what follows from positions and velocities is new, accelerations are those of the last substep."""
     needs(engine_name)
     model = mujoco.MjModel.from_xml_string(PENDULUM)
     reads, derived = ("site_xpos", "sensordata"), {}

@@ -1,7 +1,7 @@
 """MJX against C MuJoCo: one step from the same states, the contact forces, and whole episodes in distribution.
 
-Contacts are chaotic, so single episodes part after tens of steps; returns and lengths of many episodes have to be
-distributed alike.
+Contacts are chaotic, so single episodes differ after tens of steps. The returns and lengths of many episodes must have the
+same distribution.
 """
 
 import functools
@@ -25,19 +25,19 @@ WORLDS = 64
 
 
 def spread(tree: Any) -> Any:
-    """`WORLDS` of the 210 states, from all three sets."""
+    """Takes `WORLDS` of the 210 states, from all three sets."""
     return jax.tree.map(lambda x: jnp.asarray(x[:: len(x) // WORLDS][:WORLDS]), tree)
 
 
 @functools.cache
 def step(name: str, engine: str) -> Any:
-    """A task's jitted step of many worlds; compiled once, since MJX takes long to compile."""
+    """A task's jitted step of many worlds. It is compiled once, since MJX takes long to compile."""
     return jax.jit(jax.vmap(envs.make(name, physics=engine).step))
 
 
 @pytest.mark.parametrize("name", long_but(("half_cheetah",), ("hopper", "half_cheetah")))
 def test_one_step_equals_native(name: str, states: Any) -> None:
-    """Over 64 states with the measured solver setting; the same state structure goes to either engine."""
+    """Compares 64 states, with the measured solver settings. Both engines get the same state as it is."""
     state, action = spread(states(name))
     expected, got = step(name, "native")(state, action), step(name, "mjx")(state, action)
 
@@ -50,7 +50,7 @@ def test_one_step_equals_native(name: str, states: Any) -> None:
     np.testing.assert_allclose(got.obs, expected.obs, rtol=1e-4, atol=2e-3)
     np.testing.assert_allclose(got.reward, expected.reward, rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(got.terminated, expected.terminated)
-    # Nearly all states are far closer than the worst, which is one in which a contact has just been made.
+    # Nearly all states are far closer than the worst ones, in which a contact has just been made.
     assert np.median(np.abs(got.physics.qvel - expected.physics.qvel).max(1)) < 1e-4
 
 
@@ -88,10 +88,12 @@ def test_humanoid_with_contact_forces_equals_gymnasiums(states: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.long
 def test_episodes_are_distributed_as_natives() -> None:
-    """The inverted pendulum's, under a trained policy, are compared in the tests of scores."""
+    """Those of the inverted pendulum under a trained policy are compared in the tests of scores."""
     name, n = "inverted_double_pendulum", 400
 
-    def policy(obs: jax.Array) -> jax.Array:  # noise, as a function of the observation: the same law in both engines
+    def policy(
+        obs: jax.Array,
+    ) -> jax.Array:  # noise that depends on the observation only, so that it is the same in both engines
         return jnp.sin(1e4 * obs.sum(axis=1, keepdims=True))
 
     episodes = {}
@@ -122,9 +124,9 @@ SLIDING = """
 
 @pytest.mark.parametrize("cone", ["pyramidal", "elliptic"])
 def test_only_the_friction_pyramid_of_steep_capsules_differs_from_c_mujocos(cone: str) -> None:
-    """MJX turns the pyramid along the world's axes where a capsule stands steeper than 60 degrees, C MuJoCo never does.
+    """MJX turns the pyramid to the world's axes if a capsule stands steeper than 60 degrees; C MuJoCo never does.
 
-    Where this fails because they agree, MJX has changed: docs/physics.md wants a new parity table.
+    If this fails because they agree, MJX has changed, and docs/physics.md needs a new table of parity.
     """
     model = mujoco.MjModel.from_xml_string(SLIDING.format(cone=cone))
     steep, flat = np.deg2rad([20, 70])  # from the vertical
@@ -132,12 +134,12 @@ def test_only_the_friction_pyramid_of_steep_capsules_differs_from_c_mujocos(cone
     for tilt in (steep, flat):
         height = 0.1 + 0.3 * np.cos(tilt) - 1e-3  # 1 mm deep
         quat = np.zeros(4)
-        turned = np.array([np.cos(np.pi / 6), 0, 0, np.sin(np.pi / 6)])  # against the world's axes
+        turned = np.array([np.cos(np.pi / 6), 0, 0, np.sin(np.pi / 6)])  # relative to the world's axes
         mujoco.mju_mulQuat(quat, turned, np.array([np.cos(tilt / 2), np.sin(tilt / 2), 0, 0]))
         qpos.append([0, 0, height, *quat])
     qvel = jnp.array([[0.7, 0.2, 0, 0, 0, 0]] * 2)
     native, mjx = (make_engine(model, (), engine, SolverConfig()) for engine in ("native", "mjx"))
-    begun, _ = jax.jit(jax.vmap(native.init))(jnp.array(qpos), qvel)  # for both: MJX's own takes long to compile
+    begun, _ = jax.jit(jax.vmap(native.init))(jnp.array(qpos), qvel)  # used for both, since MJX's own takes long to compile
     expected, got = (
         jax.jit(jax.vmap(lambda state, e=engine: e.step(state, jnp.zeros(0), 1)[0].qvel))(begun) for engine in (native, mjx)
     )
@@ -150,7 +152,7 @@ def test_only_the_friction_pyramid_of_steep_capsules_differs_from_c_mujocos(cone
 
 
 def test_importing_mjx_prints_nothing() -> None:
-    """MJX reports the absence of its optional Warp backend on standard output, amid a user's results."""
+    """Left alone, MJX would print to standard output, among the user's results, that its optional Warp is missing."""
     out = subprocess.run([sys.executable, "-c", "import envs"], capture_output=True, text=True, check=True)
     assert (out.stdout, out.stderr) == ("", "")
 

@@ -1,4 +1,4 @@
-"""The native engine: results depend on the arguments alone, whatever runs beside them and however they are batched."""
+"""The native engine: results depend on the arguments alone, whatever else runs and however the worlds are batched."""
 
 import dataclasses
 import threading
@@ -145,7 +145,7 @@ def test_worlds_that_blow_up_print_nothing_and_leave_no_log(
     jax.block_until_ready(step(env, dataclasses.replace(state, qpos=state.qpos * np.nan), ctrl))
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
-    assert mujoco.MjLogConfig.get().logto_file  # what MuJoCo has to say to others is still said
+    assert mujoco.MjLogConfig.get().logto_file  # for other users of MuJoCo in this process the log is on again
 
 
 def test_the_callers_model_keeps_its_automatic_reset() -> None:

@@ -64,7 +64,7 @@ def test_a_world_does_not_depend_on_the_batch_it_is_in(drawn: Any) -> None:
 
 @pytest.mark.parametrize("buffers", [{"max_contacts": 1}, {"max_constraints": 3}])
 def test_a_buffer_that_is_too_small_is_reported(drawn: Any, buffers: dict[str, int]) -> None:
-    """A world that is not reported is right, and the others are not all wrong."""
+    """Some worlds go wrong, and each of those is reported. (A world that is reported need not have gone wrong.)"""
     state, action = drawn
     expected, enough = jax.jit(jax.vmap(functools.partial(engine_step, task().engine)))(state.physics, action)
     assert not enough[OVERFLOW].any()

@@ -1,4 +1,4 @@
-"""All worlds at once, under any nesting of ``vmap``, in groups."""
+"""Functions of all worlds at once, under any nesting of ``vmap``, and in groups."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +63,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about CPUs")
 def test_no_batch_of_factorisations_is_large_enough_for_jaxlib_to_split() -> None:
-    """Or two of them wait for each other for ever; which runs do depends on chance."""
+    """Otherwise two of them can wait for each other for ever; in which runs they do is a matter of chance."""
     task = envs.make("half_cheetah", physics="mjx")
     state = jax.eval_shape(jax.vmap(task.reset), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4096)))
     jaxpr = jax.make_jaxpr(jax.vmap(task.step))(state, jax.ShapeDtypeStruct((4096, 6), jnp.float32))

@@ -77,7 +77,7 @@ def test_steps_equal_gymnasiums(variant: str, states: Any) -> None:
     drawn, action = states(task.name)
     qpos, qvel = drawn.physics.qpos, drawn.physics.qvel
     assert len(action) >= 200
-    if variant != task.name:  # the arguments of a variant show in fewer states
+    if variant != task.name:  # fewer states suffice to show what a variant's arguments do
         qpos, qvel, action = qpos[::3], qvel[::3], action[::3]
     n = len(action)
     actions = np.stack([np.roll(action, shift, axis=0) for shift in range(STEPS)])  # [steps, n, action_size]
@@ -96,9 +96,9 @@ def test_steps_equal_gymnasiums(variant: str, states: Any) -> None:
         for t in range(STEPS):
             obs, reward, theirs, terminated = reference.step(actions[t, world])
             got = jax.tree.map(lambda x, w=world, t=t: x[w, t], ours)
-            # What the dynamics may have made of the float32 state: nothing yet after the first step.
+            # How far the dynamics may have spread the rounding to float32: not at all after the first step.
             rtol, atol = TOLERANCE[t]
-            # The sine of an angle after many turns is off by the rounding of the angle.
+            # The error of a sine is the rounding of its angle, which is large after many turns.
             scale = max(np.abs(obs).max(), np.abs(got.physics.qpos).max())
             np.testing.assert_allclose(got.obs, obs, rtol=rtol, atol=atol * scale)
             # A velocity is a difference of float32 positions.
@@ -106,7 +106,7 @@ def test_steps_equal_gymnasiums(variant: str, states: Any) -> None:
             weight = getattr(task.args, "forward_reward_weight", 1.0)
             speed = atol * np.abs(qvel[world]).max()
             np.testing.assert_allclose(got.reward, reward, rtol=rtol, atol=weight * (moved + speed))
-            if task.gymnasium_id.endswith("-v5"):  # v4 names some terms in other ways and leaves others out
+            if task.gymnasium_id.endswith("-v5"):  # v4 has other names for some terms and lacks others
                 assert got.metrics.keys() - {"constant"} == theirs.keys()
             for name in theirs.keys() & got.metrics.keys():
                 value = got.metrics[name]
@@ -115,11 +115,11 @@ def test_steps_equal_gymnasiums(variant: str, states: Any) -> None:
             assert got.terminated == terminated
             healthy[int(terminated)] += 1
     if getattr(task.args, "terminate_when_unhealthy", "pendulum" in task.name):
-        assert (healthy > n / 10).all()  # both sides of the threshold were met
+        assert (healthy > n / 10).all()  # states on both sides of the threshold occurred
 
 
 TOLERANCE = [(1e-5, 1e-7), (1e-4, 1e-5), (1e-3, 1e-4)]
-"""Relative, and absolute in units of the largest coordinate, after one, two and three steps."""
+"""Tolerances after one, two and three steps: relative, and absolute in units of the largest coordinate."""
 
 
 @pytest.mark.parametrize("name", list(envs.GYMNASIUM_TASKS))
@@ -134,7 +134,7 @@ def test_sizes_and_times_equal_gymnasiums(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(envs.GYMNASIUM_TASKS))
 def test_models_equal_gymnasiums(name: str) -> None:
-    """Ours is loaded in another way (`settotalmass` of half-cheetah) and has to be the same to the last bit."""
+    """Our model is loaded in another way (`settotalmass` of half-cheetah), but has to be the same to the last bit."""
     task = make(name)
     ours, theirs = task.engine.model, GymnasiumOriginal(task).env.model
     for field in dir(theirs):
@@ -171,10 +171,10 @@ def test_start_states_are_distributed_as_gymnasiums(name: str, scale: float | No
         drawn_at_random = expected.std(0) > 0
         np.testing.assert_allclose(value[:, ~drawn_at_random], expected[:, ~drawn_at_random], atol=1e-6)
         value, expected = np.asarray(value)[:, drawn_at_random], expected[:, drawn_at_random]
-        # 1e-6: some 60 such tests pass by chance in all but one of ten thousand seeds, and the seed is fixed.
+        # With 1e-6, all of some 60 such tests pass with all but one seed in ten thousand; and the seed is fixed.
         assert stats.ks_2samp(np.ravel(value), np.ravel(expected)).pvalue > 1e-6
         assert len(np.unique(value[:, 0])) > n * 0.95
-        # Coordinates are drawn independently, but for the two of pusher's puck, which has to keep its distance.
+        # Coordinates are drawn independently, except the two of pusher's puck, which has to keep its distance.
         difference = np.corrcoef(value.T) - np.corrcoef(expected.T)
         assert np.abs(difference).max() < 0.35
 
@@ -191,7 +191,7 @@ def test_a_reset_ends_nothing_and_rewards_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(envs.GYMNASIUM_TASKS))
 def test_a_state_keeps_its_structure_and_types(name: str) -> None:
-    """Or ``scan`` would refuse it, and a second compilation would follow the first."""
+    """Otherwise ``scan`` would refuse it, and everything would be compiled a second time."""
     task = make(name)
     first = jax.eval_shape(task.reset, jax.random.key(0))
     second = jax.eval_shape(task.step, first, jnp.zeros(task.action_size))

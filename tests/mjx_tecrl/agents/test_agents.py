@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import AGENTS, Agent, Batch, named_agent
-from mjx_tecrl.critics import Critic, categorical_critic, cross_batch_critic, gaussian_critic, scalar_critic
+from mjx_tecrl.critics import Critic, categorical_critic, gaussian_critic, scalar_critic
+from mjx_tecrl.networks import mlp, residual
 from mjx_tecrl.replay import sample
 from tests.mjx_tecrl.probes import BEST_ACTION, DISCOUNT, PROBES, SPEC, collect
 from tests.runs import long_but
@@ -97,21 +98,20 @@ EVERYTHING = COMPOSITIONS | {name: (name, {}) for name in OFF_POLICY}
 def critic_of(name: str, config: Any) -> Critic:
     """The agent's critic, to read its values from the agent's state."""
     if name == "flash_sac":
-        return cross_batch_critic(
-            SPEC, config.critic_blocks, config.critic_width, num_atoms=config.num_atoms, value_range=config.value_range
-        )
+        network = residual(config.critic_blocks, config.critic_width)
+        return categorical_critic(SPEC, network, num_atoms=config.num_atoms, value_range=config.value_range)
     if name.startswith("fast"):
-        sac = {"activation": "silu", "layer_norm": True, "pessimistic": False} if name == "fast_sac" else {}
+        sac = name == "fast_sac"
+        network = mlp(config.critic_hidden, "silu" if sac else "relu", layer_norm=sac)
         return categorical_critic(
-            SPEC, config.critic_hidden, num_atoms=config.num_atoms, value_range=config.value_range, **sac
+            SPEC, network, num_atoms=config.num_atoms, value_range=config.value_range, pessimistic=not sac
         )
     kind = getattr(config, "critic", "gaussian" if name.startswith("dsac") else "scalar")
     if kind == "categorical":
-        return categorical_critic(SPEC, config.hidden, "gelu", num_atoms=config.num_atoms, value_range=config.value_range)
+        return categorical_critic(SPEC, mlp(config.hidden), num_atoms=config.num_atoms, value_range=config.value_range)
     if kind == "gaussian":
-        return gaussian_critic(SPEC, config.hidden)
-    era = {"activation": "relu", "layer_norm": True} if name == "sac_era" else {}
-    return scalar_critic(SPEC, config.hidden, **era)
+        return gaussian_critic(SPEC, mlp(config.hidden))
+    return scalar_critic(SPEC, mlp(config.hidden, "relu", layer_norm=True) if name == "sac_era" else mlp(config.hidden))
 
 
 @functools.cache

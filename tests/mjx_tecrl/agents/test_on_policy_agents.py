@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import AGENTS, OnPolicyAgent, named_agent
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.values import value_head
 from tests.mjx_tecrl.probes import BEST_ACTION, DISCOUNT, PROBES, SPEC, WORLDS, roll_out
 
@@ -59,7 +60,7 @@ def trained(name: str, probe: str) -> tuple[OnPolicyAgent, Any, Any]:
 
 
 def values(name: str, state: Any, obs: Any, stream: int = 0) -> np.ndarray:
-    head = value_head(SPEC, CONSTANTS[name]["hidden"], popart=0.1 if name == "eapo" else 0.0)
+    head = value_head(SPEC, mlp(CONSTANTS[name]["hidden"], "tanh"), popart=0.1 if name == "eapo" else 0.0)
     return np.asarray(head.value(state.values[stream], state.target_stats[stream], jnp.float32(obs)))
 
 

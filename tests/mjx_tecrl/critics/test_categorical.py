@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from mjx_tecrl import Batch, Spec
 from mjx_tecrl.critics import categorical_critic
 from mjx_tecrl.critics.categorical import project
+from mjx_tecrl.networks import mlp
 from tests.mjx_tecrl.reference import ensemble, f64, last_layer, relu, softmax
 
 SPEC = Spec(obs_size=3, action_size=2)
@@ -22,7 +23,7 @@ ATOMS = np.linspace(-10, 10, 21)
 BATCH, GAMMA = 6, 0.9
 WEIGHT = np.array([1, 1, 0, 1, 1, 1], np.float32)
 TERMINATED = np.array([0, 1, 0, 0, 0, 0], np.float32)
-CRITIC = categorical_critic(SPEC, (8,), num_atoms=21, value_range=(-10, 10))
+CRITIC = categorical_critic(SPEC, mlp((8,), "relu"), num_atoms=21, value_range=(-10, 10))
 
 on_device = jax.jit(project)
 
@@ -131,7 +132,7 @@ def test_loss_and_gradients_equal_the_equations() -> None:
     loss = -(share * (target * np.log(probs)).sum(-1)).sum()
     slope = share[:, None] * (probs - target)
 
-    (value, (aux, metrics)), gradients = loss_and_gradients(params(0), params(1), (), batch, NEXT_ACTION, NEXT_BONUS, KEY)
+    (value, (aux, _, metrics)), gradients = loss_and_gradients(params(0), params(1), (), batch, NEXT_ACTION, NEXT_BONUS, KEY)
     assert float(value) == pytest.approx(loss, rel=1e-5)
     np.testing.assert_allclose(last_layer(gradients[0])["bias"], slope.sum(1), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
@@ -163,7 +164,7 @@ def test_certain_critics_give_finite_losses(scale: float) -> None:
     batch = make_batch()
     certain = jax.tree.map(lambda x: x, params(0))
     last_layer(certain)["kernel"] = last_layer(certain)["kernel"] * scale
-    (value, (_, metrics)), gradients = loss_and_gradients(certain, certain, (), batch, NEXT_ACTION, NEXT_BONUS, KEY)
+    (value, (_, _, metrics)), gradients = loss_and_gradients(certain, certain, (), batch, NEXT_ACTION, NEXT_BONUS, KEY)
     assert np.isfinite(value)
     # The floor of log-probabilities, -30, bounds the loss of each member.
     assert float(value) <= 2 * 30.001
@@ -187,7 +188,10 @@ def test_value_is_the_smallest_mean() -> None:
 
 
 def test_without_pessimism_each_member_has_its_own_target_and_the_value_is_their_mean() -> None:
-    critic, batch = categorical_critic(SPEC, (8,), num_atoms=21, value_range=(-10, 10), pessimistic=False), make_batch()
+    critic, batch = (
+        categorical_critic(SPEC, mlp((8,), "relu"), num_atoms=21, value_range=(-10, 10), pessimistic=False),
+        make_batch(),
+    )
     _, next_logits = ensemble(params(1), np.concatenate([batch.next_obs, NEXT_ACTION], -1), relu)
     _, logits = ensemble(params(0), np.concatenate([batch.obs, batch.action], -1), relu)
     positions = batch.reward[:, None] + GAMMA * (1 - TERMINATED[:, None]) * (ATOMS + NEXT_BONUS[:, None])
@@ -213,4 +217,4 @@ def test_without_pessimism_each_member_has_its_own_target_and_the_value_is_their
 )
 def test_bad_constants_are_refused(constants: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        categorical_critic(SPEC, (8,), **constants)
+        categorical_critic(SPEC, mlp((8,), "relu"), **constants)

@@ -12,6 +12,7 @@ import pytest
 from mjx_tecrl import Batch, Spec
 from mjx_tecrl.critics import gaussian_critic
 from mjx_tecrl.critics.gaussian import gaussian_critic_loss
+from mjx_tecrl.networks import mlp
 from tests.mjx_tecrl.reference import ensemble, f64, gelu, last_layer, sigmoid, softplus
 
 SPEC = Spec(obs_size=3, action_size=2)
@@ -19,7 +20,7 @@ MEMBERS, BATCH, GAMMA, TAU_B, ZETA, EPS = 2, 6, 0.9, 0.25, 3.0, 0.1
 WEIGHT = np.array([1, 1, 0, 1, 1, 1], np.float32)
 TERMINATED = np.array([0, 1, 0, 0, 0, 0], np.float32)
 
-CRITIC = gaussian_critic(SPEC, (8,), members=MEMBERS, tau_b=TAU_B, zeta=ZETA)
+CRITIC = gaussian_critic(SPEC, mlp((8,)), members=MEMBERS, tau_b=TAU_B, zeta=ZETA)
 
 
 @functools.cache
@@ -105,7 +106,7 @@ def test_loss_and_gradients_equal_the_equations(reward_scale: float, previous: l
     expected = reference(batch, key, None if previous is None else np.array(previous))
     assert {"any": True, "none": not any(expected["clipped"]), "all": all(expected["clipped"])}[clips]
     aux = CRITIC.init_aux() if previous is None else jnp.float32(previous)
-    (loss, (averages, metrics)), gradients = loss_and_gradients(
+    (loss, (averages, _, metrics)), gradients = loss_and_gradients(
         params(0), params(1), aux, batch, NEXT_ACTION, NEXT_BONUS, key
     )
     assert float(loss) == pytest.approx(expected["loss"], rel=1e-4)
@@ -178,7 +179,7 @@ def test_value_is_the_smallest_mean() -> None:
 
 def test_dsacs_unrefined_loss_follows_the_sampled_target_unscaled() -> None:
     """DSAC: one critic, the sample as target of the mean too, its clip bound from the batch, no weight."""
-    critic = gaussian_critic(SPEC, (8,), members=1, tau_b=1.0, refined=False)
+    critic = gaussian_critic(SPEC, mlp((8,)), members=1, tau_b=1.0, refined=False)
     one, other = (jax.tree.map(lambda x: x[:1], params(seed)) for seed in (0, 1))
     batch, key = make_batch(), jax.random.key(3)
     z = np.clip(f64(jax.random.normal(key, (1, BATCH))), -3, 3)[0]

@@ -9,13 +9,14 @@ import pytest
 
 from mjx_tecrl import Batch, Spec
 from mjx_tecrl.critics import scalar_critic
+from mjx_tecrl.networks import mlp
 from tests.mjx_tecrl.reference import ensemble, f64, gelu, last_layer
 
 SPEC = Spec(obs_size=3, action_size=2)
 BATCH, GAMMA = 6, 0.9
 WEIGHT = np.array([1, 1, 0, 1, 1, 1], np.float32)
 TERMINATED = np.array([0, 1, 0, 0, 0, 0], np.float32)
-CRITIC = scalar_critic(SPEC, (8,))
+CRITIC = scalar_critic(SPEC, mlp((8,)))
 NEXT_ACTION = np.tanh(np.random.default_rng(1).normal(size=(BATCH, 2))).astype(np.float32)
 NEXT_BONUS = np.random.default_rng(2).normal(size=BATCH).astype(np.float32)
 
@@ -44,10 +45,10 @@ def test_loss_and_gradients_equal_the_equations() -> None:
     error = q(0, batch.obs, batch.action) - target
     share = f64(WEIGHT) / WEIGHT.sum()
     loss_of = functools.partial(jax.value_and_grad, argnums=(0, 1, 4, 5), has_aux=True)
-    (loss, (aux, metrics)), gradients = jax.jit(loss_of(CRITIC.loss))(
+    (loss, (aux, statistics, metrics)), gradients = jax.jit(loss_of(CRITIC.loss))(
         params(0), params(4), (), batch, NEXT_ACTION, NEXT_BONUS, jax.random.key(0)
     )
-    assert aux == ()
+    assert aux == statistics == ()
     assert float(loss) == pytest.approx((share * error**2).sum(), rel=1e-4)
     np.testing.assert_allclose(last_layer(gradients[0])["bias"][:, 0], (2 * share * error).sum(1), rtol=1e-4)
     for gradient in jax.tree.leaves(gradients[1:]):
@@ -63,4 +64,4 @@ def test_value_is_the_smallest() -> None:
 
 def test_no_members_are_refused() -> None:
     with pytest.raises(ValueError, match="there must be at least 1 critic, not 0"):
-        scalar_critic(SPEC, (8,), members=0)
+        scalar_critic(SPEC, mlp((8,)), members=0)

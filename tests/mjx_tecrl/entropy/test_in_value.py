@@ -7,12 +7,12 @@ import pytest
 
 from mjx_tecrl import Batch, Spec
 from mjx_tecrl.entropy import entropy_in_value, step_target, trajectory_budget
-from mjx_tecrl.policies import Sample
+from mjx_tecrl.policies import ActionSample
 
 SPEC = Spec(obs_size=3, action_size=2)
 RULE = entropy_in_value(step_target(SPEC, rho=1.5, init_log_alpha=0.7))  # target -3
 LOG_PROB = np.float32([1.0, 100.0, 3.0])
-SAMPLE = Sample(np.zeros((3, 2), np.float32), LOG_PROB, np.ones((3, 2), np.float32))
+SAMPLE = ActionSample(np.zeros((3, 2), np.float32), LOG_PROB, np.ones((3, 2), np.float32))
 BATCH = Batch(*[np.zeros((3, 1), np.float32)] * 5, weight=np.float32([1, 0, 1]))
 VALUE = np.float32([5.0, 100.0, 7.0])
 
@@ -30,7 +30,7 @@ def test_the_temperature_follows_the_mean_entropy_of_the_transitions_that_were_m
 
 def test_there_is_no_entropy_critic() -> None:
     assert RULE.init_critic(jax.random.key(0)) == ()
-    assert RULE.critic_loss((), (), BATCH, SAMPLE) == (0, {})
+    assert RULE.critic_loss((), (), BATCH, SAMPLE) == (0, ((), {}))
 
 
 def test_a_trajectory_budget_is_refused() -> None:

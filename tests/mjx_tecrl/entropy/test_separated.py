@@ -11,7 +11,8 @@ import pytest
 
 from mjx_tecrl import Batch, Spec
 from mjx_tecrl.entropy import EntropyRule, adaptive_budget, separated_entropy, step_target, trajectory_budget
-from mjx_tecrl.policies import Sample
+from mjx_tecrl.networks import mlp
+from mjx_tecrl.policies import ActionSample
 from tests.mjx_tecrl.reference import ensemble, f64, gelu, last_layer
 
 SPEC = Spec(obs_size=3, action_size=2)
@@ -22,7 +23,7 @@ TEMPERATURE = trajectory_budget(SPEC, RHO, GAMMA, init_log_alpha=0.7)
 
 
 def make_rule(**choices: Any) -> EntropyRule:
-    return separated_entropy(SPEC, (8,), TEMPERATURE, **({"discount": GAMMA} | choices))
+    return separated_entropy(SPEC, mlp((8,)), TEMPERATURE, **({"discount": GAMMA} | choices))
 
 
 RULE = make_rule()
@@ -49,9 +50,9 @@ def make_batch() -> Batch:
     )
 
 
-def make_sample(log_prob: float = 0.0) -> Sample:
+def make_sample(log_prob: float = 0.0) -> ActionSample:
     rng = np.random.default_rng(1)
-    return Sample(
+    return ActionSample(
         action=np.tanh(rng.normal(size=(BATCH, 2))).astype(np.float32),
         log_prob=(log_prob + rng.normal(size=BATCH)).astype(np.float32),
         std=np.ones((BATCH, 2), np.float32),
@@ -71,7 +72,7 @@ def test_critic_loss_equals_the_equations() -> None:
     # Beyond a terminal state there is neither entropy nor a value: 1 - d stands before the whole bracket.
     target = GAMMA * (1 - TERMINATED) * (-f64(sample.log_prob) + q_e(1, batch.next_obs, sample.action))
     error = q_e(0, batch.obs, batch.action) - target
-    (loss, metrics), gradients = jax.jit(jax.value_and_grad(RULE.critic_loss, (0, 1, 3), has_aux=True))(
+    (loss, (_, metrics)), gradients = jax.jit(jax.value_and_grad(RULE.critic_loss, (0, 1, 3), has_aux=True))(
         params(0), params(1), batch, sample
     )
     assert float(loss) == pytest.approx(mean(error**2), rel=1e-4)
@@ -182,7 +183,7 @@ def test_an_unguided_policy_pays_for_its_own_entropy_only() -> None:
 
 
 def test_a_separated_entropy_may_follow_the_current_step() -> None:
-    rule = separated_entropy(SPEC, (8,), step_target(SPEC, RHO, 0.7), discount=GAMMA)
+    rule = separated_entropy(SPEC, mlp((8,)), step_target(SPEC, RHO, 0.7), discount=GAMMA)
     batch, sample = make_batch(), make_sample()
     gap = mean(-f64(sample.log_prob)) + RHO * 2
     (_, metrics), gradient = jax.jit(jax.value_and_grad(rule.temperature_loss, has_aux=True))(
@@ -193,7 +194,7 @@ def test_a_separated_entropy_may_follow_the_current_step() -> None:
 
 
 def test_an_adaptive_budget_sees_the_value_of_the_transitions_that_were_made() -> None:
-    rule = separated_entropy(SPEC, (8,), adaptive_budget(SPEC, RHO, 0.01, GAMMA, -3.0), discount=GAMMA)
+    rule = separated_entropy(SPEC, mlp((8,)), adaptive_budget(SPEC, RHO, 0.01, GAMMA, -3.0), discount=GAMMA)
     batch, sample, dual = make_batch(), make_sample(), rule.init_temperature()
     value = np.random.default_rng(5).normal(size=len(batch.weight)).astype(np.float32)
     _, metrics = jax.jit(rule.temperature_loss)(dual, params(0), batch, sample, value)

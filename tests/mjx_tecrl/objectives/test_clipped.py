@@ -7,10 +7,11 @@ import optax
 import pytest
 
 from mjx_tecrl import Spec
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.objectives import clipped
 from mjx_tecrl.objectives.clipped import clipped_surrogate
 from mjx_tecrl.policies import gaussian, tanh_gaussian
-from mjx_tecrl.types import Samples
+from mjx_tecrl.types import Transitions
 
 SPEC = Spec(obs_size=1, action_size=1)
 LEARNING_RATE, CLIP, BONUS = 0.1, 0.2, 0.05
@@ -32,7 +33,7 @@ def linear(bias: float, slope: float, log_std: float) -> dict:
 
 @pytest.mark.parametrize("bonus", [0.0, BONUS])
 def test_a_step_equals_that_by_hand(bonus: float) -> None:
-    policy = gaussian(SPEC, ())  # mean = slope obs + bias
+    policy = gaussian(SPEC, mlp(()))  # mean = slope obs + bias
     objective = clipped(policy, optax.sgd(LEARNING_RATE), CLIP, bonus)
     bias, slope, log_std = 0.2, -0.5, -0.3
     obs = np.array([0.5, -1.0, 2.0, 0.3, 9.0])
@@ -45,7 +46,7 @@ def test_a_step_equals_that_by_hand(bonus: float) -> None:
     # Ratios 1, 1.1, 1.4 (beyond the clip, and the advantage wants more: no gradient) and 0.7 (within its rights).
     log_ratio = np.log([1.0, 1.1, 1.4, 0.7, 1.0])
     f32 = lambda x: jnp.float32(np.nan_to_num(x))  # noqa: E731
-    samples = Samples(
+    samples = Transitions(
         f32(obs)[:, None],
         f32(action)[:, None],
         f32(log_prob - log_ratio),
@@ -76,6 +77,6 @@ def test_a_step_equals_that_by_hand(bonus: float) -> None:
 
 def test_wrong_pieces_are_refused() -> None:
     with pytest.raises(ValueError, match=r"clip must be greater than 0, not 0\.0"):
-        clipped(gaussian(SPEC, ()), optax.sgd(0.1), clip=0.0)
+        clipped(gaussian(SPEC, mlp(())), optax.sgd(0.1), clip=0.0)
     with pytest.raises(ValueError, match="no log-density of given actions"):
-        clipped(tanh_gaussian(SPEC, (4,)), optax.sgd(0.1))
+        clipped(tanh_gaussian(SPEC, mlp((4,))), optax.sgd(0.1))

@@ -8,30 +8,34 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import Spec
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.objectives import trust_region
 from mjx_tecrl.objectives.trust_region import conjugate_gradient
 from mjx_tecrl.policies import Policy, era_gaussian, gaussian, tanh_gaussian
-from mjx_tecrl.types import Samples
+from mjx_tecrl.types import Transitions
 
 SPEC = Spec(obs_size=3, action_size=2)
 MAX_KL = 0.01
 
 
-def toy(policy: Policy, params: Any, valid: np.ndarray | None = None) -> Samples:
+def toy(policy: Policy, params: Any, valid: np.ndarray | None = None) -> Transitions:
     """Actions of the policy; the advantage wants the first up and the second down."""
     obs = jax.random.normal(jax.random.key(1), (256, 3))
     sample = policy.sample(params, obs, jax.random.key(2))
     advantage = sample.action[:, 0] - sample.action[:, 1] + 0.1 * jax.random.normal(jax.random.key(3), (256,))
     advantage = (advantage - advantage.mean()) / advantage.std()
     valid = np.ones(256, bool) if valid is None else valid
-    return Samples(obs, sample.action, sample.log_prob, advantage, advantage[:, None], jnp.asarray(valid))
+    return Transitions(obs, sample.action, sample.log_prob, advantage, advantage[:, None], jnp.asarray(valid))
 
 
 def heads() -> dict[str, Policy]:
-    return {"gaussian": gaussian(SPEC, (16,)), "era_gaussian": era_gaussian(SPEC, (16,), "tanh", entropy_per_dim=-1.0)}
+    return {
+        "gaussian": gaussian(SPEC, mlp((16,), "tanh", output_std=0.01)),
+        "era_gaussian": era_gaussian(SPEC, mlp((16,), "tanh"), entropy_per_dim=-1.0),
+    }
 
 
-def divergence(policy: Policy, old: Any, new: Any, samples: Samples) -> float:
+def divergence(policy: Policy, old: Any, new: Any, samples: Transitions) -> float:
     assert policy.kl is not None
     return float(samples.mean(policy.kl(old, new, samples.obs)))
 
@@ -73,7 +77,7 @@ def test_the_line_search_keeps_the_bound_where_the_quadratic_is_wrong() -> None:
 def test_the_direction_is_the_natural_gradient() -> None:
     # One Gaussian without a network: the Fisher matrix of (mean, log_std) is diag(1 / std^2, 2).
     spec = Spec(obs_size=1, action_size=1)
-    policy = gaussian(spec, ())
+    policy = gaussian(spec, mlp(()))
     params = {
         "mean": {"params": {"Dense_0": {"kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}}},
         "log_std": jnp.float32([-1.0]),
@@ -81,7 +85,7 @@ def test_the_direction_is_the_natural_gradient() -> None:
     obs = jnp.zeros((64, 1))
     sample = policy.sample(params, obs, jax.random.key(0))
     advantage = sample.action[:, 0] + sample.action[:, 0] ** 2
-    samples = Samples(obs, sample.action, sample.log_prob, advantage, advantage[:, None], jnp.ones(64, bool))
+    samples = Transitions(obs, sample.action, sample.log_prob, advantage, advantage[:, None], jnp.ones(64, bool))
     new, _, metrics = trust_region(policy, 1e-4, damping=0.0).rollout_step(params, (), samples)
     assert float(metrics["backtracks"]) == 0
     std, a = np.exp(-1.0), np.float64(sample.action[:, 0])
@@ -99,7 +103,7 @@ def test_samples_that_are_no_transitions_do_not_count() -> None:
     valid = np.arange(256) < 200
     samples = toy(policy, params, valid)
     junk = jnp.where(jnp.asarray(valid), samples.advantage, 1e6)
-    other = Samples(samples.obs, samples.action, samples.log_prob, junk, samples.returns, samples.valid)
+    other = Transitions(samples.obs, samples.action, samples.log_prob, junk, samples.returns, samples.valid)
     step = jax.jit(trust_region(policy, MAX_KL).rollout_step)
     one, two = (step(params, (), s)[0] for s in (samples, other))
     jax.tree.map(np.testing.assert_array_equal, one, two)
@@ -110,7 +114,7 @@ def test_no_advantage_leaves_the_policy() -> None:
     params = jax.jit(policy.init)(jax.random.key(0))
     samples = toy(policy, params)
     for advantage in (jnp.zeros(256), jnp.full(256, jnp.nan)):
-        flat = Samples(samples.obs, samples.action, samples.log_prob, advantage, samples.returns, samples.valid)
+        flat = Transitions(samples.obs, samples.action, samples.log_prob, advantage, samples.returns, samples.valid)
         same, _, metrics = jax.jit(trust_region(policy, MAX_KL).rollout_step)(params, (), flat)
         jax.tree.map(np.testing.assert_array_equal, same, params)
         assert float(metrics["line_search_failed"]) == 1
@@ -123,6 +127,18 @@ def test_conjugate_gradient_solves() -> None:
     b = np.float32(rng.normal(size=6))
     np.testing.assert_allclose(conjugate_gradient(lambda v: a @ v, b, 20), np.linalg.solve(a, b), rtol=1e-2, atol=1e-3)
     np.testing.assert_array_equal(conjugate_gradient(lambda v: a @ v, 0 * b, 5), 0)
+
+
+def test_conjugate_gradient_takes_the_steps_of_jax_but_does_not_hide_nan_nor_follow_bad_curvature() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(6, 6))
+    a = np.float32(a @ a.T + np.eye(6))
+    b = jnp.float32(rng.normal(size=6))
+    theirs, _ = jax.scipy.sparse.linalg.cg(lambda v: a @ v, b, tol=0.0, maxiter=4)
+    np.testing.assert_allclose(conjugate_gradient(lambda v: a @ v, b, 4), theirs, rtol=1e-5)
+    assert np.isnan(conjugate_gradient(lambda v: a @ v, b.at[0].set(jnp.nan), 4)).any()
+    for curvature in (0.0, -1.0):
+        np.testing.assert_array_equal(conjugate_gradient(lambda v, c=curvature: c * v, b, 4), 0)
 
 
 @pytest.mark.parametrize(
@@ -143,4 +159,4 @@ def test_bad_constants_are_refused(constants: dict[str, Any], message: str) -> N
 
 def test_a_head_without_a_divergence_is_refused() -> None:
     with pytest.raises(ValueError, match="no divergence in closed form"):
-        trust_region(tanh_gaussian(SPEC, (4,)))
+        trust_region(tanh_gaussian(SPEC, mlp((4,))))

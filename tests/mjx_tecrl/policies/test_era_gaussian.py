@@ -10,19 +10,21 @@ import pytest
 import scipy.stats
 
 from mjx_tecrl import Spec
-from mjx_tecrl.policies import Sample, era_gaussian
-from tests.mjx_tecrl.reference import f64, last_layer, mlp, relu, softmax
+from mjx_tecrl.networks import mlp
+from mjx_tecrl.policies import ActionSample, era_gaussian
+from tests.mjx_tecrl import reference
+from tests.mjx_tecrl.reference import f64, last_layer, relu, softmax
 
 SPEC = Spec(obs_size=3, action_size=4)
 ENTROPY = 0.5 * np.log(2 * np.pi * np.e)
 
 
 def test_sample_is_the_distribution_of_the_formulas() -> None:
-    policy = era_gaussian(SPEC, (8,), entropy_per_dim=0.25)
+    policy = era_gaussian(SPEC, mlp((8,), "relu"), entropy_per_dim=0.25)
     params = jax.jit(policy.init)(jax.random.key(0))
     obs = jax.random.normal(jax.random.key(1), (64, 3))
     sample = jax.jit(policy.sample)(params, obs, jax.random.key(2))
-    raw_loc, raw_std = np.split(mlp(params, obs, relu)[1], 2, axis=-1)
+    raw_loc, raw_std = np.split(reference.mlp(params, obs, relu)[1], 2, axis=-1)
     loc, std = np.tanh(raw_loc), np.exp(-4 * (0 - 0.25 + ENTROPY) * softmax(raw_std))
     np.testing.assert_allclose(sample.std, std, rtol=1e-4)
     np.testing.assert_allclose((np.log(f64(sample.std)) + ENTROPY).sum(-1), 4 * 0.25, atol=1e-4)
@@ -32,13 +34,13 @@ def test_sample_is_the_distribution_of_the_formulas() -> None:
 
 
 def test_extreme_outputs_keep_samples_inside_and_gradients_finite() -> None:
-    policy = era_gaussian(SPEC, (8,))
+    policy = era_gaussian(SPEC, mlp((8,), "relu"))
     params = jax.jit(policy.init)(jax.random.key(0))
     obs = jnp.ones((100, 3))
 
     @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
-    def loss(params: Any) -> tuple[jax.Array, Sample]:
+    def loss(params: Any) -> tuple[jax.Array, ActionSample]:
         sample = policy.sample(params, obs, jax.random.key(2))
         return sample.action.sum() + sample.log_prob.sum(), sample
 
@@ -52,18 +54,18 @@ def test_extreme_outputs_keep_samples_inside_and_gradients_finite() -> None:
 
 
 def test_output_std_sets_the_initial_output_layer() -> None:
-    wide = last_layer(jax.jit(era_gaussian(SPEC, (512,), output_std=0.01).init)(jax.random.key(0)))
+    wide = last_layer(jax.jit(era_gaussian(SPEC, mlp((512,), "relu", output_std=0.01)).init)(jax.random.key(0)))
     assert np.std(wide["kernel"]) == pytest.approx(0.01, rel=0.1)
     assert not np.any(wide["bias"])
 
 
 def test_a_floor_out_of_reach_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be reached with log_std"):
-        era_gaussian(SPEC, (8,), entropy_per_dim=1.5)
+        era_gaussian(SPEC, mlp((8,), "relu"), entropy_per_dim=1.5)
 
 
-def test_given_actions_are_judged_by_the_same_distribution() -> None:
-    policy = era_gaussian(SPEC, (8,), "tanh", entropy_per_dim=0.25)
+def test_given_actions_are_evaluated_by_the_same_distribution() -> None:
+    policy = era_gaussian(SPEC, mlp((8,), "tanh"), entropy_per_dim=0.25)
     assert policy.evaluate is not None
     assert policy.kl is not None
     params, other = (jax.jit(policy.init)(jax.random.key(seed)) for seed in (0, 3))
@@ -72,7 +74,7 @@ def test_given_actions_are_judged_by_the_same_distribution() -> None:
     now = jax.jit(policy.evaluate)(params, obs, sample.action)
     np.testing.assert_allclose(now.log_prob, sample.log_prob, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(now.std, sample.std, rtol=1e-5)
-    raw_loc, raw_std = np.split(mlp(params, obs, np.tanh)[1], 2, axis=-1)
+    raw_loc, raw_std = np.split(reference.mlp(params, obs, np.tanh)[1], 2, axis=-1)
     loc, std = np.tanh(raw_loc), np.exp(-4 * (0 - 0.25 + ENTROPY) * softmax(raw_std))
     law = scipy.stats.truncnorm((-1 - loc) / std, (1 - loc) / std, loc=loc, scale=std)
     np.testing.assert_allclose(now.entropy, law.entropy().sum(-1), rtol=1e-3, atol=2e-3)

@@ -6,19 +6,22 @@ import pytest
 import scipy.stats
 
 from mjx_tecrl import Spec
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.policies import gaussian
-from tests.mjx_tecrl.reference import f64, mlp
+from tests.mjx_tecrl import reference
+from tests.mjx_tecrl.reference import f64
 
 SPEC = Spec(obs_size=3, action_size=2)
+MEAN = mlp((8,), "tanh", output_std=0.01)
 
 
 def test_densities_entropies_and_divergences_are_those_of_the_formulas() -> None:
-    policy = gaussian(SPEC, (8,), output_std=None, init_log_std=-0.5)
+    policy = gaussian(SPEC, mlp((8,), "tanh"), init_log_std=-0.5)
     old, new = (jax.jit(policy.init)(jax.random.key(seed)) for seed in (0, 1))
     new["log_std"] = np.float32([-1.0, 0.3])
     obs = jax.random.normal(jax.random.key(1), (64, 3))
     sample = jax.jit(policy.sample)(old, obs, jax.random.key(2))
-    mean, std = mlp(old["mean"], obs, np.tanh)[1], np.exp(-0.5)
+    mean, std = reference.mlp(old["mean"], obs, np.tanh)[1], np.exp(-0.5)
     np.testing.assert_allclose(sample.std, std, rtol=1e-5)
     law = scipy.stats.norm(mean, std)
     log_prob = law.logpdf(f64(sample.action)).sum(-1)
@@ -30,14 +33,14 @@ def test_densities_entropies_and_divergences_are_those_of_the_formulas() -> None
     np.testing.assert_allclose(now.entropy, law.entropy().sum(-1), rtol=1e-5)
     np.testing.assert_allclose(now.std, sample.std)
 
-    other_mean, other_std = mlp(new["mean"], obs, np.tanh)[1], np.exp([-1.0, 0.3])
+    other_mean, other_std = reference.mlp(new["mean"], obs, np.tanh)[1], np.exp([-1.0, 0.3])
     kl = np.log(other_std / std) + (std**2 + (mean - other_mean) ** 2) / (2 * other_std**2) - 0.5
     np.testing.assert_allclose(policy.kl(old, new, obs), kl.sum(-1), rtol=1e-4)
     np.testing.assert_array_equal(policy.kl(old, old, obs), 0)
 
 
 def test_the_deterministic_action_is_the_clipped_mean_and_samples_are_not_clipped() -> None:
-    policy = gaussian(SPEC, (8,))
+    policy = gaussian(SPEC, MEAN)
     params = jax.jit(policy.init)(jax.random.key(0))
     obs = np.ones((256, 3), np.float32)
     assert np.abs(policy.mode(params, obs)).max() < 0.5
@@ -49,9 +52,9 @@ def test_the_deterministic_action_is_the_clipped_mean_and_samples_are_not_clippe
 
 
 def test_the_entropy_does_not_depend_on_the_observation() -> None:
-    policy = gaussian(SPEC, (8,), init_log_std=0.25)
+    policy = gaussian(SPEC, MEAN, init_log_std=0.25)
     params = jax.jit(policy.init)(jax.random.key(0))
     assert policy.evaluate is not None
-    entropy = policy.evaluate(params, np.random.default_rng(0).normal(size=(5, 3)), np.zeros((5, 2))).entropy
+    entropy = policy.evaluate(params, jax.random.normal(jax.random.key(1), (5, 3)), np.zeros((5, 2), np.float32)).entropy
     np.testing.assert_allclose(entropy, 2 * (0.25 + 0.5 * np.log(2 * np.pi * np.e)), rtol=1e-5)
     assert float(entropy[0]) == pytest.approx(float(entropy[1]))

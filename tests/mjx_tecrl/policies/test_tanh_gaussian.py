@@ -1,14 +1,18 @@
 """The tanh-Gaussian head, against brute force in float64."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mjx_tecrl import Spec
+from mjx_tecrl.distributions import tanh_gaussian as distribution
+from mjx_tecrl.networks import mlp
 from mjx_tecrl.policies import tanh_gaussian
-from mjx_tecrl.policies.tanh_gaussian import tanh_gaussian_log_prob
-from tests.mjx_tecrl.reference import f64, gelu, last_layer, mlp
+from tests.mjx_tecrl import reference
+from tests.mjx_tecrl.reference import f64, gelu, last_layer
 
 SPEC = Spec(obs_size=3, action_size=2)
 
@@ -26,7 +30,7 @@ def test_density_integrates_to_one_over_actions(mean: float, std: float) -> None
     z = np.linspace(-9, 9, 20_001)
     action = np.tanh(mean + std * z)
     args = (jnp.float32(z)[:, None], jnp.float32([mean]), jnp.log(jnp.float32([std])))
-    density = np.exp(f64(tanh_gaussian_log_prob(*args)))
+    density = np.exp(f64(distribution.log_prob(*args)))
     assert np.trapezoid(density, action) == pytest.approx(1, abs=2e-4)
 
 
@@ -36,7 +40,7 @@ def test_log_prob_equals_brute_force() -> None:
     log_std = rng.uniform(-20, 0.5, size=(1000, 4))
     z, mean, log_std = (x.astype(np.float32) for x in (z, mean, log_std))
     expected = brute_force(f64(z), f64(mean), f64(log_std)).sum(-1)
-    np.testing.assert_allclose(tanh_gaussian_log_prob(z, mean, log_std), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(distribution.log_prob(z, mean, log_std), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("mean", [-50.0, 0.0, 50.0])
@@ -44,18 +48,18 @@ def test_log_prob_equals_brute_force() -> None:
 def test_gradients_are_right_at_the_extremes(mean: float, log_std: float) -> None:
     # With the action reparameterised: d/dmean = 2 tanh(u), d/dlog_std = -1 + 2 tanh(u) std z.
     z = 1.7
-    log_prob = lambda mean, log_std: tanh_gaussian_log_prob(jnp.float32([z]), mean[None], log_std[None])  # noqa: E731
+    log_prob = lambda mean, log_std: distribution.log_prob(jnp.float32([z]), mean[None], log_std[None])  # noqa: E731
     gradient = jax.grad(log_prob, (0, 1))(jnp.float32(mean), jnp.float32(log_std))
     slope = 2 * np.tanh(mean + np.exp(log_std) * z)
     np.testing.assert_allclose(gradient, (slope, -1 + slope * np.exp(log_std) * z), rtol=1e-5, atol=1e-6)
 
 
 def test_samples_report_their_own_density() -> None:
-    policy = tanh_gaussian(SPEC, (8,))
+    policy = tanh_gaussian(SPEC, mlp((8,)))
     params = jax.jit(policy.init)(jax.random.key(0))
     obs = jax.random.normal(jax.random.key(1), (64, 3))
     sample = jax.jit(policy.sample)(params, obs, jax.random.key(2))
-    mean, log_std = np.split(mlp(params, obs, gelu)[1], 2, axis=-1)
+    mean, log_std = np.split(reference.mlp(params, obs, gelu)[1], 2, axis=-1)
     log_std = np.minimum(log_std, 0.5)
     u = np.arctanh(f64(sample.action))
     expected = brute_force((u - mean) / np.exp(log_std), mean, log_std).sum(-1)
@@ -65,7 +69,7 @@ def test_samples_report_their_own_density() -> None:
 
 
 def test_log_std_is_clipped_hard() -> None:
-    policy = tanh_gaussian(SPEC, (8,))
+    policy = tanh_gaussian(SPEC, mlp((8,)))
     params = jax.tree.map(jnp.zeros_like, jax.jit(policy.init)(jax.random.key(0)))
     sample = jax.jit(policy.sample)
     for raw, log_std in [(1e4, 0.5), (-1e4, -20.0), (0.3, 0.3)]:
@@ -73,3 +77,24 @@ def test_log_std_is_clipped_hard() -> None:
         drawn = sample(params, jnp.ones((4, 3)), jax.random.key(2))
         np.testing.assert_allclose(drawn.std, np.full((4, 2), np.exp(log_std)), rtol=1e-5)
         assert np.isfinite(drawn.log_prob).all()
+
+
+def test_a_tanh_keeps_the_log_std_within_its_limits_and_its_gradient() -> None:
+    policy = tanh_gaussian(SPEC, mlp((8,)), (-10.0, 2.0), "tanh")
+    params = jax.tree.map(jnp.zeros_like, jax.jit(policy.init)(jax.random.key(0)))
+    for raw, log_std in [(1e4, 2.0), (-1e4, -10.0), (0.0, -4.0), (0.5, -4 + 6 * np.tanh(0.5))]:
+        last_layer(params)["bias"] = jnp.float32([0, 0, raw, raw])
+        drawn = policy.sample(params, jnp.ones((4, 3)), jax.random.key(2))
+        np.testing.assert_allclose(drawn.std, np.full((4, 2), np.exp(log_std)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"log_std_range": (2.0, -10.0)}, "log_std_range must be an increasing pair"),
+        ({"log_std_limit": "sigmoid"}, 'log_std_limit must be "clip" or "tanh", not \'sigmoid\''),
+    ],
+)
+def test_bad_choices_are_refused(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tanh_gaussian(SPEC, mlp((8,)), **choices)

@@ -12,13 +12,14 @@ import jax
 import numpy as np
 import pytest
 
+from envs.command import Interrupted
 from eval.restore import restore
 from tests.runs import leaves, quiet, restore_state, seal, shared_program, tiny_config, untimed
 from train.checkpoints import MANIFEST_FILE, SCHEMA, Checkpoints, Manifest, Notes
 from train.checkpoints.manifest import write_manifest
 from train.checkpoints.parts import read_parts, write_parts
 from train.config import config_from_json, load_config
-from train.loop import Interrupted, train
+from train.loop import train
 from train.program import Program
 from train.progress import ProgressDisplay
 

@@ -83,7 +83,7 @@ def test_a_part_that_its_manifest_does_not_name_is_damage(copy: pathlib.Path, ca
 
 
 def test_an_array_that_orbax_restores_differently_is_damage(copy: pathlib.Path, like: TrainState) -> None:
-    """The files are as they were written: only the array's own checksum tells."""
+    """The files are as they were written, so that only the array's own checksum shows the damage."""
     path = copy / "checkpoints" / "320" / MANIFEST_FILE
     arrays = json.loads(json.loads(path.read_text())["manifest"])["arrays"]
     arrays["loop"]["key"][2] ^= 1
@@ -175,12 +175,12 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(
     checkpoints.save(160, checkpoint_parts(state), NOTES)
     with pytest.raises(UserError, match=r"could not be written to .*: .*No space left on device"):
         checkpoints.finish()
-    checkpoints.finish()  # and that was that
+    checkpoints.finish()  # the error is raised only once
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["80"]
 
 
 def test_writing_takes_little_memory_beside_the_copy(tmp_path: pathlib.Path) -> None:
-    """Orbax copies arrays of the host by default, and what it compressed waits in memory until a file is full."""
+    """By default Orbax copies arrays of the host, and keeps what it compressed in memory until a file is full."""
     size = 2 * FILE_BYTES
     actor = jnp.asarray(np.random.default_rng(0).standard_normal(size // 4, np.float32))
     checkpoints = Checkpoints(tmp_path, keep=1)

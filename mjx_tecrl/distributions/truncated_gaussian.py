@@ -1,21 +1,23 @@
-"""The Gaussian truncated to [-1, 1], fully reparameterised, as ERA's public code uses it."""
+"""The Gaussian distribution truncated to [-1, 1], fully reparameterised, as in ERA's public code."""
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
 
+from mjx_tecrl.distributions import normal
+
 EDGE = 1e-6
-"""Means, uniform numbers and samples stay this far from their limits, where the inverse CDF has no finite gradient."""
+"""Means, uniform numbers and samples keep this distance from their limits: there the inverse CDF has no finite gradient."""
 
 
 def _limits(loc: jax.Array, std: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The standardised limits a and b, and the mass Z between them (no less than `EDGE`)."""
+    """The standardised limits a and b, and the probability mass Z between them, which is at least `EDGE`."""
     a, b = (-1 - loc) / std, (1 - loc) / std
     return a, b, jnp.maximum(norm.cdf(b) - norm.cdf(a), EDGE)
 
 
 def sample(loc: jax.Array, std: jax.Array, key: jax.Array) -> jax.Array:
-    """A draw by inversion of the CDF, differentiable in ``loc`` and ``std`` (all of one shape)."""
+    """Draws by inversion of the CDF, differentiable in ``loc`` and ``std``. All three arrays have one shape."""
     a, _, mass = _limits(loc, std)
     u = norm.cdf(a) + mass * jax.random.uniform(key, loc.shape)
     u = jnp.clip(u, EDGE, 1 - EDGE)
@@ -32,14 +34,14 @@ def log_prob(x: jax.Array, loc: jax.Array, std: jax.Array) -> jax.Array:
 def entropy(loc: jax.Array, std: jax.Array) -> jax.Array:
     """Elementwise differential entropy (ERA Eq. 5), nats."""
     a, b, mass = _limits(loc, std)
-    gaussian = 0.5 * jnp.log(2 * jnp.pi * jnp.e) + jnp.log(std)
+    gaussian = normal.ENTROPY + jnp.log(std)
     return gaussian + jnp.log(mass) + (a * norm.pdf(a) - b * norm.pdf(b)) / (2 * mass)
 
 
 def kl(loc: jax.Array, std: jax.Array, other_loc: jax.Array, other_std: jax.Array) -> jax.Array:
     """Elementwise divergence KL(p || q) of p with ``loc`` and ``std`` from q with the others, nats.
 
-    The expectation of log p - log q, which is a polynomial of second degree, from the first two moments of p.
+    It is the expectation of log p - log q, a polynomial of second degree, and so follows from the first two moments of p.
     """
     a, b, mass = _limits(loc, std)
     *_, other_mass = _limits(other_loc, other_std)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from mjx_tecrl import truncated_gaussian as tg
+from mjx_tecrl.distributions import truncated_gaussian as tg
 
 EDGE_LOC = 1 - 1e-6
 draw, log_density, entropy = jax.jit(tg.sample), jax.jit(tg.log_prob), jax.jit(tg.entropy)
