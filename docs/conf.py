@@ -18,14 +18,15 @@ version = release = __version__
 
 extensions = [
     "myst_parser",
-    "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "results", "api/*/modules.rst"]
+exclude_patterns = ["_build", "_static", "results"]
 
 html_theme = "furo"
 html_title = f"mjx-tecrl {version}"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3  # so that [text](page.md#a-heading) works, as on the pages of a repository
@@ -36,17 +37,6 @@ copybutton_prompt_text = "$ "
 # Single backticks in a docstring name something that exists. `make docs` makes an error of a name that nothing has.
 default_role = "any"
 
-# One page per module, written anew by each build.
-apidoc_modules = [
-    {
-        "path": str(ROOT / package),
-        "destination": f"api/{package}",
-        "module_first": True,
-        "separate_modules": True,
-        "automodule_options": {"members"},
-    }
-    for package in ("mjx_tecrl", "envs", "train", "eval")
-]
 suppress_warnings = ["ref.python"]  # tyro's marks on a flag carry short names, such as "agent", that several things have
 autodoc_default_options = {"ignore-module-all": True}  # a thing is described where it is defined, and nowhere else
 autodoc_member_order = "bysource"
@@ -55,10 +45,30 @@ autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do w
 # The signatures name types of others, whose documentation is not at hand.
 OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|pathlib|collections|matplotlib|concurrent"
 nitpick_ignore_regex = [
-    (r"py:.*", rf"({OTHERS})\..*"),
+    (r"any|py:.*", rf"({OTHERS})\..*"),
     (r"py:.*", r"Array|ArrayLike|DTypeLikeFloat|NamedSharding|P|RealArray|Shape"),  # the same, by JAX's short names
     (r"py:.*", r"FlagCreatePairsOff|randomize|Positional|UseAppendAction|([\w.]+\.)?Annotated"),  # tyro's marks on a flag
 ]
+
+
+def write_api_pages(app: Sphinx) -> None:
+    """Writes a page for each module.
+
+    The extension apidoc would name the pages as their modules, and the role "any" could not tell the two apart.
+    """
+    pages = {}
+    for package in ("mjx_tecrl", "envs", "train", "eval"):
+        for path in (ROOT / package).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            page = app.srcdir / "api" / package / f"module-{module.replace('.', '-')}.rst"
+            pages[page] = f"{module}\n{'=' * len(module)}\n\n.. automodule:: {module}\n   :members:\n"
+    for page in app.srcdir.glob("api/*/*"):
+        if page not in pages:
+            page.unlink()
+    for page, text in pages.items():
+        page.parent.mkdir(exist_ok=True)
+        if not page.exists() or page.read_text() != text:  # what has not changed is not read again
+            page.write_text(text)
 
 
 def read_google_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -73,6 +83,7 @@ def skip_tuple_fields(app: Sphinx, what: str, name: str, obj: object, skip: bool
 
 
 def setup(app: Sphinx) -> None:
-    """Connects the two functions above."""
+    """Connects the functions above."""
+    app.connect("builder-inited", write_api_pages)
     app.connect("autodoc-process-docstring", read_google_style)
     app.connect("autodoc-skip-member", skip_tuple_fields)
