@@ -165,7 +165,19 @@ DOWNWARDS = (
 )
 """The files of `train` that a run passes, in the order in which they are read."""
 
-TRAINING = ("state", "axes", "collect", "iteration", "off_policy", "on_policy", "training", "program", "mesh", "seeds", "loop")
+TRAINING = (
+    "state",
+    "axes",
+    "collect",
+    "iteration",
+    "off_policy",
+    "on_policy",
+    "training",
+    "program",
+    "mesh",
+    "seeds",
+    "loop",
+)
 
 
 def test_training_reads_downwards() -> None:
