@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from typing import Any
+from unittest import mock
 
 import psutil
 from rich.console import Console
@@ -67,7 +68,7 @@ def main(args: Args) -> None:
 
 
 def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str, Any]:
-    """One row."""
+    """Trains for some iterations in this process; returns the memory that the run predicts, and what it takes."""
     seen: dict[str, float] = {}
     check = train.loop.check_memory
 
@@ -77,8 +78,7 @@ def measure(task: str, agent: str, num_envs: int, replay_size: int) -> dict[str,
         seen["before"] = psutil.Process().memory_info().rss
         return memory
 
-    train.loop.check_memory = note
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(train.loop, "check_memory", note):
         config = preset("quick", task, agent)
         values: dict[str, Any] = {"replay_size": replay_size} if replay_size else {}
         steps = 64 * num_envs

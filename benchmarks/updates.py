@@ -74,7 +74,7 @@ def main(args: Args) -> None:
 
 
 def measure(args: Args, *pair: str) -> dict[str, Any]:
-    """One row of the table."""
+    """Times a pair of agents in turns; returns a row of the table."""
     runs = [program(args.preset, args.task, agent, args.batch_size, args.updates).run for agent in pair]
     seconds = np.array([[_seconds(run) for run in runs] for _ in range(args.turns)])
     ratios = seconds[:, 0] / seconds[:, 1]

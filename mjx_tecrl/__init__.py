@@ -1,4 +1,4 @@
-"""The learning library: pieces of agents, and agents composed of them. It knows no physics, files or command lines."""
+"""The learning library: pieces of agents, and agents composed of them. It knows no physics, no files, no command lines."""
 
 from mjx_tecrl.agent import Agent, OnPolicyAgent
 from mjx_tecrl.agents import AGENTS, named_agent

@@ -16,23 +16,24 @@ def gae(
 ) -> jax.Array:
     """Advantages: sums of TD errors, discounted by ``discount * gae_lambda`` (arXiv 1506.02438, Eq. 16).
 
-    The value that follows a row is that of the next row's observation, which after a truncation is the episode's final one;
-    after a termination it is 0. A sum ends with its episode, and before a row that is no transition (a world that blew up).
+    The value that follows a row is that of the next row's observation. After a truncation that is the episode's final
+    observation; after a termination the value is 0. A sum ends with its episode, and before a row that is not valid (a world
+    that blew up).
 
     Args:
       reward: ``[steps, worlds]`` what is summed.
       value: ``[steps, worlds]`` values of the rows' observations.
-      last_value: ``[worlds]`` values of what followed the last row.
-      rollout: tells where episodes end and which rows are transitions.
+      last_value: ``[worlds]`` values of the observations that followed the last row.
+      rollout: tells where episodes end and which rows are valid.
       discount: discount factor gamma.
       gae_lambda: 0 for one TD error, 1 for the whole sum.
 
     Returns:
-      ``[steps, worlds]``; 0 in rows that are no transition.
+      ``[steps, worlds]``; 0 in rows that are not valid.
     """
     next_value = jnp.concatenate([value[1:], last_value[None]])
     future = jnp.where(rollout.terminated, 0.0, discount * next_value)
-    # A select, not a product: what stands in a row that is no transition may be NaN.
+    # A select, not a product: a row that is not valid may hold NaN.
     error = jnp.where(rollout.valid, reward + future - value, 0.0)
 
     def step(later: jax.Array, row: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

@@ -1,4 +1,4 @@
-"""The interface that the loops, the checkpoint and the evaluator know an agent by."""
+"""The interface by which training, checkpoints and evaluation know an agent."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -9,11 +9,10 @@ from mjx_tecrl.exploration import Draw, no_exploration
 from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
-"""A pytree with all that an agent learns: parameters, targets, optimisers, counters."""
-
+"""A pytree of everything that an agent learns: parameters, targets, optimiser states, counters."""
 
 MatmulPrecision = Literal["float32", "tensorfloat32", "bfloat16"]
-"""What the operands of matrix products may be rounded to, by JAX's names for it; products are summed in float32."""
+"""The precision to which operands of matrix products may be rounded, by JAX's names. Products are summed in float32."""
 
 
 class Agent(NamedTuple):
@@ -21,11 +20,11 @@ class Agent(NamedTuple):
 
     Attributes:
       init: ``key -> state``.
-      act: ``(state, obs [batch, obs_size], key, mode) -> action [batch, action_size]`` in [-1, 1]; ``mode`` is "sample" or
-        "deterministic" (the key is then not used and may be None).
+      act: ``(state, obs [batch, obs_size], key, mode) -> action [batch, action_size]`` in [-1, 1]. ``mode`` is "sample" or
+        "deterministic"; the latter does not use the key, which may be None.
       init_exploration: ``(key, num_envs) -> exploration state``.
-      explore: ``(exploration state, draw, starts_episode, key) -> (action, exploration state)``, how experience is
-        collected; ``draw`` is ``key -> action``, the policy's sample.
+      explore: ``(exploration state, draw, starts_episode, key) -> (action, exploration state)``, the actions with which
+        experience is collected; ``draw`` is ``key -> action``, the policy's sample.
       exploration_axes: the leading axes of every array in the exploration state: ``("world",)``, or ``()`` if all worlds
         share them.
       update: ``(state, batch, key) -> (state, metrics)``, one gradient step. A step whose batch or outcome is not finite
@@ -45,17 +44,17 @@ class Agent(NamedTuple):
 
 
 class OnPolicyAgent(NamedTuple):
-    """An agent that learns from what its present policy has just done, and forgets it then.
+    """An agent that learns from what its present policy has just done, and then forgets it.
 
     Attributes:
       init: ``key -> state``.
-      act: as `Agent.act`, but samples may lie outside [-1, 1]: they are clipped where the world is stepped, and a rollout
-        keeps them as they are.
-      update: ``(state, rollout, key) -> (state, metrics)``, all gradient steps on one rollout, whose actions were drawn from
-        exactly this state's policy. An update whose rollout or outcome is not finite changes nothing and is counted in the
-        metric ``skipped``.
-      rollout_steps: steps of every world in a rollout.
-      minibatches: the transitions of a rollout, over all worlds, must be a multiple of this.
+      act: as `Agent.act`, but samples may lie outside [-1, 1]. They are clipped where the world is stepped; a rollout keeps
+        them as they are.
+      update: ``(state, rollout, key) -> (state, metrics)``, all gradient steps on one rollout. Its actions must have been
+        drawn from exactly this state's policy. An update whose rollout or outcome is not finite changes nothing and is
+        counted in the metric ``skipped``.
+      rollout_steps: vector steps in a rollout.
+      minibatches: must divide the number of rows of a rollout, counted over all worlds.
       updates_per_rollout: gradient steps per rollout.
       init_exploration: as `Agent.init_exploration`.
       explore: as `Agent.explore`; the policy's own samples, since an update must know how likely each action was.
@@ -77,10 +76,10 @@ AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)
 
 
 def with_matmul_precision(agent: AnyAgent, precision: MatmulPrecision) -> AnyAgent:
-    """The agent with matrix products of that precision, forwards and backwards.
+    """Gives the agent's matrix products a precision, forwards and backwards.
 
     An accelerator rounds the operands unless it is told not to: JAX's own default is "tensorfloat32" on recent NVIDIA GPUs
-    and "bfloat16" on TPUs. A CPU multiplies in float32 whatever it is told.
+    and "bfloat16" on TPUs. A CPU always multiplies in float32.
     """
     at = jax.default_matmul_precision(precision)
     precise: Any = agent._replace(init=at(agent.init), act=at(agent.act), update=at(agent.update))

@@ -1,4 +1,4 @@
-"""ERA: entropy regularising activations, which guarantee an entropy floor by construction (arXiv 2510.08549)."""
+"""ERA: entropy regularising activations, which guarantee a floor of the entropy by construction (arXiv 2510.08549)."""
 
 import math
 
@@ -9,9 +9,9 @@ from mjx_tecrl.distributions import normal
 
 
 def era_log_std(raw: jax.Array, entropy_per_dim: float | jax.Array, log_std_range: tuple[float, float]) -> jax.Array:
-    """Log standard deviations whose Gaussian has at least the asked entropy (ERA Eq. 11).
+    """Log standard deviations of a Gaussian whose entropy is at least the floor (ERA Eq. 11).
 
-    The softmax deals out a fixed total: where nothing clips, the Gaussian's entropy EQUALS ``d * entropy_per_dim``, and
+    The softmax distributes a fixed total. Where nothing is clipped, the Gaussian's entropy EQUALS ``d * entropy_per_dim``;
     clipping at the lower end only raises it.
 
     Args:
@@ -29,10 +29,10 @@ def era_log_std(raw: jax.Array, entropy_per_dim: float | jax.Array, log_std_rang
 
 
 def check_era(entropy_per_dim: float, log_std_range: tuple[float, float]) -> None:
-    """Checks that the floor can be met.
+    """Checks that the floor can be reached.
 
     Raises:
-      ValueError: even the widest Gaussian has less entropy than asked, or the range is empty.
+      ValueError: even the widest Gaussian has less entropy than the floor, or the range is empty.
     """
     low, high = log_std_range
     if not low < high:
@@ -50,33 +50,33 @@ _LARGEST_SHARE = math.log(_TAU) / _TAU
 
 
 def softmax_era(logits: jax.Array, floor: float | jax.Array) -> jax.Array:
-    """Logits whose softmax has at least the asked entropy (ERA Eq. 15, tau = 4).
+    """Logits whose softmax has an entropy of at least the floor (ERA Eq. 15, tau = 4).
 
-    Every class is dealt a share ``h_i = -z'_i exp(z'_i)`` of the fixed total ``exp(floor - 1)``, more to the likelier, and
-    the softmax of any z' has an entropy of at least ``1 + log sum_i(-z'_i exp(z'_i))``. The closed form for z' is an
-    approximate inverse of h and loses up to 0.0125 nats of that, but ``z' <= -log tau`` wins 0.0597: the floor holds for
-    every input and every floor that `check_softmax_era` accepts. The least entropy is a one-hot input's.
+    Every class gets a share ``h_i = -z'_i exp(z'_i)`` of the fixed total ``exp(floor - 1)``; likelier classes get more. The
+    softmax of any z' has an entropy of at least ``1 + log sum_i(-z'_i exp(z'_i))``. The closed form for z' is an approximate
+    inverse of h and loses up to 0.0125 nats of that, but ``z' <= -log tau`` wins 0.0597. So the floor holds for every input
+    and for every floor that `check_softmax_era` accepts. A one-hot input has the least entropy.
 
     Args:
-      logits: ``[..., n]`` network output, finite; differences may be as large as they like.
-      floor: least entropy, nats.
+      logits: ``[..., n]`` network output, finite; its differences may be arbitrarily large.
+      floor: smallest entropy, nats.
 
     Returns:
-      ``[..., n]`` logits, all below -1.38 and in the same order; equal ones where ``logits`` are equal.
+      ``[..., n]`` logits, all below -1.38. They keep the order of the input, and are equal where the input is.
     """
     total = jnp.exp(floor - 1)
     p = jax.nn.softmax(logits, axis=-1)
-    # Eq. 15's h_i as an average of positive numbers, which keeps its digits for many classes.
+    # Eq. 15's h_i, written as an average of positive numbers, which keeps its digits where there are many classes.
     share = p * _LARGEST_SHARE + (1 - p) * (total - _LARGEST_SHARE) / (logits.shape[-1] - 1)
     u = -1 - jnp.log(share)
     return -1 - jnp.sqrt(2 * u) - 0.75 * u
 
 
 def check_softmax_era(classes: int, floor: float) -> None:
-    """Checks that `softmax_era` can keep a floor, and still tells the classes apart.
+    """Checks that `softmax_era` can keep a floor and still tell the classes apart.
 
-    Below the range the share of an unlikely class is not positive; above it unlikely classes would be preferred, and at
-    its end every output is uniform.
+    Below the accepted range, the share of an unlikely class is not positive. Above it, unlikely classes would be preferred;
+    at its upper end, every output is uniform.
 
     Raises:
       ValueError: the floor (nats) is not above ``1 + log(log(4) / 4)`` = -0.060 and below ``log(classes)`` - 0.060.
@@ -110,14 +110,14 @@ def response_entropy(entropy: jax.Array, mask: jax.Array, top_share: float = 0.2
     Args:
       entropy: ``[..., t]`` token entropies, nats.
       mask: ``[..., t]`` True for the response's tokens, False for padding.
-      top_share: share of the tokens that counts, rounded down, but always at least one token.
+      top_share: share of the tokens that counts. The number is rounded down, but is always at least one.
 
     Returns:
       ``[...]`` nats; 0 for a response without tokens.
     """
     descending = -jnp.sort(-jnp.where(mask, entropy, -jnp.inf), axis=-1)
     length = jnp.sum(mask, axis=-1, keepdims=True)
-    # In float32 0.29 x 100 is 28.999998: a rounding must not take a token away.
+    # In float32, 0.29 x 100 is 28.999998. Rounding must not take a token away.
     count = jnp.minimum(jnp.maximum(jnp.floor(top_share * length + 1e-4), 1), length)
     counted = jnp.arange(entropy.shape[-1]) < count
     return jnp.sum(jnp.where(counted, descending, 0), axis=-1) / jnp.maximum(count[..., 0], 1)
@@ -134,20 +134,20 @@ def token_era(
 ) -> tuple[jax.Array, jax.Array]:
     """Logits and advantages for the loss of a policy that samples tokens (ERA Eq. 16-18).
 
-    Where a token did better than expected, and its response's entropy is below ``low``, the loss sees logits sharpened by
-    ``k`` and the advantage divided by ``k``; above ``high`` the other way round. Nothing else changes. Sampling uses the
-    untouched logits. At equal logits the gradient of ``log softmax(k z)[token] * advantage / k`` is that of the untouched
-    loss with ``softmax(k z)`` for ``softmax(z)``: averaged over the policy's own tokens it lowers the likely logits and
+    If a token did better than expected and its response's entropy is below ``low``, the loss sees logits multiplied by ``k``
+    and the advantage divided by ``k``; above ``high``, the other way round. Nothing else changes, and sampling uses the
+    original logits. At equal logits, the gradient of ``log softmax(k z)[token] * advantage / k`` is the original loss's with
+    ``softmax(k z)`` in place of ``softmax(z)``. Averaged over the policy's own tokens, it lowers the likely logits and
     raises the entropy. So this is feedback during training, not a bound on what the network can express.
 
     Args:
       logits: ``[..., t, n]`` of the policy, for each sampled token.
       advantages: ``[..., t]`` of the sampled tokens.
       h_resp: ``[...]`` `response_entropy` of the policy that sampled, nats.
-      mask: ``[..., t]`` True for the response's tokens; the others come back as they are.
+      mask: ``[..., t]`` True for the response's tokens; the others are returned as they are.
       low: omega_low, nats.
       high: omega_high, nats.
-      k: how much sharper, above 1.
+      k: factor on the logits, above 1.
 
     Returns:
       ``[..., t, n]`` logits and ``[..., t]`` advantages.

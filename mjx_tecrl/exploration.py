@@ -1,4 +1,4 @@
-"""How a policy's samples are drawn while experience is collected, and what is done to them."""
+"""Exploration: how a policy's samples are drawn while experience is collected, and what noise is added to them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from mjx_tecrl.checks import check_array
 
 Draw = Callable[[jax.Array], jax.Array]
-"""``key -> action [num_envs, action_size]``, a sample of the policy in every world; the same key draws the same noise."""
+"""``key -> action [num_envs, action_size]``: a sample of the policy in every world. The same key draws the same noise."""
 
 
 class Exploration(NamedTuple):
@@ -38,7 +38,7 @@ def gaussian_noise(std: float) -> Exploration:
       std: standard deviation, in normalised action units.
 
     Raises:
-      ValueError: a negative one.
+      ValueError: a negative standard deviation.
     """
     return per_world_noise(std, std)
 
@@ -48,7 +48,7 @@ def per_world_noise(min_std: float, max_std: float) -> Exploration:
 
     Args:
       min_std: smallest standard deviation, in normalised action units.
-      max_std: largest.
+      max_std: largest standard deviation.
 
     Raises:
       ValueError: an empty or negative range.
@@ -71,16 +71,16 @@ def per_world_noise(min_std: float, max_std: float) -> Exploration:
 
 
 def repeated_noise(exponent: float, most: int) -> Exploration:
-    """The policy's own samples, whose noise stays the same for n steps; n is one number for all worlds (FlashSAC).
+    """The policy's own samples, whose noise stays the same for n steps (FlashSAC). All worlds share n.
 
     The probability of n is proportional to ``n ** -exponent``, for n from 1 to ``most``.
 
     Args:
-      exponent: of the truncated zeta distribution of n.
+      exponent: exponent of the truncated zeta distribution of n.
       most: the largest n.
 
     Raises:
-      ValueError: a negative exponent, or no step.
+      ValueError: a negative exponent, or ``most`` below 1.
     """
     if exponent < 0 or most < 1:
         raise ValueError(f"repeated noise needs an exponent of at least 0 and at least 1 step, not {exponent} and {most}")

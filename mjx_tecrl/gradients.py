@@ -1,4 +1,4 @@
-"""Gradients that say so when they mean nothing."""
+"""Gradients, and whether they are finite."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,31 +11,31 @@ from mjx_tecrl.types import Params
 
 
 def all_finite(tree: Params) -> jax.Array:
-    """[] bool: no NaN and no infinity in any array of ``tree``."""
+    """[] bool: no array of ``tree`` holds a NaN or an infinity."""
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
 def is_finite(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
     """[] bool: the loss, the norm of its gradient and all arrays in ``others`` are finite.
 
-    Then the square of each of the gradient's numbers is finite, and so is what Adam makes of it from finite moments and
-    parameters. A loss that overflowed may leave a finite gradient, and a clip by the norm makes a step of nothing from an
-    infinite norm.
+    Then the square of each number of the gradient is finite too, and so is the step that Adam takes from finite moments and
+    parameters. The gradient's own numbers are not enough: a loss that overflowed may have a finite gradient, and a clip by
+    an infinite norm turns any gradient into 0.
     """
     return all_finite((loss, optax.tree.norm(gradient), others))
 
 
 def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-    """``jax.value_and_grad`` whose gradient is NaN, all of it, if it is not sound (`is_finite`).
+    """``jax.value_and_grad`` that returns a gradient of NaN, all of it, if loss and gradient are not finite (`is_finite`).
 
-    So that an agent which makes many steps need only look at what came of them.
+    An agent that takes many steps then need only check the parameters at the end.
 
     Args:
       loss: ``(params, ...) -> []``, or with ``has_aux`` ``-> ([], aux)``.
-      has_aux: whether there is more than the loss.
+      has_aux: whether ``loss`` returns more than the loss.
 
     Returns:
-      ``(params, ...) -> (value, gradient)``, ``value`` being all that ``loss`` returns.
+      ``(params, ...) -> (value, gradient)``, where ``value`` is all that ``loss`` returns.
     """
 
     def differentiate(*args: Any) -> tuple[Any, Params]:

@@ -1,4 +1,4 @@
-"""Running statistics of observations and of rewards, and what is divided by them."""
+"""Running statistics of observations and of rewards, and normalisation by them."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ class Normalizer:
     """Statistics of all observations seen.
 
     Attributes:
-      count: [] observations.
+      count: [] number of observations.
       mean: ``[obs_size]``.
       squares: ``[obs_size]`` sum of squared deviations from the mean.
     """
@@ -24,9 +24,9 @@ class Normalizer:
     squares: jax.Array
 
     def normalize(self, obs: jax.Array) -> jax.Array:
-        """``(obs - mean) / (std + 0.01)`` (FastTD3), unchanged before the first update.
+        """``(obs - mean) / (std + 0.01)`` (FastTD3); ``obs`` itself before the first update.
 
-        ``obs`` may lack its last numbers, those that only critics observe.
+        ``obs`` may lack its last columns, which only critics observe.
 
         Raises:
           ValueError: ``obs`` is wider than the statistics.
@@ -39,12 +39,12 @@ class Normalizer:
 
 
 def init_normalizer(obs_size: int) -> Normalizer:
-    """Nothing seen yet."""
+    """Statistics of no observations."""
     return Normalizer(jnp.zeros(()), jnp.zeros(obs_size), jnp.zeros(obs_size))
 
 
 def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -> Normalizer:
-    """Statistics with ``obs`` ``[batch, obs_size]`` merged in where ``seen`` ``[batch]`` (Chan et al., 1979).
+    """Merges ``obs`` ``[batch, obs_size]`` into the statistics where ``seen`` ``[batch]`` bool (Chan et al., 1979).
 
     Raises:
       TypeError, ValueError: arrays of another dtype or shape.
@@ -52,7 +52,7 @@ def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -
     check_array("obs", obs, (None, normalizer.mean.shape[0]))
     check_array("seen", seen, (obs.shape[0],), bool)
     n = seen.sum(dtype=jnp.float32)
-    # A select, not a product: an observation that was not seen may be NaN.
+    # A select, not a product: a row that was not seen may hold NaN.
     mean = jnp.where(seen[:, None], obs, 0.0).sum(0) / n.clip(1.0)
     squares = jnp.where(seen[:, None], (obs - mean) ** 2, 0.0).sum(0)
     count = normalizer.count + n
@@ -66,17 +66,19 @@ def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -
 
 
 LARGEST_RETURN = 5.0
-"""What scaled discounted returns stay within (FlashSAC's G_max)."""
+"""Bound on the magnitude of scaled discounted returns (FlashSAC's G_max)."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RewardScaler:
-    """Statistics of the discounted returns so far, G <- discount G + reward from 0 at an episode's start (arXiv 2604.04539).
+    """Statistics of the discounted returns so far (arXiv 2604.04539).
+
+    G starts at 0 with each episode; each step sets it to ``discount * G + reward``.
 
     Attributes:
       returns: ``[worlds]`` G of the present episode.
-      moments: of all G seen, ``obs_size`` 1.
+      moments: statistics of all G seen, with ``obs_size`` 1.
       largest: [] the largest ``|G|`` seen.
     """
 
@@ -85,27 +87,27 @@ class RewardScaler:
     largest: jax.Array = dataclasses.field(metadata={"axes": ()})
 
     def scale(self, reward: jax.Array) -> jax.Array:
-        """``reward / max(std of G, max |G| / LARGEST_RETURN)``, unchanged before the first update."""
+        """``reward / max(std of G, max |G| / LARGEST_RETURN)``; ``reward`` itself before the first update."""
         variance = self.moments.squares[0] / self.moments.count.clip(1.0)
         divisor = jnp.maximum(jnp.sqrt(variance + 1e-8), self.largest / LARGEST_RETURN)
         return jnp.where(self.moments.count > 0, reward / divisor, reward)
 
 
 def init_reward_scaler(worlds: int) -> RewardScaler:
-    """Nothing seen yet."""
+    """Statistics of no rewards."""
     return RewardScaler(jnp.zeros(worlds), init_normalizer(1), jnp.zeros(()))
 
 
 def update_reward_scaler(
     scaler: RewardScaler, reward: jax.Array, done: jax.Array, valid: jax.Array, discount: float
 ) -> RewardScaler:
-    """Statistics with one step of all worlds merged in.
+    """Merges one step of all worlds into the statistics.
 
     Args:
       scaler: the statistics so far.
       reward: ``[worlds]``.
       done: ``[worlds]`` bool, the episode ended.
-      valid: ``[worlds]`` bool, a transition was made; where not, nothing is counted, and G starts anew.
+      valid: ``[worlds]`` bool, the row is a real transition; where it is not, nothing is counted and G starts anew.
       discount: the discount factor gamma.
 
     Raises:

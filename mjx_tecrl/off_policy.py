@@ -1,4 +1,4 @@
-"""Off-policy agents: policy head x critic x entropy rule x exploration x schedule, composed into one `Agent`."""
+"""Off-policy agents: policy, critic, entropy rule, exploration and schedule, composed into one `Agent`."""
 
 import dataclasses
 from typing import Any
@@ -18,11 +18,11 @@ from mjx_tecrl.types import Batch, Metrics, check_batch
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """When and how fast things move.
+    """Which parameters move when, and how fast.
 
     Attributes:
       tau: step of the Polyak averages towards the new parameters.
-      delay: the policy, the temperature and the averages move on every ``delay``-th update.
+      delay: the policy, the temperature and the averages move on every ``delay``-th update only.
       target_policy: take the next action from an averaged policy instead of the current one.
       discount: discount factor gamma.
       n_step: rewards summed per transition.
@@ -53,7 +53,7 @@ class Schedule:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Learned:
-    """One slot per thing that is learned; parameters, gradients and optimiser states all have this shape."""
+    """One slot per thing that is learned. Parameters, gradients and optimiser states all have this form."""
 
     policy: Any
     critic: Any
@@ -69,11 +69,11 @@ passes the gradient on, and would add it to the parameters."""
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class OffPolicyState:
-    """All that an off-policy agent is.
+    """The whole state of an off-policy agent.
 
     Attributes:
       params: what is learned.
-      targets: Polyak averages of ``params`` (of ``temperature`` there is none).
+      targets: Polyak averages of ``params``; ``temperature`` has none.
       optimizers: optimiser states.
       critic_aux: running statistics of the critic's loss.
       updates: [] int32 updates so far, including skipped ones.
@@ -96,19 +96,19 @@ def compose(
 ) -> Agent:
     """Composes the pieces into an agent.
 
-    One update: all losses use the parameters from before it. The critics move every time; the policy, the temperature and
-    all averages on every ``delay``-th update, whose gradients are computed only then.
+    In an update, all losses use the parameters from before it. The critics move on every update. The policy, the temperature
+    and all averages move on every ``delay``-th update, and their gradients are computed only then.
 
     Args:
-      policy: policy head.
-      critic: reward critic.
+      policy: policy.
+      critic: critic of the rewards.
       entropy: entropy rule.
       exploration: exploration beside the policy's own.
-      schedule: when and how fast things move.
+      schedule: which parameters move when, and how fast.
       optimizers: an ``optax.GradientTransformation`` per slot; `NOT_LEARNED` for a slot that is not learned.
 
     Raises:
-      ValueError: an entropy rule over a policy that has no entropy.
+      ValueError: an entropy rule for a policy that has no entropy.
     """
     if entropy.needs_density and not policy.has_density:
         raise ValueError("a deterministic policy has no entropy: it cannot be composed with a temperature")
@@ -126,7 +126,7 @@ def compose(
             targets = dataclasses.replace(targets, policy=())
         return OffPolicyState(
             params=params,
-            # Copies: a buffer that stood twice in the state could not be donated.
+            # Copies, because a buffer that occurs twice in the state cannot be donated.
             targets=jax.tree.map(jnp.copy, targets),
             optimizers=Learned(**{name: getattr(optimizers, name).init(getattr(params, name)) for name in _SLOTS}),
             critic_aux=critic.init_aux(),
@@ -157,7 +157,8 @@ def compose(
             params.critic, state.targets.critic, state.critic_aux, batch, next_action, bonus, key_target
         )
         if batch.one_step is not None:
-            # Of the entropies in between only the first is that of a policy that can be asked.
+            # The replay's actions in between were drawn by older policies. Only for the action after the first step can the
+            # present policy be asked, so the entropy critic learns from one step.
             discount, next_obs = batch.one_step
             batch = dataclasses.replace(batch, discount=discount, next_obs=next_obs)
             sample = jax.lax.stop_gradient(policy.sample(next_policy, next_obs, key_action))
@@ -202,8 +203,8 @@ def compose(
         (loss, (aux, statistics, metrics)), grads = jax.value_and_grad(critic_loss, has_aux=True)(
             state.params, state, batch, key_critic
         )
-        # Of the batch too: a categorical critic clips an infinite reward to its last atom and would learn it as if it were
-        # one. Known before anything moves, so that keeping the old state is no second pass over it.
+        # The batch is checked too: a categorical critic would clip an infinite reward to its last atom and learn that. All
+        # of this is known before anything moves, so that keeping the old state needs no second pass over it.
         finite = is_finite(loss, grads, (batch, aux, statistics))
 
         def move_critics() -> OffPolicyState:

@@ -1,4 +1,4 @@
-"""On-policy agents: policy head x policy objective x advantage streams, composed into one `OnPolicyAgent`."""
+"""On-policy agents: policy, policy objective, advantage streams and schedule, composed into one `OnPolicyAgent`."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from mjx_tecrl.values import TargetStats, ValueHead
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """Something that is summed over the future, its value network, and its share of the advantage.
+    """A signal that is summed over the future, its value network, and its share of the advantage.
 
     Attributes:
-      name: of its metrics.
+      name: prefix of its metrics.
       signal: ``(rollout, log_prob [steps, worlds]) -> [steps, worlds]`` what is summed.
-      head: its value network.
-      optimizer: of the value network.
+      head: value network of the sum.
+      optimizer: optimiser of the value network.
       discount: discount factor of the sum.
-      gae_lambda: of its advantage estimate.
-      weight: factor on its advantage.
+      gae_lambda: lambda of the advantage estimate.
+      weight: factor on the advantage.
     """
 
     name: str
@@ -53,7 +53,7 @@ def reward_stream(
     gae_lambda: float,
     reward_scale: float = 1.0,
 ) -> Stream:
-    """The rewards, scaled."""
+    """The stream of the rewards, times ``reward_scale``."""
     return Stream(
         "value", lambda rollout, log_prob: reward_scale * rollout.reward, head, optimizer, discount, gae_lambda, 1.0
     )
@@ -62,7 +62,7 @@ def reward_stream(
 def entropy_stream(
     head: ValueHead, optimizer: optax.GradientTransformation, discount: float, gae_lambda: float, temperature: float
 ) -> Stream:
-    """The sampled entropy -log pi(a|s), starting with the present action's: EAPO's V_H and A_H (arXiv 2407.18143)."""
+    """The stream of the sampled entropy -log pi(a|s), from the present action on: EAPO's V_H and A_H (arXiv 2407.18143)."""
     return Stream("entropy_value", lambda rollout, log_prob: -log_prob, head, optimizer, discount, gae_lambda, temperature)
 
 
@@ -71,7 +71,7 @@ class RolloutSchedule:
     """How much experience per rollout, and how often it is used.
 
     Attributes:
-      rollout_steps: steps of every world per rollout.
+      rollout_steps: vector steps per rollout.
       epochs: passes over a rollout.
       minibatches: gradient steps per pass.
     """
@@ -89,12 +89,12 @@ class RolloutSchedule:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class OnPolicyState:
-    """All that an on-policy agent is.
+    """The whole state of an on-policy agent.
 
     Attributes:
       policy: policy parameters.
       values: parameters of each stream's value network.
-      objective: state of the policy objective (its optimiser's).
+      objective: state of the policy objective, which is its optimiser's.
       value_optimizers: optimiser states of the value networks.
       target_stats: running statistics of each stream's targets.
       updates: [] int32 gradient steps so far, including skipped ones.
@@ -111,12 +111,13 @@ class OnPolicyState:
 def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], schedule: RolloutSchedule) -> OnPolicyAgent:
     """Composes the pieces into an agent.
 
-    One update: log-probabilities, values and advantages of the whole rollout under the parameters that collected it; the
-    advantages of all streams are added up and normalised over the rollout; the objective's step on the rollout; then
-    ``epochs`` passes in ``minibatches`` shuffled parts, on each of which the value networks and the objective take a step.
+    An update first computes log-probabilities, values and advantages of the whole rollout under the parameters that
+    collected it. It adds up the advantages of all streams and normalises the sum over the rollout. Then the objective takes
+    its step on the whole rollout. Then come ``epochs`` passes over the rollout in ``minibatches`` shuffled parts, on each of
+    which the value networks and the objective take a step.
 
     Args:
-      policy: policy head.
+      policy: policy.
       objective: how the policy learns.
       streams: what the advantage is made of.
       schedule: how much experience, and how often it is used.
@@ -155,11 +156,11 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
         raise ValueError(f'mode is "deterministic", or "sample" with a key, not {mode!r} with key {key}')
 
     def estimate_advantages(state: OnPolicyState, rollout: Rollout) -> tuple[OnPolicyState, Transitions, Metrics]:
-        """The rollout's samples, and the state with the statistics of its returns."""
+        """The transitions of a rollout with their advantages, and the state with the statistics of its returns."""
         steps, worlds = rollout.valid.shape
 
         def everywhere(function: Callable[..., jax.Array], *inputs: jax.Array) -> jax.Array:
-            """A function of batches on time-major inputs."""
+            """Applies a function of batches to time-major inputs."""
             return function(*(x.reshape(steps * worlds, -1) for x in inputs)).reshape(steps, worlds)
 
         log_prob = everywhere(lambda obs, action: evaluate(state.policy, obs, action).log_prob, rollout.obs, rollout.action)
@@ -185,7 +186,7 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             metrics[f"{stream.name}_explained_variance"] = jnp.where(variance > 0, 1 - error / variance, jnp.nan)
         flat = total.ravel()
         spread = jnp.sqrt(_variance(flat, valid))
-        samples = Transitions(
+        transitions = Transitions(
             obs=rollout.obs.reshape(steps * worlds, -1),
             action=rollout.action.reshape(steps * worlds, -1),
             log_prob=log_prob.ravel(),
@@ -194,14 +195,14 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
             valid=valid,
         )
         metrics["advantage_std"] = spread
-        return dataclasses.replace(state, values=tuple(values), target_stats=tuple(stats)), samples, metrics
+        return dataclasses.replace(state, values=tuple(values), target_stats=tuple(stats)), transitions, metrics
 
-    def minibatch_step(state: OnPolicyState, samples: Transitions) -> tuple[OnPolicyState, Metrics]:
-        params, objective_state, metrics = objective.minibatch_step(state.policy, state.objective, samples)
+    def minibatch_step(state: OnPolicyState, transitions: Transitions) -> tuple[OnPolicyState, Metrics]:
+        params, objective_state, metrics = objective.minibatch_step(state.policy, state.objective, transitions)
         values, optimizers = [], []
         for i, stream in enumerate(streams):
             (loss, statistics), gradient = loss_and_gradient(stream.head.loss, has_aux=True)(
-                state.values[i], state.target_stats[i], samples.obs, samples.returns[:, i], samples.valid
+                state.values[i], state.target_stats[i], transitions.obs, transitions.returns[:, i], transitions.valid
             )
             updates, optimizer = stream.optimizer.update(gradient, state.value_optimizers[i], state.values[i])
             values.append(stream.head.settle(optax.apply_updates(state.values[i], updates), statistics))
@@ -220,34 +221,34 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
         check_rollout(rollout)
         batch = rollout.valid.size
         if batch % schedule.minibatches:
-            raise ValueError(f"minibatches must divide the {batch} samples of a rollout, not {schedule.minibatches}")
-        # What stands in a row that is no transition may be NaN, and a gradient through a select would still meet it.
+            raise ValueError(f"minibatches must divide the {batch} rows of a rollout, not {schedule.minibatches}")
+        # A row that is not valid may hold NaN, which the gradient would meet even behind a select.
         rollout = dataclasses.replace(
             rollout,
             action=jnp.where(rollout.valid[..., None], rollout.action, 0.0),
             reward=jnp.where(rollout.valid, rollout.reward, 0.0),
         )
-        new, samples, metrics = estimate_advantages(state, rollout)
-        params, objective_state, rollout_metrics = objective.rollout_step(new.policy, new.objective, samples)
+        new, transitions, metrics = estimate_advantages(state, rollout)
+        params, objective_state, rollout_metrics = objective.rollout_step(new.policy, new.objective, transitions)
         new = dataclasses.replace(new, policy=params, objective=objective_state)
 
         def epoch(state: OnPolicyState, key: jax.Array) -> tuple[OnPolicyState, Metrics]:
             order = jax.random.permutation(key, batch).reshape(schedule.minibatches, -1)
             return jax.lax.scan(
-                lambda state, rows: minibatch_step(state, jax.tree.map(lambda x: jnp.take(x, rows, 0), samples)),
+                lambda state, rows: minibatch_step(state, jax.tree.map(lambda x: jnp.take(x, rows, 0), transitions)),
                 state,
                 order,
             )
 
         new, minibatch_metrics = jax.lax.scan(epoch, new, jax.random.split(key, schedule.epochs))
-        now = evaluate(new.policy, samples.obs, samples.action)
+        now = evaluate(new.policy, transitions.obs, transitions.action)
         metrics |= rollout_metrics | jax.tree.map(jnp.mean, minibatch_metrics)
         metrics |= {
-            "entropy": samples.mean(now.entropy),
-            "kl": samples.mean(kl(state.policy, new.policy, samples.obs)),
-            "std": samples.mean(now.std.T),
+            "entropy": transitions.mean(now.entropy),
+            "kl": transitions.mean(kl(state.policy, new.policy, transitions.obs)),
+            "std": transitions.mean(now.std.T),
         }
-        applied = all_finite((rollout, new, rollout_metrics)) & samples.valid.any()
+        applied = all_finite((rollout, new, rollout_metrics)) & transitions.valid.any()
         new = optax.tree.where(applied, new, state)
         new = dataclasses.replace(new, updates=state.updates + schedule.epochs * schedule.minibatches)
         metrics = {name: jnp.where(applied, value, jnp.nan) for name, value in metrics.items()}
@@ -264,10 +265,10 @@ def compose(policy: Policy, objective: Objective, streams: tuple[Stream, ...], s
 
 
 def clipped_adam(learning_rate: float, max_grad_norm: float) -> optax.GradientTransformation:
-    """Adam on gradients of at most ``max_grad_norm`` (eps 1e-5, as is customary with PPO).
+    """Adam on gradients clipped to a norm of ``max_grad_norm`` (eps 1e-5, as is customary with PPO).
 
     Raises:
-      ValueError: no room to move.
+      ValueError: a norm that leaves no room to move.
     """
     if not max_grad_norm > 0:
         raise ValueError(f"max_grad_norm must be greater than 0, not {max_grad_norm}")

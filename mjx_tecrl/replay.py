@@ -1,7 +1,7 @@
-"""The replay ring on the device: time-major, observations stored once, n-step windows walked at sampling time.
+"""The replay ring on the device. It is time-major, stores each observation once, and walks n-step windows when sampled.
 
-Row t of a world holds what happened on one step; the observation that followed it is the observation of row t + 1. A row is
-written for every world on every step, so one pointer serves all worlds.
+Row t of a world holds what happened on one step. The observation that followed is the observation of row t + 1. Every world
+writes a row on every vector step, so that one pointer serves all worlds.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from mjx_tecrl.types import Batch
 
 
 class Rows(Protocol):
-    """One row per world, see ``envs.Row``: everything but ``obs``, ``action`` and ``reward`` is bool."""
+    """One row per world, as ``envs.Row`` is. ``obs``, ``action`` and ``reward`` are float32, the other fields bool."""
 
     @property
     def obs(self) -> jax.Array:
@@ -31,15 +31,15 @@ class Rows(Protocol):
 
     @property
     def terminated(self) -> jax.Array:
-        """``[worlds]``, the value of what follows is 0."""
+        """``[worlds]`` the value of what follows is 0."""
 
     @property
     def done(self) -> jax.Array:
-        """``[worlds]``, the episode ended: no window goes on."""
+        """``[worlds]`` the episode ended, and so does every window."""
 
     @property
     def valid(self) -> jax.Array:
-        """``[worlds]``, a transition was made."""
+        """``[worlds]`` the row is a real transition."""
 
 
 @jax.tree_util.register_dataclass
@@ -49,7 +49,7 @@ class Replay:
 
     Attributes:
       rows: `Rows` with leading axes ``[capacity, worlds]``.
-      head: [] int32 where the next row goes.
+      head: [] int32 index of the next row to write.
       size: [] int32 rows held, at most the capacity.
     """
 
@@ -64,11 +64,15 @@ class Replay:
 
 
 def init_replay(example: Any, capacity: int) -> Replay:
-    """An empty ring for ``capacity`` rows like ``example``: one `Rows`, leading axis ``[worlds]``.
+    """An empty ring for ``capacity`` rows per world.
+
+    Args:
+      example: one `Rows`, or its shapes and dtypes, with the leading axis ``[worlds]``.
+      capacity: rows per world.
 
     Raises:
       TypeError, ValueError: an example that is not as `Rows` says.
-      ValueError: fewer than two rows, of which no transition can be made.
+      ValueError: a capacity below two rows, which hold no transition.
     """
     check_array("the row's obs", example.obs, (None, None))
     worlds = example.obs.shape[0]
@@ -83,7 +87,7 @@ def init_replay(example: Any, capacity: int) -> Replay:
 
 
 def insert(replay: Replay, rows: Rows) -> Replay:
-    """The ring with one more row per world, over the oldest one when full. Constant time.
+    """Writes one more row per world, over the oldest one when the ring is full. Takes constant time.
 
     Raises:
       TypeError, ValueError: rows with other fields, shapes or dtypes than the ring holds; nothing is broadcast or cast.
@@ -97,11 +101,11 @@ def insert(replay: Replay, rows: Rows) -> Replay:
 
 
 def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discount: float) -> Batch:
-    """``batch_size`` transitions drawn uniformly with replacement from all worlds. Constant time.
+    """Draws ``batch_size`` transitions uniformly with replacement from all worlds. Takes constant time.
 
-    A window walks up to ``n_step`` rows. It ends early at an episode's end, before a row that is no transition, and at the
-    newest observation; its bootstrap factor is then that of the steps walked. Rows that are no transition get weight 0. The
-    newest row cannot be drawn, since what followed it is not known yet.
+    A window walks up to ``n_step`` rows. It ends early at an episode's end, before a row that is not valid, and at the
+    newest observation. Its bootstrap factor is that of the steps walked. A window that starts in a row that is not valid
+    gets weight 0. The newest row is not drawn, because the observation that followed it is not known yet.
 
     Raises:
       ValueError: a batch without a transition, or windows without a step.
@@ -117,7 +121,7 @@ def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discoun
     def at(field: jax.Array, step: int | jax.Array) -> jax.Array:
         return field[(oldest + age + step) % capacity, worlds]
 
-    # The newest row cannot be drawn even where it is the only one.
+    # The newest row does not count, even where it is the only one and so the only one to draw.
     walking = at(rows.valid, 0) & (replay.size > 1)
     weight = walking.astype(jnp.float32)
     reward = jnp.zeros(batch_size)
@@ -125,7 +129,7 @@ def sample(replay: Replay, key: jax.Array, batch_size: int, n_step: int, discoun
     walked = jnp.zeros(batch_size, jnp.int32)
     for step in range(n_step):
         if step:
-            # The row after this one must exist, or there is no observation to bootstrap from.
+            # The row after this one must exist: its observation is the one to bootstrap from.
             walking &= ~at(rows.done, step - 1) & (age + step < replay.size - 1) & at(rows.valid, step)
         reward += jnp.where(walking, discount**step * at(rows.reward, step), 0.0)
         terminated |= walking & at(rows.terminated, step)

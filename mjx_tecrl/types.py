@@ -22,7 +22,7 @@ class Spec:
     Attributes:
       obs_size: width of what the policy observes.
       action_size: width of an action.
-      privileged_size: width of what only the critics observe; it stands behind the policy's observation in the same array.
+      privileged_size: width of what only the critics observe; in the same array, it follows the policy's observation.
     """
 
     obs_size: int
@@ -41,13 +41,13 @@ class Batch:
     """Transitions for one update.
 
     Attributes:
-      obs: ``[batch, critic_obs_size]``, what the policy observes first.
+      obs: ``[batch, critic_obs_size]``; what the policy observes comes first.
       action: ``[batch, action_size]`` in [-1, 1].
-      reward: ``[batch]``; the discounted sum of k rewards where k steps were walked.
+      reward: ``[batch]`` the discounted sum of the rewards of k steps.
       discount: ``[batch]`` factor of the value of ``next_obs``: gamma^k, or 0 where the episode terminated.
-      next_obs: ``[batch, critic_obs_size]``, k steps later.
-      weight: ``[batch]`` 1 for a transition that was made, 0 for a row that is none.
-      one_step: ``discount`` and ``next_obs`` after the first of the steps walked; None where one step is all there is.
+      next_obs: ``[batch, critic_obs_size]`` the observation k steps later.
+      weight: ``[batch]`` 1 for a valid row, which is a real transition; 0 for any other row.
+      one_step: ``discount`` and ``next_obs`` after the first of the k steps; None if k is always 1.
     """
 
     obs: jax.Array
@@ -59,30 +59,31 @@ class Batch:
     one_step: tuple[jax.Array, jax.Array] | None = None
 
     def map_obs(self, function: Callable[[jax.Array], jax.Array]) -> "Batch":
-        """The batch with ``function`` applied to all of its observations."""
+        """Applies ``function`` to all observations of the batch."""
         one_step = None if self.one_step is None else (self.one_step[0], function(self.one_step[1]))
         return dataclasses.replace(self, obs=function(self.obs), next_obs=function(self.next_obs), one_step=one_step)
 
     def mean(self, values: jax.Array) -> jax.Array:
-        """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
+        """The mean of ``values`` ``[..., batch]`` over the valid rows."""
         return masked_mean(values, self.weight > 0)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """What one policy did in all worlds over consecutive steps; row t + 1 holds the observation that followed row t.
+    """What one policy did in all worlds over consecutive steps. Row t + 1 holds the observation that followed row t.
 
-    After the last step of an episode comes a row that is no transition: its observation is the final one of the episode.
+    The last step of an episode is followed by a row that is not valid: its observation is the episode's final one.
 
     Attributes:
-      obs: ``[steps, worlds, critic_obs_size]``, what the policy observes first; finite, in rows that are no transition too.
+      obs: ``[steps, worlds, critic_obs_size]``; what the policy observes comes first. Finite, also in rows that are not
+        valid.
       action: ``[steps, worlds, action_size]`` as drawn, before any clipping to [-1, 1].
       reward: ``[steps, worlds]``.
       terminated: ``[steps, worlds]`` bool, the value of what follows is 0.
       done: ``[steps, worlds]`` bool, terminated or truncated.
-      valid: ``[steps, worlds]`` bool, a transition was made; nothing else in other rows means anything, but their ``obs``.
-      last_obs: ``[worlds, critic_obs_size]`` what followed the last row.
+      valid: ``[steps, worlds]`` bool, the row is a real transition. Of a row that is not, only ``obs`` means anything.
+      last_obs: ``[worlds, critic_obs_size]`` the observation that followed the last row.
     """
 
     obs: jax.Array
@@ -97,7 +98,7 @@ class Rollout:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Transitions:
-    """Transitions of a rollout, ready to learn from. All is constant: nothing here has a gradient.
+    """Rows of a rollout, ready to learn from. All of them are constants: no gradient flows through them.
 
     Attributes:
       obs: ``[batch, critic_obs_size]``.
@@ -105,7 +106,7 @@ class Transitions:
       log_prob: ``[batch]`` of ``action`` under the policy that drew it.
       advantage: ``[batch]``.
       returns: ``[batch, streams]`` what each value network should predict.
-      valid: ``[batch]`` bool, a transition was made.
+      valid: ``[batch]`` bool, the row is a real transition.
     """
 
     obs: jax.Array
@@ -116,12 +117,13 @@ class Transitions:
     valid: jax.Array
 
     def mean(self, values: jax.Array) -> jax.Array:
-        """The mean of ``values`` ``[..., batch]`` over the transitions that were made."""
+        """The mean of ``values`` ``[..., batch]`` over the valid rows."""
         return masked_mean(values, self.valid)
 
 
 def masked_mean(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """The mean of ``values`` ``[..., batch]`` where ``valid`` ``[batch]``; a select, since NaN times zero is NaN."""
+    """The mean of ``values`` ``[..., batch]`` where ``valid`` ``[batch]``; 0 if nothing is valid."""
+    # A select, not a product: NaN times zero is NaN.
     return jnp.where(valid, values, 0.0).sum(-1) / valid.sum(dtype=jnp.float32).clip(1.0)
 
 

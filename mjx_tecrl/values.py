@@ -12,18 +12,18 @@ from mjx_tecrl.networks import Architecture
 from mjx_tecrl.types import Params, Spec, masked_mean
 
 MIN_SCALE = 1e-2
-"""PopArt's scale is at least this: targets that are all alike have no spread to divide by."""
+"""Smallest scale of PopArt: targets that are all equal have no spread to divide by."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TargetStats:
-    """Running averages of the targets, all started at 0.
+    """Running averages over the targets, all of which start at 0.
 
     Attributes:
       mean: [] average of the targets' means.
       square: [] average of the targets' mean squares.
-      weight: [] average of ones: by it the others are too small.
+      weight: [] average of ones: the factor by which the others are still too small.
     """
 
     mean: jax.Array
@@ -31,7 +31,7 @@ class TargetStats:
     weight: jax.Array
 
     def shift_and_scale(self) -> tuple[jax.Array, jax.Array]:
-        """Mean and standard deviation of the targets; 0 and 1 before the first are seen."""
+        """Mean and standard deviation of the targets; 0 and 1 before the first target."""
         seen = self.weight > 0
         mean = self.mean / jnp.where(seen, self.weight, 1.0)
         variance = self.square / jnp.where(seen, self.weight, 1.0) - mean**2
@@ -45,8 +45,8 @@ class ValueHead(NamedTuple):
       init: ``key -> params``.
       init_stats: ``() -> TargetStats``.
       value: ``(params, stats, obs [batch, critic_obs_size]) -> [batch]``.
-      renormalize: ``(params, stats, targets [batch], valid [batch]) -> (params, stats)``: moves the statistics towards the
-        targets and the last layer against them, so that no value changes.
+      renormalize: ``(params, stats, targets [batch], valid [batch]) -> (params, stats)``. It moves the statistics towards
+        the targets, and the last layer the other way, so that no value changes.
       loss: ``(params, stats, obs, targets, valid) -> ([], statistics)``, half the mean squared error in units of the
         targets' spread.
       settle: ``(params, statistics) -> params``, applied after each gradient step: see `Network`.
@@ -61,12 +61,12 @@ class ValueHead(NamedTuple):
 
 
 def value_head(spec: Spec, network: Architecture, popart: float = 0.0) -> ValueHead:
-    """One network with one output n; the value is ``mean + scale n`` with the targets' running mean and spread.
+    """One network with one output n. The value is ``mean + scale n``, with the running mean and spread of the targets.
 
     Args:
       spec: sizes.
       network: what computes n.
-      popart: step of the running averages, once per rollout; 0 for a plain network (mean 0 and scale 1 for ever).
+      popart: step of the running averages, taken once per rollout; 0 for a plain network, whose mean stays 0 and scale 1.
 
     Raises:
       ValueError: a step outside [0, 1], or PopArt on a network whose output layer cannot be rescaled.
@@ -79,7 +79,7 @@ def value_head(spec: Spec, network: Architecture, popart: float = 0.0) -> ValueH
         raise ValueError("PopArt rescales the output layer, and this network keeps its weights on spheres: popart must be 0")
 
     def init_stats() -> TargetStats:
-        # Three buffers, not one thrice: the state is donated.
+        # Three buffers, not one three times: the state is donated.
         return TargetStats(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
     def value(params: Params, stats: TargetStats, obs: jax.Array) -> jax.Array:

@@ -139,6 +139,61 @@ def test_a_circle_is_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
     assert circles() == [["envs/a.py", "envs/b.py", "envs/a.py"]]
 
 
+def needed(files: set[pathlib.Path]) -> set[pathlib.Path]:
+    """The files of our rooms that are imported when these are, directly or not; these included."""
+    found, new = set(files), set(files)
+    while new:
+        new = set().union(*map(files_imported, new)) - found
+        found |= new
+    return found
+
+
+DOWNWARDS = (
+    "config",
+    "problem",
+    "state",
+    "collect",
+    "iteration",
+    "off_policy",
+    "on_policy",
+    "training",
+    "program",
+    "record",
+    "resume",
+    "loop",
+    "run",
+)
+"""The files of `train` that a run passes, in the order in which they are read."""
+
+TRAINING = (
+    "state",
+    "axes",
+    "collect",
+    "iteration",
+    "off_policy",
+    "on_policy",
+    "training",
+    "program",
+    "mesh",
+    "seeds",
+    "loop",
+)
+
+
+def test_training_reads_downwards() -> None:
+    for number, name in enumerate(DOWNWARDS):
+        below = {ROOT / "train" / f"{later}.py" for later in DOWNWARDS[number + 1 :]}
+        path = ROOT / "train" / f"{name}.py"
+        assert path.is_file()
+        assert not needed({path}) & below, name
+
+
+def test_acting_needs_nothing_of_training() -> None:
+    files = needed(set((ROOT / "eval").glob("*.py")))
+    assert ROOT / "train" / "problem.py" in files
+    assert not files & {ROOT / "train" / f"{name}.py" for name in TRAINING}
+
+
 def test_importing_the_learning_library_loads_no_physics_and_starts_no_backend() -> None:
     # An import that already computes something would start JAX before a program can choose its platform.
     program = (

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from envs import Row, VectorEnv, VectorState
-from envs.finite import LIMIT
+from envs.finite import within_limit
 from envs.vector import StepStats
 from mjx_tecrl.normalizer import Normalizer, update_normalizer
 from train.problem import Actor, Problem, join
@@ -49,7 +49,7 @@ def collect(
         anything = jax.random.uniform(jax.random.fold_in(key, 1), action.shape, minval=-1.0)
         action = jnp.where(uniform, anything, action)
     # An action that is not finite blows its world up. Clipping would make an ordinary action of an infinite one.
-    finite = jnp.abs(action) <= LIMIT
+    finite = within_limit(action)
     state, row, stats = worlds.step(state, jnp.where(finite, jnp.clip(action, -1, 1), jnp.nan))
     # The agent remembers what it drew, not what the world made of it: a Gaussian sample may lie beyond [-1, 1].
     return state, exploration, dataclasses.replace(row, obs=join(row.obs), action=jnp.where(finite, action, 0.0)), stats

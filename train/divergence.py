@@ -35,8 +35,8 @@ def check_starts(pool: State, config: Config) -> None:
     Raises:
       UserError: too many are bad; one sentence.
     """
-    sane = jax.vmap(is_finite) if config.num_seeds > 1 else is_finite
-    bad = ~np.asarray(sane(pool))
+    finite = jax.vmap(is_finite) if config.num_seeds > 1 else is_finite
+    bad = ~np.asarray(finite(pool))
     if bad.mean(-1).max() > config.max_diverged or bad.all():
         raise UserError(
             f"{bad.sum()} of {bad.size} start states of {config.env} are not finite (limit --max-diverged "

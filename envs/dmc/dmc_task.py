@@ -63,7 +63,9 @@ class DmcTask(MujocoTask):
                 warnings.simplefilter("ignore")  # dm_control's renderers warn if there is no display
                 suite = importlib.import_module(f"dm_control.suite.{self.domain()}")
         except ImportError as error:
-            raise ValueError(f"{self.name} needs dm_control: pip install 'mjx-tecrl[dmc]'") from error
+            raise ValueError(
+                f"{self.name} needs dm_control, which is not installed: pip install 'mjx-tecrl[dmc]'"
+            ) from error
         xml, assets = self.xml_and_assets(suite)
         return compile_model(mujoco.MjSpec.from_string(xml, include=assets, assets=assets))
 

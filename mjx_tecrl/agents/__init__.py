@@ -1,4 +1,4 @@
-"""Named agents: each a short file of composition and constants. To add one: write its file and name it in `AGENTS`."""
+"""Named agents: each is a short file with a composition and its constants. A new one is listed in `AGENTS`."""
 
 import dataclasses
 import difflib

@@ -15,7 +15,7 @@ from mjx_tecrl.types import Spec
 
 @dataclasses.dataclass(frozen=True)
 class DDPGConfig(BaselineConfig):
-    """The constants of TECRL's baseline; Gaussian noise in place of the paper's correlated one, as TD3's authors have it."""
+    """The constants of TECRL's baseline. The noise is Gaussian, as with TD3's authors; the paper's is correlated."""
 
     delay: int = 1
     """updates per update of policy and averages"""

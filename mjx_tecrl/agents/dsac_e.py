@@ -46,7 +46,7 @@ class DSACEConfig(TemperatureConfig):
     entropy_critic_lr: float = 1e-4
     """Adam step size of the entropy critic"""
     entropy_critics: int = 1
-    """number of entropy critics, of which the smallest counts"""
+    """number of entropy critics; the smallest of their values counts"""
     normalized_entropy_critic: bool = False
     """learn (1 - discount) Q_e instead of Q_e"""
     terminal_entropy: bool = False

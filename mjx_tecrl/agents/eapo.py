@@ -1,7 +1,7 @@
 """EAPO: PPO with the advantage of the future entropy beside that of the rewards (arXiv 2407.18143).
 
-Both value networks are normalised by PopArt. That the entropy's discount and lambda are those of the rewards, and the step
-of PopArt's statistics, once per rollout, are this project's choices.
+PopArt normalises both value networks. This project chose to give the entropy the discount and lambda of the rewards, and
+chose the step of PopArt's statistics, which is taken once per rollout.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What the agents of one family have in common: constants, schedule and optimisers."""
+"""What the agents of a family have in common: constants, schedule and optimisers."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ from mjx_tecrl.values import value_head
 
 @dataclasses.dataclass(frozen=True)
 class OffPolicyConfig:
-    """What every agent with a replay has."""
+    """Constants that every agent with a replay has."""
 
     discount: float = 0.99
     """discount factor gamma"""
@@ -30,7 +30,7 @@ class OffPolicyConfig:
     """factor on the rewards that the critics see"""
 
     def schedule(self, **pieces: Any) -> Schedule:
-        """The schedule; ``pieces`` are those of its fields that differ from agent to agent."""
+        """The schedule. ``pieces`` are its fields that differ from agent to agent."""
         constants = {field.name: getattr(self, field.name) for field in dataclasses.fields(OffPolicyConfig)}
         return Schedule(**constants | pieces)
 
@@ -61,7 +61,7 @@ class BaselineConfig(OffPolicyConfig):
 
 @dataclasses.dataclass(frozen=True)
 class TemperatureConfig(BaselineConfig):
-    """What the agents with a temperature have in addition."""
+    """Constants that agents with a temperature have in addition."""
 
     alpha_lr: float = 3e-4
     """Adam step size of the log temperature"""
@@ -95,7 +95,7 @@ class ParallelConfig(OffPolicyConfig):
     """AdamW weight decay"""
 
     def optimizers(self, alpha_lr: float | None = None, beta2: float = 0.999) -> Learned:
-        """AdamW for policy and critics, Adam for the temperature where it has a step size."""
+        """AdamW for policy and critics, Adam for the temperature if it has a step size."""
 
         def adamw(lr: float) -> optax.GradientTransformation:
             return optax.adamw(lr, b2=beta2, weight_decay=self.weight_decay)
@@ -112,7 +112,7 @@ class ParallelConfig(OffPolicyConfig):
 class OnPolicyConfig:
     """Constants that the on-policy agents share: those of the baselines in TECRL (arXiv 2511.11592), or customary ones.
 
-    Policy and value have networks and optimisers of their own, so that there is no coefficient between their losses.
+    Policy and value have separate networks and optimisers, so that no coefficient stands between their losses.
     """
 
     hidden: tuple[int, ...] = (64, 64)
@@ -126,7 +126,7 @@ class OnPolicyConfig:
     gae_lambda: float = 0.95
     """lambda of the generalised advantage estimate"""
     rollout_steps: int = 100
-    """steps of every world per rollout; with the paper's 20 worlds 2000 transitions"""
+    """vector steps per rollout; with the paper's 20 worlds, 2000 transitions"""
     epochs: int = 10
     """passes over a rollout"""
     minibatches: int = 20
@@ -153,7 +153,7 @@ class OnPolicyConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ClippedConfig(OnPolicyConfig):
-    """What PPO and its descendants have in addition."""
+    """Constants that PPO and its descendants have in addition."""
 
     policy_lr: float = 3e-4
     """Adam step size of the policy"""

@@ -15,7 +15,7 @@ from mjx_tecrl.types import Spec
 
 @dataclasses.dataclass(frozen=True)
 class FastSACConfig(ParallelConfig):
-    """The authors' constants; the temperature's step size is that of the other networks."""
+    """The authors' constants. The temperature has the step size of the other networks."""
 
     critic_hidden: tuple[int, ...] = (768, 384, 192)
     """widths of each critic's hidden layers"""
@@ -32,7 +32,7 @@ class FastSACConfig(ParallelConfig):
     alpha_lr: float = 3e-4
     """Adam step size of the log temperature"""
     init_log_alpha: float = -6.907755
-    """initial log temperature, that of 0.001"""
+    """initial log temperature, the logarithm of 0.001"""
     rho: float = 0.0
     """target entropy in units of -action_size"""
     log_std_range: tuple[float, float] = (-5.0, 0.0)

@@ -1,7 +1,7 @@
 """FastSAC-ERA: FastTD3 with ERA's truncated Gaussian at the actor's output and no delay (arXiv 2510.08549, 2505.22642).
 
-There is no public code: that the per-world noise is added to the sample, and the floor of 0.25 nats per dimension, are this
-project's choices.
+There is no public code. This project chose to add the per-world noise to the sample, and chose the floor of 0.25 nats per
+dimension.
 """
 
 import dataclasses

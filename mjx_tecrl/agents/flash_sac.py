@@ -36,15 +36,15 @@ class FlashSACConfig(OffPolicyConfig):
     lr: float = 3e-4
     """first Adam step size, of everything"""
     final_lr: float = 1.5e-4
-    """last step size; a cosine lies between the two"""
+    """last step size; the step size follows a cosine from the first to the last"""
     decay_updates: int = 1_000_000
-    """updates until the last step size; by default those of the run"""
+    """updates until the last step size; by default the number of updates of the run"""
     tau: float = 0.01
     """step of the Polyak averages"""
     init_log_alpha: float = -4.60517
-    """initial log temperature, that of 0.01"""
+    """initial log temperature, the logarithm of 0.01"""
     rho: float = 0.4782
-    """target entropy in units of -action_size; 0.4782 is the entropy of a Gaussian with a standard deviation of 0.15"""
+    """target entropy in units of -action_size; 0.4782 gives the entropy of a Gaussian with a standard deviation of 0.15"""
     log_std_range: tuple[float, float] = (-10.0, 2.0)
     """limits of the log standard deviation"""
     repeat_exponent: float = 2.0

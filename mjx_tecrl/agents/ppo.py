@@ -12,7 +12,7 @@ from mjx_tecrl.types import Spec
 
 @dataclasses.dataclass(frozen=True)
 class PPOConfig(ClippedConfig):
-    """Adam's eps, the limit on the gradient's norm and minibatches of about 100 are customary."""
+    """Adam's eps, the limit on the gradient's norm and minibatches of about 100 rows are customary."""
 
     init_log_std: float = 0.0
     """initial log standard deviation of every action"""

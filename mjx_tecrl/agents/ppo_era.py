@@ -1,7 +1,7 @@
 """PPO-ERA: PPO whose policy head is ERA's truncated Gaussian, and no entropy bonus (arXiv 2510.08549).
 
-The floor on the entropy is held by the head, whatever the objective does. That it is 0.25 nats per dimension, as SAC-ERA's,
-is this project's choice.
+The head keeps the entropy above its floor, whatever the objective does. This project chose a floor of 0.25 nats per
+dimension, which is SAC-ERA's.
 """
 
 import dataclasses

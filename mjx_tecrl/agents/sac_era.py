@@ -17,7 +17,7 @@ from mjx_tecrl.types import Spec
 
 @dataclasses.dataclass(frozen=True)
 class SACERAConfig(BaselineConfig):
-    """The constants of the authors' code; the weight decay, which it leaves to its library's default, is optax's."""
+    """The constants of the authors' code. It leaves the weight decay to its library's default; here it is optax's."""
 
     hidden: tuple[int, ...] = (512, 512)
     """widths of the hidden layers of every network"""

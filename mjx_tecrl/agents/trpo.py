@@ -13,7 +13,7 @@ from mjx_tecrl.types import Spec
 
 @dataclasses.dataclass(frozen=True)
 class TRPOConfig(OnPolicyConfig):
-    """Conjugate gradient, damping, line search and a value network learned by Adam are the customary ones."""
+    """The constants of conjugate gradient, damping, line search and of the value network's Adam are the customary ones."""
 
     init_log_std: float = 0.0
     """initial log standard deviation of every action"""

@@ -11,15 +11,15 @@ from mjx_tecrl.networks import Architecture
 from mjx_tecrl.types import Batch, Metrics, Params, Spec
 
 MIN_LOG_PROB = -30.0
-"""Floor of log-probabilities in the cross-entropy, where 0 * -inf would be NaN."""
+"""Floor of log-probabilities in the cross-entropy, in which 0 * -inf would be NaN."""
 
 
 def project(probs: jax.Array, positions: jax.Array, atoms: jax.Array) -> jax.Array:
-    """Moves mass at ``positions`` onto the two neighbouring atoms, in proportion to nearness.
+    """Moves probability mass onto the two atoms next to it, in proportion to nearness.
 
     Args:
       probs: ``[batch, n]`` mass.
-      positions: ``[batch, n]`` where it lies; outside the atoms' range it goes to the end atom.
+      positions: ``[batch, n]`` where the mass lies; mass outside the atoms' range goes to the end atom.
       atoms: ``[n]`` equally spaced.
 
     Returns:
@@ -27,7 +27,7 @@ def project(probs: jax.Array, positions: jax.Array, atoms: jax.Array) -> jax.Arr
     """
     last = len(atoms) - 1
     index = jnp.clip((positions - atoms[0]) / (atoms[-1] - atoms[0]) * last, 0, last)
-    # An atom that is hit exactly gets all the mass, once: its upper neighbour's share is then 0.
+    # Mass exactly on an atom goes to it whole, and only once: its upper neighbour's share is then 0.
     lower = jnp.minimum(jnp.floor(index), last - 1).astype(jnp.int32)
     upper_share = index - lower
 
@@ -62,13 +62,13 @@ def categorical_loss(
     """The cross-entropy between predicted value distributions and projected targets.
 
     Args:
-      logits: ``[members, batch, n]`` of the values of the batch's actions.
-      next_logits: ``[members, batch, n]`` of the values of the next actions; constant.
+      logits: ``[members, batch, n]`` for the values of the batch's actions.
+      next_logits: ``[members, batch, n]`` for the values of the next actions; they get no gradient.
       batch: supplies rewards, discounts and weights.
       next_bonus: ``[batch]`` added to the value of the next state.
       atoms: ``[n]`` equally spaced.
-      pessimistic: all members learn towards the target of the member whose next mean is the lowest; without it each towards
-        its own.
+      pessimistic: all members learn towards the target of the member with the lowest next mean; without it, each member
+        learns towards its own.
 
     Returns:
       ``[]`` sum over the members, and metrics.

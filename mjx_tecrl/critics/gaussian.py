@@ -22,11 +22,12 @@ def gaussian_critic_loss(
     eps: float = 0.1,
     weighted: bool = True,
 ) -> jax.Array:
-    """The DSAC-T critic loss; only its gradient means something.
+    """The critic loss of DSAC-T. Only its gradient has a meaning.
 
-    The expected value follows the mean target (the "Q" target); the spread follows the sampled one, clipped to ``zeta``
+    The expected value follows the mean target (the "Q" target). The spread follows the sampled target, clipped to ``zeta``
     running-average standard deviations around the mean. The factor ``std_average**2`` makes the step independent of the
-    reward's scale (arXiv 2310.05858; the square of the average, as in the authors' code, not the average of the square).
+    reward's scale (arXiv 2310.05858). It is the square of the average, as in the authors' code, not the average of the
+    square.
 
     Args:
       mean: ``[members, batch]`` predicted means.
@@ -37,7 +38,7 @@ def gaussian_critic_loss(
       batch: supplies the weights.
       zeta: clip bound in averages of the standard deviation.
       eps: added to the weight and to the denominators.
-      weighted: multiply by ``std_average**2 + eps``; DSAC does not.
+      weighted: multiply by ``std_average**2 + eps``, which DSAC does not.
 
     Returns:
       ``[]`` sum over the members.
@@ -62,19 +63,19 @@ def gaussian_critic(
     eps: float = 0.1,
     refined: bool = True,
 ) -> Critic:
-    """Independent critics, each one network with two outputs: mean, and std = softplus(raw) without a floor.
+    """Independent critics, each a network with two outputs: the mean, and std = softplus(raw) without a floor.
 
-    The target is that of the member with the smallest mean, for the mean and for the sample alike.
+    Both targets, the mean and the sample, are those of the member with the smallest mean.
 
     Args:
       spec: sizes.
       network: what each critic is.
       members: number of critics.
-      tau_b: step of the running average of the standard deviation; 1 for that of the batch alone.
+      tau_b: step of the running average of the standard deviation; 1 for the batch's own average.
       zeta: clip bound of the sampled target, in averages of the standard deviation.
       eps: see `gaussian_critic_loss`.
-      refined: DSAC-T's loss, whose mean follows the expected target and whose step is scaled; DSAC's follows the sampled
-        target with both, unscaled.
+      refined: DSAC-T's loss: the mean follows the expected target, and the step is scaled. Without it DSAC's: mean and
+        spread both follow the sampled target, and the step is not scaled.
 
     Raises:
       ValueError: no members.
@@ -85,8 +86,8 @@ def gaussian_critic(
         return output[..., 0], jax.nn.softplus(output[..., 1])
 
     def init_aux() -> jax.Array:
-        # NaN until the first batch sets the averages. A dtype, or the weak type would change with the first update and
-        # compile every program a second time.
+        # NaN until the first batch sets the averages. The dtype is given, because a weak type would change with the first
+        # update, and every program would be compiled a second time.
         return jnp.full((members,), jnp.nan, jnp.float32)
 
     def loss(

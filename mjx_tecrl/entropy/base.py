@@ -12,21 +12,21 @@ from mjx_tecrl.types import Batch, Metrics, Params
 class EntropyRule(NamedTuple):
     """How an agent controls its policy's entropy.
 
-    A rule may own a critic of entropy and a temperature; a rule without one uses an empty tuple for it. What is learned of
-    the temperature, the constraint's multiplier, is called ``dual``.
+    A rule may own an entropy critic and a temperature; in place of one that it does not own stands an empty tuple. ``dual``
+    is what is learned of the temperature, which is the multiplier of a constraint.
 
     Attributes:
-      init_critic: ``key -> params`` of the entropy critic.
+      init_critic: ``key -> params``, those of the entropy critic.
       init_temperature: ``() -> dual``.
       next_bonus: ``(dual, sample of the next action) -> [batch]``, what the rule adds to the value of the next state
         in the critic's target.
       critic_loss: ``(params, target_params, batch, sample of the next action) -> ([], (statistics, metrics))``; its batch
         holds the first step of each transition, however many steps the reward critic walks.
       policy_cost: ``(critic params, dual, obs, sample) -> [batch]``, what the rule adds to the policy's loss.
-      temperature_loss: ``(dual, critic params, batch, sample, value [batch]) -> ([], metrics)``, ``value`` being the action
-        value of the sample.
+      temperature_loss: ``(dual, critic params, batch, sample, value [batch]) -> ([], metrics)``, where ``value`` is the
+        action value of the sample.
       settle: ``(critic params, statistics) -> critic params``, applied after each gradient step: see `Network`.
-      needs_density: whether it reads log-probabilities, which a deterministic policy does not have.
+      needs_density: whether the rule reads log-probabilities, which a deterministic policy does not have.
     """
 
     init_critic: Callable[[jax.Array], Params]

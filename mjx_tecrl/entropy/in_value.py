@@ -1,4 +1,4 @@
-"""Entropy inside the action value, as in SAC and DSAC-T: the critic learns reward and priced entropy as one sum."""
+"""Entropy inside the action value, as in SAC and DSAC-T: the critic learns the sum of reward and priced entropy."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from mjx_tecrl.types import Batch, Metrics, Params
 
 
 def entropy_in_value(temperature: Temperature) -> EntropyRule:
-    """The value of the next state is that of its action minus alpha log pi; so is what the policy maximises.
+    """The value of the next state is its action's value minus alpha log pi, and the policy maximises the same difference.
 
-    With rewards of several steps in a transition, only the entropy after the last of them counts.
+    If a transition spans several steps, only the entropy after the last of them counts.
 
     Args:
       temperature: what alpha follows.
 
     Raises:
-      ValueError: a temperature that follows the entropy to go, which only a critic of its own knows.
+      ValueError: a temperature that follows the entropy to go, which only an entropy critic knows.
     """
     if temperature.needs_entropy_to_go:
         raise ValueError("a trajectory's entropy budget needs an entropy critic: the entropy cannot be inside the value")

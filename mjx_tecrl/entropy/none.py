@@ -1,4 +1,4 @@
-"""No entropy rule: nothing in any loss. For deterministic policies, and for ERA, whose activation is the constraint."""
+"""No entropy rule, for deterministic policies and for ERA, whose activation is the constraint."""
 
 import jax.numpy as jnp
 

@@ -1,6 +1,7 @@
-"""TECRL's separation of reward and entropy: a critic of its own for the entropy to come (arXiv 2511.11592).
+"""TECRL's separation of reward and entropy: a second critic learns the entropy to come (arXiv 2511.11592).
 
-The reward's critic never sees the temperature; the entropy critic Q_e learns the discounted sum of future policy entropies.
+The critic of rewards never sees the temperature. The entropy critic Q_e learns the discounted sum of future policy
+entropies.
 """
 
 from typing import Any
@@ -26,17 +27,18 @@ def separated_entropy(
     terminal_entropy: bool = False,
     guides_policy: bool = True,
 ) -> EntropyRule:
-    """An entropy critic beside the reward's.
+    """An entropy critic beside the critic of rewards.
 
     Args:
       spec: sizes.
       network: what each entropy critic is.
       temperature: what alpha follows.
       discount: the discount factor gamma of the sum of entropies.
-      members: entropy critics, of which the smallest counts.
+      members: number of entropy critics; the smallest of their values counts.
       normalized: learn ``(1 - discount) Q_e``, whose targets are of the order of one step's entropy.
-      terminal_entropy: count the entropy in a terminal state itself, though nothing is done there.
-      guides_policy: whether the policy seeks states of much entropy to come; without it only that of the current step.
+      terminal_entropy: count the entropy in a terminal state itself, although no action follows there.
+      guides_policy: whether the policy seeks states with much entropy to come. Without it, the policy's loss counts only the
+        entropy of the current step.
 
     Raises:
       ValueError: no members, or a discount outside [0, 1).

@@ -1,4 +1,4 @@
-"""What the temperature follows: the entropy of the whole trajectory, that of the current step, or nothing."""
+"""What the temperature follows: the entropy of the whole trajectory, the entropy of the current step, or nothing."""
 
 import math
 from collections.abc import Callable
@@ -18,9 +18,10 @@ class Temperature(NamedTuple):
 
     Attributes:
       init: ``() -> params``, what is learned: log alpha, and whatever else the rule adapts.
-      loss: ``(params, entropy [], entropy_to_go [], value []) -> ([], metrics)`` to descend, from the mean entropy of the
-        current step, of those to come, and the mean action value; ``entropy_to_go`` is None where there is no critic of it.
-      needs_entropy_to_go: whether it reads that.
+      loss: ``(params, entropy [], entropy_to_go [], value []) -> ([], metrics)``, to be minimised. It is given the mean
+        entropy of the current step, the mean entropy to come and the mean action value. ``entropy_to_go`` is None where
+        there is no entropy critic.
+      needs_entropy_to_go: whether it reads ``entropy_to_go``.
       log_alpha: ``params -> []``.
     """
 
@@ -33,8 +34,8 @@ class Temperature(NamedTuple):
 def trajectory_budget(spec: Spec, rho: float, discount: float, init_log_alpha: float) -> Temperature:
     """TECRL's constraint: the discounted sum of entropies is to equal ``-rho action_size / (1 - discount)``.
 
-    The temperature rises while there is less (Eq. 15 as a loss to descend: the printed objective is the dual's, to be
-    maximised).
+    The temperature rises while the sum is smaller. The loss is Eq. 15 with the sign of one to be minimised; the paper prints
+    the objective of the dual problem, which is to be maximised.
 
     Args:
       spec: sizes.
@@ -62,13 +63,12 @@ def trajectory_budget(spec: Spec, rho: float, discount: float, init_log_alpha: f
 def adaptive_budget(spec: Spec, rho: float, price: float, discount: float, init_log_alpha: float) -> Temperature:
     """TECRL's constraint with a budget that follows its own price.
 
-    Alpha is the constraint's multiplier: what one more nat costs in value. One more unit of rho frees
-    ``action_size / (1 - discount)`` nats, so ``alpha action_size / (1 - discount)`` is its worth, and that over the action
-    value a number without units. Rho rises while this share is above ``price`` (entropy is dear: demand less) and falls
-    while it is below (entropy is cheap: explore). A budget out of reach drives alpha, and with it the share, to 0 or to
-    infinity, and so comes back within reach by itself. Rho should move more slowly than
-    alpha: the two are an oscillator whose damping is alpha's. The rule is the project's own: the paper leaves the choice of
-    the budget open.
+    Alpha is the constraint's multiplier: the value that one more nat costs. One more unit of rho frees
+    ``action_size / (1 - discount)`` nats, so it is worth ``alpha action_size / (1 - discount)``. Divided by the action
+    value, this is a share without units. Rho rises while the share is above ``price`` (entropy is dear: demand less) and
+    falls while it is below (entropy is cheap: explore). A budget out of reach drives alpha, and with it the share, to 0 or
+    to infinity, and so comes back within reach by itself. Rho should move more slowly than alpha: the two are an oscillator,
+    and alpha is what damps it. This rule is the project's own; the paper leaves the choice of the budget open.
 
     Args:
       spec: sizes.
@@ -78,7 +78,8 @@ def adaptive_budget(spec: Spec, rho: float, price: float, discount: float, init_
       init_log_alpha: initial log temperature.
 
     Raises:
-      ValueError: a discount for which there is no finite budget, a budget that no policy can reach, or a price of nothing.
+      ValueError: a discount for which there is no finite budget, a budget that no policy can reach, or a price that is not
+        positive.
     """
     _check_discount(discount)
     _check_reachable(rho)
@@ -95,7 +96,8 @@ def adaptive_budget(spec: Spec, rho: float, price: float, discount: float, init_
         assert entropy_to_go is not None
         fixed = jax.lax.stop_gradient(params)
         gap = entropy + entropy_to_go + fixed["rho"] * unit
-        # An untrained critic's value is near 0: bounded, so that what follows from it is soon forgotten.
+        # An untrained critic's value is near 0, and the share enormous. The push is bounded, so that rho soon recovers from
+        # it.
         share = jnp.exp(fixed["log_alpha"]) * unit / (jnp.abs(value) + 1e-6)
         push = jnp.clip(jnp.log(share / price), -1, 1)
         metrics = {"budget_gap": gap, "rho": fixed["rho"], "price": share}
@@ -109,7 +111,7 @@ def step_target(spec: Spec, rho: float, init_log_alpha: float) -> Temperature:
 
     Args:
       spec: sizes.
-      rho: the target in units of the usual one, -action_size.
+      rho: the target in units of the usual target, -action_size.
       init_log_alpha: initial log temperature.
 
     Raises:
@@ -127,7 +129,7 @@ def step_target(spec: Spec, rho: float, init_log_alpha: float) -> Temperature:
 
 
 def fixed_temperature(log_alpha: float) -> Temperature:
-    """No constraint: the price of entropy stays what it is."""
+    """No constraint: the temperature stays as it is."""
 
     def loss(
         log_alpha: jax.Array, entropy: jax.Array, entropy_to_go: jax.Array | None, value: jax.Array
@@ -138,7 +140,8 @@ def fixed_temperature(log_alpha: float) -> Temperature:
 
 
 def _constant(value: float) -> Callable[[], jax.Array]:
-    # A dtype, or the weak type would change with the first update and compile every program a second time.
+    # The dtype is given, because a weak type would change with the first update, and every program would be compiled a
+    # second time.
     return lambda: jnp.asarray(value, jnp.float32)
 
 

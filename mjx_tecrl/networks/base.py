@@ -69,7 +69,7 @@ def first_end(network: Network, params: Params, start: jax.Array, end: jax.Array
       params: its parameters.
       start: ``[batch, input_size]`` the transitions' first ends.
       end: ``[batch, input_size]`` their second ends.
-      weight: ``[batch]`` 1 for a transition, 0 for a row that is none.
+      weight: ``[batch]`` 1 for a valid row, 0 for any other row.
 
     Returns:
       The output at ``start``, and the statistics for ``network.settle``.
@@ -95,7 +95,7 @@ def both_ends(
       target_params: those of the target network.
       start: ``[batch, input_size]`` the transitions' first ends.
       end: ``[batch, input_size]`` their second ends.
-      weight: ``[batch]`` 1 for a transition, 0 for a row that is none.
+      weight: ``[batch]`` 1 for a valid row, 0 for any other row.
 
     Returns:
       The output at ``start``, the target network's output at ``end``, and the statistics for ``network.settle``.

@@ -11,13 +11,13 @@ from mjx_tecrl.types import Metrics, Params, Transitions
 
 
 class Objective(NamedTuple):
-    """How the policy learns from a rollout: by one step on all of it, by a step per minibatch, or both.
+    """How the policy learns from a rollout: by one step on the whole rollout, by a step per minibatch, or by both.
 
-    A step is ``(policy params, state, samples) -> (policy params, state, metrics)``.
+    A step is ``(policy params, state, transitions) -> (policy params, state, metrics)``.
 
     Attributes:
-      init: ``policy params -> state`` (an optimiser's, or an empty tuple).
-      rollout_step: the step on all samples of a rollout, before the others.
+      init: ``policy params -> state``, which is an optimiser's or an empty tuple.
+      rollout_step: the step on all transitions of a rollout, taken first.
       minibatch_step: the step on each minibatch.
     """
 
@@ -26,11 +26,11 @@ class Objective(NamedTuple):
     minibatch_step: Callable[[Params, Any, Transitions], tuple[Params, Any, Metrics]]
 
 
-def no_step(params: Params, state: Any, samples: Transitions) -> tuple[Params, Any, Metrics]:
-    """The step that an objective does not take."""
+def no_step(params: Params, state: Any, transitions: Transitions) -> tuple[Params, Any, Metrics]:
+    """Stands for a step that an objective does not take: it changes nothing."""
     return params, state, {}
 
 
-def probability_ratio(now: Evaluation, samples: Transitions) -> jax.Array:
-    """``[batch]`` how much likelier the actions are now than when they were drawn; 1 where none was."""
-    return jnp.exp(jnp.where(samples.valid, now.log_prob - samples.log_prob, 0.0))
+def probability_ratio(now: Evaluation, transitions: Transitions) -> jax.Array:
+    """``[batch]`` how many times likelier the actions are now than when they were drawn; 1 in rows that are not valid."""
+    return jnp.exp(jnp.where(transitions.valid, now.log_prob - transitions.log_prob, 0.0))

@@ -1,4 +1,4 @@
-"""TRPO's constrained step (arXiv 1502.05477): natural gradient, then a line search that keeps the divergence in bounds."""
+"""TRPO's constrained step (arXiv 1502.05477): a natural gradient, and a line search that keeps the divergence in bounds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Metrics, Params, Transitions
 
 Search = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-"""Lengths tried; and the last one's parameters, divergence and surrogate."""
+"""Number of lengths tried; parameters, divergence and surrogate of the last one."""
 
 
 def conjugate_gradient(product: Callable[[jax.Array], jax.Array], b: jax.Array, iterations: int) -> jax.Array:
@@ -54,15 +54,15 @@ def trust_region(
 ) -> Objective:
     """One step per rollout along the natural gradient of the surrogate.
 
-    Its length would reach the bound if the divergence were quadratic; it is shortened until the mean divergence, in closed
-    form, is within the bound and the surrogate is higher than before. If no length will do, the policy stays.
+    The first length would reach the bound if the divergence were quadratic. It is shortened until the mean divergence, in
+    closed form, is within the bound and the surrogate is higher than before. If no length will do, the policy stays.
 
     Args:
-      policy: policy head.
+      policy: policy.
       max_kl: bound on the mean divergence KL(old || new) over the rollout, nats.
       damping: added to the Fisher matrix's diagonal.
-      cg_iterations: of the conjugate gradient.
-      backtracks: lengths tried.
+      cg_iterations: iterations of the conjugate gradient.
+      backtracks: number of lengths tried.
       shrink: factor from each length to the next.
 
     Raises:
@@ -81,15 +81,15 @@ def trust_region(
     if evaluate is None or kl is None:
         raise ValueError("this policy head has no divergence in closed form, which the trust region needs")
 
-    def rollout_step(params: Params, state: Any, samples: Transitions) -> tuple[Params, Any, Metrics]:
+    def rollout_step(params: Params, state: Any, transitions: Transitions) -> tuple[Params, Any, Metrics]:
         flat, unravel = jax.flatten_util.ravel_pytree(params)
 
         def surrogate(x: jax.Array) -> jax.Array:
-            ratio = probability_ratio(evaluate(unravel(x), samples.obs, samples.action), samples)
-            return samples.mean(ratio * samples.advantage)
+            ratio = probability_ratio(evaluate(unravel(x), transitions.obs, transitions.action), transitions)
+            return transitions.mean(ratio * transitions.advantage)
 
         def divergence(x: jax.Array) -> jax.Array:
-            return samples.mean(kl(params, unravel(x), samples.obs))
+            return transitions.mean(kl(params, unravel(x), transitions.obs))
 
         def fisher(v: jax.Array) -> jax.Array:
             return jax.jvp(jax.grad(divergence), (flat,), (v,))[1] + damping * v
@@ -104,7 +104,7 @@ def trust_region(
             return new, divergence(new), surrogate(new)
 
         def accepted(divergence: jax.Array, value: jax.Array) -> jax.Array:
-            # Comparisons with NaN are False: such a step is not accepted.
+            # Comparisons with NaN are False: a step to NaN is not accepted.
             return (divergence <= max_kl) & (value > before)
 
         def searching(carry: Search) -> jax.Array:
@@ -120,7 +120,7 @@ def trust_region(
         success = accepted(reached, value)
         metrics = {
             "policy_loss": -before,
-            # The search stands still where there is no gradient; that must not pass for one that found nothing.
+            # A search along a gradient of NaN finds nothing either. Its gain is NaN, so that the update counts as skipped.
             "surrogate_gain": jnp.where(success, value - before, 0.0 * gradient[0]),
             "backtracks": number - 1.0,
             "line_search_failed": 1.0 - success,

@@ -1,4 +1,4 @@
-"""Probe tasks, whose values are known exactly, as generators of replay rows and of rollouts.
+"""Probe tasks, whose values are known exactly, as sources of replay rows and of rollouts.
 
 All have two observations and one action, and are meant for a discount of 0.5. Replay rows have actions drawn uniformly: an
 off-policy agent must value its own policy all the same.
@@ -63,17 +63,17 @@ def _distance(obs: np.ndarray, action: float) -> float:
 PROBES = {
     # One step, reward 1.
     "constant": Probe(lambda obs, action: 1.0, lambda obs, action: 1.0),
-    # One step, the reward is what is seen.
+    # One step, the reward is the observation.
     "seen": Probe(lambda obs, action: obs[0], lambda obs, action: obs[0], lambda rng: np.array([rng.uniform(-1, 1), 0.0])),
     # Two steps, a reward of 1 at the end: the first is worth the discount.
     "two_steps": Probe(lambda obs, action: obs[1], lambda obs, action: 1.0 if obs[1] else DISCOUNT, length=2),
     # One step, the reward depends on the action.
     "action": Probe(_distance, _distance),
-    # The same, and what is seen differs, though it does not matter.
+    # The same, with observations that differ, although they do not matter.
     "varied": Probe(_distance, None, lambda rng: np.array([1.0, rng.uniform(-1, 1)])),
     # No end, reward 1, cut off after three steps: the sum goes on beyond the limit.
     "endless": Probe(lambda obs, action: 1.0, lambda obs, action: 1 / (1 - DISCOUNT), length=None, time_limit=3),
-    # No end, reward 0 at best: pressure towards a narrow policy around 0.
+    # No end, reward 0 at best, which pushes towards a narrow policy around 0.
     "narrow": Probe(lambda obs, action: -2 * action**2, None, length=None, time_limit=4),
 }
 
@@ -93,7 +93,7 @@ def collect(name: str) -> Replay:
         reward = [0.0 if starts[i] else probe.reward(obs[i], action[i]) for i in range(WORLDS)]
         row = Row(np.float32(obs), np.float32(action)[:, None], np.float32(reward), terminated, done, ~starts)
         replay = _insert(init_replay(row, STEPS) if replay is None else replay, row)
-        # A probe of two steps tells them apart; the others look the same to their end.
+        # A probe of two steps shows a second observation; in the others the observation stays the same.
         after = np.tile([0.0, 1.0], (WORLDS, 1)) if probe.length == 2 else obs
         obs = np.where(starts[:, None], np.stack([probe.reset(rng) for _ in range(WORLDS)]), after)
         starts = done
@@ -124,7 +124,7 @@ def roll_out(name: str, act: Act, key: jax.Array, steps: int) -> Rollout:
         terminated = ~starting & (time == (probe.length or 0))
         done = terminated | (time == probe.time_limit)
         reward = jax.vmap(lambda o, a: jnp.float32(probe.reward(o, a)))(obs, jnp.clip(action[:, 0], -1, 1))
-        # A reward that must not be looked at.
+        # The reward of a row that is not valid is NaN: nobody may look at it.
         row = Row(obs, action, jnp.where(starting, jnp.nan, reward), terminated, done, ~starting)
         after = jnp.where(starting[:, None], start, over if probe.length == 2 else obs)
         return (after, time, done), row

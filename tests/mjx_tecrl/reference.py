@@ -1,4 +1,4 @@
-"""Plain numpy, float64: what the tests compare the library with. Nothing here calls the library."""
+"""What the tests compare the library with, in plain numpy and float64. Nothing here calls the library."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
+    """The softmax over the last axis."""
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
@@ -62,7 +62,7 @@ def last_layer(params: Any) -> Any:
 
 
 def residual(params: Any, x: Any, weight: Any = None) -> np.ndarray:
-    """FlashSAC's residual network; with weights by the statistics of the rows of weight 1, else by the running ones."""
+    """FlashSAC's residual network, by the statistics of the rows of weight 1, or without weights by the running ones."""
     weights, running = params["params"], params["batch_stats"]
 
     def norm(x: np.ndarray, i: int) -> np.ndarray:
@@ -86,6 +86,13 @@ def residual(params: Any, x: Any, weight: Any = None) -> np.ndarray:
 
 
 def filled(tree: Any, seed: int) -> Any:
-    """Positive random numbers in the place of all others."""
+    """The tree with positive random numbers for all of its own."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda x: rng.uniform(0.5, 2, size=x.shape).astype(np.float32), tree)
+
+
+def tanh_gaussian_log_prob(z: np.ndarray, mean: np.ndarray, log_std: np.ndarray) -> np.ndarray:
+    """Log-density of tanh(mean + std z) by the change of variables, elementwise."""
+    u = mean + np.exp(log_std) * z
+    log_sech_squared = -2 * (np.abs(u) + np.log1p(np.exp(-2 * np.abs(u))) - np.log(2))
+    return -(z**2) / 2 - log_std - np.log(2 * np.pi) / 2 - log_sech_squared

@@ -68,7 +68,7 @@ def test_a_row_that_is_no_transition_may_hold_nan() -> None:
     clean = gae(reward, value, last_value, scene(), 0.9, 0.8)
     rollout = scene()
     reward = np.where(rollout.valid, reward, np.nan)
-    # A value too where nothing bootstraps from it: after a termination.
+    # Nothing bootstraps from a value after a termination, which may be NaN too.
     value[5, 2] = np.nan
     np.testing.assert_array_equal(gae(reward, value, last_value, rollout, 0.9, 0.8), clean)
 

@@ -44,7 +44,7 @@ def test_entropy_is_never_below_the_floor(raw: np.ndarray, floor: float) -> None
 
 
 def test_hand_computed_values() -> None:
-    # Softmax of [0, log 3] is [1/4, 3/4]; the deal is 2 (0 - 0.25 + 1.4189385).
+    # Softmax of [0, log 3] is [1/4, 3/4]; the total to share is 2 (0 - 0.25 + 1.4189385).
     log_std = on_device(jnp.array([0.0, np.log(3.0)]), 0.25, LIMITS)
     total = 2 * (1.4189385 - 0.25)
     np.testing.assert_allclose(log_std, [-total / 4, -3 * total / 4], rtol=1e-6)
@@ -83,7 +83,7 @@ def test_the_largest_floor_is_accepted() -> None:
 
 CLASSES = [2, 3, 10, 1000]
 LOWEST = 1 + np.log(np.log(4) / 4)
-"""the softmax form's floors lie between this and this plus log n"""
+"""the floors of the softmax form lie between this number and this number plus log n"""
 
 softmaxes = st.sampled_from(CLASSES).flatmap(
     lambda n: st.tuples(
@@ -110,7 +110,7 @@ def test_softmax_entropy_is_never_below_the_floor(drawn: tuple[np.ndarray, float
     check_softmax_era(len(logits), floor)
     activated = np.asarray(softmax_on_device(logits, floor))
     assert np.isfinite(activated).all()
-    # The approximate inverse leaves 0.047 of the 0.060 nats that are won by no z' being above -log 4.
+    # That no z' is above -log 4 wins 0.060 nats, of which the approximate inverse leaves 0.047.
     assert entropy_of(activated) >= floor + 0.047, (floor, scale)
     one_hot = np.where(np.arange(len(logits)) == 0, 1e5, 0).astype(np.float32)
     assert entropy_of(activated) >= entropy_of(softmax_on_device(one_hot, floor)) - 1e-4
@@ -161,7 +161,7 @@ def test_impossible_softmax_floors_are_refused(classes: int, floor: float, messa
 
 def test_refused_softmax_floors_would_break_it() -> None:
     logits = jnp.array([0.0, 1.0, 2.0, 3.0])
-    # Just below the range the share of an unlikely class has no logarithm; just above it the order turns round.
+    # Just below the range, the share of an unlikely class has no logarithm. Just above it, the order is reversed.
     assert np.isnan(softmax_era(100 * logits, LOWEST - 1e-3)).any()
     assert (np.diff(softmax_era(logits, LOWEST + np.log(4) + 1e-3)) < 0).all()
     assert (np.diff(softmax_era(logits, LOWEST + np.log(4) - 1e-3)) > 0).all()
@@ -181,7 +181,7 @@ def test_response_entropy_is_the_mean_of_the_largest_fifth() -> None:
     entropy = jnp.where(mask, entropy, 1e3)
     for call in (response_entropy, jax.jit(response_entropy), jax.vmap(response_entropy)):
         np.testing.assert_allclose(call(entropy, mask), [0.8, 0.9, 0.9, 0.0], rtol=1e-6)
-    # A half of ten; and 0.29 x 100, which is 28.999998 in float32, counts 29 tokens.
+    # Half of ten tokens; and 0.29 x 100, which is 28.999998 in float32, counts as 29 tokens.
     assert float(response_entropy(entropy[0], mask[0], 0.5)) == pytest.approx((0.9 + 0.7 + 0.5 + 0.4 + 0.3) / 5)
     hundred = jnp.arange(100.0)
     assert float(response_entropy(hundred, hundred >= 0, 0.29)) == pytest.approx(np.arange(71, 100).mean())
@@ -194,7 +194,7 @@ def test_token_form_hand_computed() -> None:
     mask = jnp.array([[True] * 3, [True] * 3, [True] * 3, [True, True, False]])
     for call in (token_era, jax.jit(token_era), jax.vmap(token_era)):
         scaled, weighted = call(logits, advantages, h_resp, mask)
-        # Only positive advantages, only outside the band: sharper below it, softer above; padding stays.
+        # Only positive advantages outside the band change: logits get sharper below it and softer above it. Padding stays.
         expected = np.array([[2.0, 1, 1], [1, 1, 1], [1, 1, 1], [0.5, 1, 1]])
         np.testing.assert_allclose(scaled, np.asarray(logits) * expected[..., None])
         np.testing.assert_allclose(weighted, [[0.5, -1, 0], [1, -1, 4], [1, -1, 4], [2, -1, 4]])
@@ -204,7 +204,7 @@ def test_token_form_hand_computed() -> None:
 
 
 def test_token_form_turns_the_gradient_towards_entropy() -> None:
-    # Two equally rewarded tokens, sampled as the policy likes: the plain gradient is zero, the sharpened one flattens.
+    # Two equally rewarded tokens, sampled by the policy: the plain gradient is zero, the sharpened one flattens the policy.
     logits = jnp.array([2.0, 0.0])
     p = jax.nn.softmax(logits)
 
@@ -233,7 +233,7 @@ def test_impossible_token_constants_are_refused(values: tuple[float, float, floa
 
 
 def test_token_form_holds_the_entropy_of_a_choice_that_does_not_matter() -> None:
-    # One token of four, rewarded by chance: sampling noise alone makes the plain policy forget three of them.
+    # Four tokens, rewarded by chance: sampling noise alone makes the plain policy forget three of them.
     def train(key: jax.Array, low: float) -> jax.Array:
         def step(logits: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
             keys = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""Exploration: noise per world, noise that is repeated, and none."""
+"""Exploration: noise per world, repeated noise, and none."""
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def test_scales_are_redrawn_exactly_where_an_episode_starts() -> None:
     np.testing.assert_array_equal(np.asarray(new) != np.asarray(std), starts)
     assert ((new >= 0.1) & (new <= 0.4)).all()
     assert len(np.unique(new)) > 0.9 * WORLDS
-    # The fresh scale says nothing about the noise that the same key made.
+    # The new scale is independent of the noise from the same key.
     action, _ = apply(std, jnp.zeros((WORLDS, 2)), starts, jax.random.key(1))
     z = np.asarray(action / std[:, None])[starts, 0]
     assert abs(np.corrcoef(z, np.asarray(new)[starts])[0, 1]) < 0.3
@@ -84,7 +84,7 @@ def repeats(exponent: float, most: int, steps: int) -> tuple[np.ndarray, np.ndar
     keys = jax.random.split(jax.random.key(1), steps)
     noise = np.asarray(jax.jit(lambda: jax.lax.scan(step, rule.init(jax.random.key(0), 3), keys)[1])())
     changes = np.flatnonzero((noise[1:] != noise[:-1]).any((1, 2))) + 1
-    # All worlds change together, every number of theirs.
+    # All worlds change at the same time, and every number of their noise changes.
     assert (noise[changes] != noise[changes - 1]).all()
     return noise, np.diff(changes)
 

@@ -1,4 +1,4 @@
-"""A gradient that means nothing is NaN."""
+"""A gradient without a meaning is NaN."""
 
 import jax
 import jax.numpy as jnp

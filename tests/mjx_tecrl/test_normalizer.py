@@ -58,7 +58,7 @@ def test_a_large_offset_does_not_cost_the_variance() -> None:
 
 
 def scaled(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """1 as a reward, scaled by what ``[steps, worlds]`` of rewards have shown."""
+    """A reward of 1, scaled by the statistics of ``[steps, worlds]`` rewards."""
     scaler = init_reward_scaler(rewards.shape[1])
     np.testing.assert_array_equal(scaler.scale(np.float32([3.0])), [3.0])
     update = jax.jit(update_reward_scaler, static_argnums=4)
@@ -85,7 +85,7 @@ def by_hand(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray) -> list[fl
 def test_rewards_are_divided_by_the_spread_of_discounted_returns() -> None:
     rng = np.random.default_rng(0)
     rewards, done = rng.normal(size=(60, 3)), rng.uniform(size=(60, 3)) < 0.1
-    # The row after an end is no transition; nor is now and then another, whose reward may be anything.
+    # The row after an end is not valid, nor are some other rows, whose rewards may be anything.
     valid = np.concatenate([np.ones((1, 3), bool), ~done[:-1]]) & (rng.uniform(size=(60, 3)) > 0.05)
     done &= valid
     returns = by_hand(rewards, done, valid)

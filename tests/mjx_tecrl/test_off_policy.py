@@ -1,4 +1,4 @@
-"""The composition: order, delay, averages, skipped updates; and both agents as parts of a program."""
+"""The composition: order, delay, averages and skipped updates; and agents as parts of a program."""
 
 import dataclasses
 import functools
@@ -153,7 +153,7 @@ def test_updates_equal_those_by_hand(delay: int, target_policy: bool) -> None:
 
 
 def test_no_buffer_stands_twice_in_the_state() -> None:
-    # Outside `jit`, which makes a buffer per output: a state with one buffer twice cannot be donated.
+    # A state with one buffer twice cannot be donated. This runs outside `jit`, in which every output has its own buffer.
     leaves = jax.tree.leaves(linear_agent().init(jax.random.key(0)))
     assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
 
@@ -195,7 +195,7 @@ def test_smoothing_is_clipped_noise_on_the_next_action_of_the_critics_target_alo
     np.testing.assert_allclose(without.critic, plain.critic, rtol=1e-5)
     np.testing.assert_allclose(noisy.policy, plain.policy, rtol=1e-5)
     np.testing.assert_allclose(noisy.entropy_critic, plain.entropy_critic, rtol=1e-5)
-    # Noise of 100 is always clipped, to 0.05: the target moves by 0.7 s' times that. No action here comes near 1.
+    # Noise of 100 is always clipped to 0.05, so the target moves by 0.7 s' times that. No action here comes near 1.
     s, a, s2, w = (np.float64(x) for x in (batch.obs[:, 0], batch.action[:, 0], batch.next_obs[:, 0], batch.weight))
     assert np.abs(0.3 * s2).max() < 0.95
     shares = LEARNING_RATE * 2 * w / w.sum() * s * a * GAMMA * 0.7 * s2 * 0.05
@@ -303,7 +303,7 @@ def test_a_poisoned_batch_changes_nothing(name: str, poison: float) -> None:
             assert_same(dataclasses.replace(state, updates=start.updates), start)
             assert all(np.isnan(x).all() for key, x in metrics.items() if key != "skipped")
         else:
-            # A finite outlier, which a categorical critic clips to its last atom.
+            # A categorical critic clips a finite outlier to its last atom.
             assert name in CATEGORICAL
             assert poison == 1e30
             changes = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, start.params)
@@ -324,7 +324,7 @@ def test_a_poisoned_first_batch_leaves_the_running_averages_unset(name: str) -> 
 
 @names
 def test_an_update_keeps_all_types(name: str) -> None:
-    # A weak type that an update made strong would compile every loop over updates twice.
+    # If an update made a weak type strong, every loop over updates would be compiled twice.
     agent, init, _ = small(name)
     before = jax.eval_shape(init, jax.random.key(0))
     after, _ = jax.eval_shape(agent.update, before, make_batch(), jax.random.key(0))
@@ -377,7 +377,7 @@ def test_flash_sac_keeps_its_weights_on_spheres_and_its_statistics_out_of_the_op
                 np.testing.assert_allclose(np.linalg.norm(weights["kernel"], axis=-2), 1, rtol=1e-5)
         moments = jax.tree.leaves(getattr(state.optimizers, name)[0].mu["batch_stats"])
         assert not any(np.any(x) for x in moments)
-        # Two steps of the policy's statistics, four of the critics', towards a batch mean of another sign.
+        # The policy's statistics took two steps and the critics' four, towards a batch mean of another sign.
         before = getattr(start.params, name)["batch_stats"]["BatchNorm_0"]["mean"]
         assert np.all(params["batch_stats"]["BatchNorm_0"]["mean"] != before)
 
@@ -422,7 +422,7 @@ def test_what_has_no_step_size_does_not_move() -> None:
     assert float(metrics["skipped"]) == 0
     assert abs(float(metrics["budget_gap"])) > 0.1
     assert float(new.params.temperature) == float(state.params.temperature) == 1.0
-    # The same holds for what an agent of one's own puts there.
+    # A user's own agent names the optimiser itself.
     moved, _ = NOT_LEARNED.update(jnp.float32(3.0), NOT_LEARNED.init(jnp.float32(0.0)))
     assert float(moved) == 0
 
@@ -442,7 +442,7 @@ def test_exploration_declares_its_axes(name: str) -> None:
 
 
 def cold_and_hot(name: str) -> list[Any]:
-    """An agent after its first update, and what it would be at another temperature."""
+    """An agent after its first update, at its own temperature and at a higher one."""
     _, init, update = small(name)
     state = init(jax.random.key(0))
     hot = dataclasses.replace(state, params=dataclasses.replace(state.params, temperature=jnp.float32(5.0)))
@@ -464,7 +464,7 @@ def test_the_critic_of_rewards_does_not_feel_the_temperature_of_dsac_e() -> None
     assert_same(one.params.entropy_critic, other.params.entropy_critic)
     for key in ("critic_loss", "td_error", "entropy_critic_error"):
         assert float(metrics[key]) == float(hot_metrics[key])
-    # On the second update it is felt by the policy, and by nothing of the critic's.
+    # On the second update the policy feels the temperature, and the critic still does not.
     one, other = (update(s, make_batch(1), jax.random.key(2))[0] for s in (one, other))
     assert_same(one.params.critic, other.params.critic)
     pairs = zip(jax.tree.leaves(one.params.policy), jax.tree.leaves(other.params.policy), strict=True)
@@ -473,13 +473,13 @@ def test_the_critic_of_rewards_does_not_feel_the_temperature_of_dsac_e() -> None
 
 @pytest.mark.parametrize(("entropy_to_go", "direction"), [(0.0, -1), (-1e4, 1)])
 def test_the_temperature_of_dsac_e_moves_towards_its_budget(entropy_to_go: float, direction: int) -> None:
-    # The budget is 1 * -2 / (1 - 0.99) = -200. A fresh policy has about 0 nats, and the entropy critic may say otherwise.
+    # The budget is 1 * -2 / (1 - 0.99) = -200. A fresh policy has about 0 nats; the entropy critic is made to differ.
     _, init, update = small("dsac_e")
     state = init(jax.random.key(0))
     entropy_critic = jax.tree.map(lambda x: x, state.params.entropy_critic)
     last_layer(entropy_critic)["bias"] += entropy_to_go
     params = dataclasses.replace(state.params, entropy_critic=entropy_critic)
-    # As if one update were behind it, so that this one moves the temperature.
+    # With one update counted, the next one moves the temperature.
     state = dataclasses.replace(state, params=params, updates=jnp.ones((), jnp.int32))
     new, metrics = update(state, make_batch(0), jax.random.key(1))
     assert float(metrics["budget_gap"]) * direction < 0

@@ -1,4 +1,4 @@
-"""The composition: what an update does with a rollout, and what it does not look at."""
+"""The composition: what an update does with a rollout, and what it ignores."""
 
 import dataclasses
 import functools
@@ -77,7 +77,7 @@ def test_an_update_moves_everything_and_keeps_all_types(name: str) -> None:
     assert all(differs(a, b) for a, b in zip(before.values, after.values, strict=True))
     assert {"policy_loss", "value_loss", "entropy", "kl", "value_explained_variance", "std"} <= set(metrics)
     assert metrics["std"].shape == (2,)
-    # A weak type that an update made strong would compile every loop over updates twice.
+    # If an update made a weak type strong, every loop over updates would be compiled twice.
     shapes = jax.eval_shape(init, jax.random.key(0))
     new_shapes, _ = jax.eval_shape(agent.update, shapes, make_rollout(), jax.random.key(0))
     assert jax.tree.structure(shapes) == jax.tree.structure(new_shapes)
@@ -87,7 +87,7 @@ def test_an_update_moves_everything_and_keeps_all_types(name: str) -> None:
 
 @names
 def test_rows_that_are_no_transitions_leave_no_trace(name: str) -> None:
-    """NaN in their actions and rewards, and other flags: the same update, bit for bit."""
+    """With NaN in their actions and rewards, the update is the same, bit for bit."""
     _, init, update = small(name)
     start, clean = init(jax.random.key(0)), make_rollout()
     dirty = dataclasses.replace(
@@ -155,7 +155,7 @@ def test_actions(name: str) -> None:
 
 
 def spy(seen: list[Transitions]) -> Objective:
-    """An objective that learns nothing and looks at the samples."""
+    """An objective that learns nothing and records the transitions that it is given."""
 
     def look(params: Any, state: Any, samples: Transitions) -> Any:
         seen.append(samples)
@@ -191,7 +191,7 @@ def test_the_advantage_is_the_weighted_sum_of_both_streams() -> None:
     np.testing.assert_allclose(samples.log_prob[valid], np.asarray(log_prob).ravel()[valid], rtol=1e-4, atol=1e-5)
     for i in range(2):
         np.testing.assert_allclose(samples.returns[valid, i], returns[i][valid], rtol=1e-3, atol=1e-4)
-        # PopArt has seen exactly these.
+        # PopArt has seen exactly these returns.
         shift, scale = new.target_stats[i].shift_and_scale()
         assert float(shift) == pytest.approx(returns[i][valid].mean(), rel=1e-3, abs=1e-4)
         assert float(scale) == pytest.approx(returns[i][valid].std(), rel=1e-3)
@@ -201,7 +201,7 @@ def test_the_advantage_is_the_weighted_sum_of_both_streams() -> None:
 
 
 def test_an_epoch_uses_every_sample_once() -> None:
-    """A value network of one weight, stepped by the mean of what it sees: two epochs of three parts see everything twice."""
+    """An objective that adds up the returns it is given: two epochs of three parts give it every return twice."""
     policy = gaussian(SPEC, TANH)
     sizes: list[int] = []
 

@@ -129,7 +129,7 @@ def test_every_row_but_the_newest_is_drawn_equally_often() -> None:
 
 @pytest.mark.parametrize("rows", [[], [".."]])
 def test_nothing_is_drawn_before_there_are_two_rows(rows: list[str]) -> None:
-    # What followed the only row is not known: its next observation would be the ring's initial zeros.
+    # The observation after the only row is not known: it would be read from the ring's initial zeros.
     batch = sample_jit(filled(5, rows), jax.random.key(0), BATCH, 1, GAMMA)
     assert not np.any(batch.weight)
     assert not np.any(batch.reward)

@@ -127,7 +127,7 @@ class Checkpoints:
             problem = first_line(error)
             with contextlib.suppress(OSError):
                 self._remove_if(lambda name: not _is_step(name))  # the draft may be what fills the disk
-        if problem is not None:
+        if problem is not None:  # handled here, where the error no longer refers to the tasks that failed
             forget_failed_tasks()
             raise OSError(problem)
         if self._keep is not None:

@@ -126,7 +126,7 @@ def test_a_field_in_which_worlds_cannot_differ_on_mjx_is_named(dm_control_task: 
 
 def test_without_dm_control_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dm_control.suite.cartpole", None)
-    with pytest.raises(ValueError, match=r"dmc/cartpole-balance needs dm_control, .*: pip install '\.\[dmc\]'"):
+    with pytest.raises(ValueError, match=r"dmc/cartpole-balance needs dm_control, .*: pip install 'mjx-tecrl\[dmc\]'"):
         envs.make("dmc/cartpole-balance")
 
 

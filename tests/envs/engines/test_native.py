@@ -178,8 +178,9 @@ def test_thousands_of_worlds_step_inside_jit_and_scan() -> None:
     env = envs.make("hopper", physics="native")
 
     def rollout(key: jax.Array) -> envs.State:
-        state = jax.vmap(env.reset)(jax.random.split(key, 4096))
-        actions = jax.random.uniform(key, (5, 4096, 3), minval=-1.0)
+        key_start, key_actions = jax.random.split(key)
+        state = jax.vmap(env.reset)(jax.random.split(key_start, 4096))
+        actions = jax.random.uniform(key_actions, (5, 4096, 3), minval=-1.0)
         return jax.lax.scan(lambda s, a: (jax.vmap(env.step)(s, a), None), state, actions)[0]
 
     state = jax.jit(rollout)(jax.random.key(0))

@@ -52,7 +52,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {
         "policy_blocks": 1,
         "policy_width": 16,
         "critic_blocks": 1,
-        "critic_width": 64,  # logits lie within its root: a narrower critic cannot be certain, the less the more atoms
+        "critic_width": 64,  # bounds the logits by its root: a narrower critic cannot be certain among so many atoms
         "num_atoms": 31,
         "value_range": (-3.0, 3.0),
         "lr": 5e-3,
@@ -67,7 +67,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {
 OFF_POLICY = tuple(CONSTANTS)
 UPDATES = 1000
 
-# Compositions of one's own, as flags of the command line make them: every choice of DSAC-E stands in one of them.
+# Compositions that a user makes by flags of the command line. Every choice of DSAC-E occurs in one of them.
 COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "ERA head, categorical critics, n-step": (
         "dsac_e",
@@ -91,7 +91,7 @@ COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "fast_sac_era, n-step": ("fast_sac_era", {"n_step": 3}),
 }
 SHORT = tuple(COMPOSITIONS)[:4]
-"""those that are always tested"""
+"""the compositions that are always tested"""
 EVERYTHING = COMPOSITIONS | {name: (name, {}) for name in OFF_POLICY}
 
 
@@ -121,7 +121,7 @@ def programs(composition: str) -> tuple[Agent, Any, Any]:
     config = named_agent(name).Config(**CONSTANTS[name] | choices)
     agent = named_agent(name).make(config, SPEC)
 
-    # It runs for longer than it compiles: here optimisation pays.
+    # The program runs for longer than it compiles, so optimisation pays here.
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": "2"})
     def train(state: Any, replay: Any, key: jax.Array) -> Any:
         def step(state: Any, key: jax.Array) -> Any:
@@ -153,10 +153,10 @@ def test_values_are_the_exact_ones(composition: str) -> None:
         rows = jax.device_get(collect(probe).rows)
         obs, action = rows.obs.reshape(-1, 2), rows.action.reshape(-1, 1)
         exact = 0.5 * np.array([PROBES[probe].value(o, a) for o, a in zip(obs, action[:, 0], strict=True)])
-        # Final observations have no value, and at the edges of the actions' range the networks have seen little.
+        # Final observations have no value, and the networks have seen little at the edges of the actions' range.
         known = rows.valid.ravel() & (np.abs(action[:, 0]) < 0.9)
         np.testing.assert_allclose(np.asarray(value(state, obs, action))[known], exact[known], atol=0.1, err_msg=probe)
-        # Where all observations are the same, batch normalisation divides what is left of them by a deviation of 0.
+        # Where all observations are equal, batch normalisation divides their rounding errors by a deviation of about 0.
         if probe == "action" and composition != "flash_sac":
             best = agent.act(state, jnp.array([[1.0, 0.0]]), None, "deterministic")
             assert float(best[0, 0]) == pytest.approx(BEST_ACTION, abs=0.15)
@@ -171,14 +171,14 @@ def test_flash_sac_finds_the_best_action_where_observations_differ() -> None:
 
 
 def test_dsac_e_keeps_the_trajectory_entropy_at_its_budget() -> None:
-    # 0.3 times -1 action / (1 - 0.5): -0.6 nats over the trajectory, that is -0.3 on every step.
+    # The budget is 0.3 times -1 action / (1 - 0.5), which is -0.6 nats over the trajectory and -0.3 on every step.
     state, metrics = trained("dsac_e", "narrow", rounds=4)
     late = {key: float(np.nanmean(x[UPDATES // 2 :])) for key, x in metrics.items()}
     assert late["trajectory_entropy"] == pytest.approx(-0.6, abs=0.1)
     assert late["budget_gap"] == pytest.approx(0, abs=0.1)
     assert late["entropy"] == pytest.approx(-0.3, abs=0.1)
     assert late["entropy_to_go"] == pytest.approx(-0.3, abs=0.1)
-    # The policy exp(Q / alpha) is nearly normal with variance alpha / (4 reward_scale): its entropy names alpha.
+    # The policy exp(Q / alpha) is nearly normal with variance alpha / (4 reward_scale), so its entropy determines alpha.
     expected = np.log(4 * 0.5 * np.exp(2 * -0.3) / (2 * np.pi * np.e))
     assert float(state.params.temperature) == pytest.approx(expected, abs=0.4)
 
@@ -188,7 +188,7 @@ def test_an_adaptive_budget_comes_to_rest_where_entropy_has_its_price() -> None:
     late = {key: float(np.nanmean(x[UPDATES // 2 :])) for key, x in metrics.items()}
     assert late["price"] == pytest.approx(0.2, rel=0.1)
     assert late["budget_gap"] == pytest.approx(0, abs=0.05)
-    # The value there is nearly that of the best action, 0.5, which names alpha, and alpha the entropy, as above.
+    # The value is nearly the best action's, 0.5. It determines alpha, and alpha determines the entropy, as above.
     alpha = 0.2 * (1 - DISCOUNT) * 0.5
     assert late["entropy"] == pytest.approx(0.5 * np.log(2 * np.pi * np.e * alpha / (4 * 0.5)), abs=0.1)
 

@@ -97,13 +97,13 @@ def test_the_best_action_is_found(name: str) -> None:
 
 
 def test_ppo_era_keeps_its_floor() -> None:
-    # One action: the underlying Gaussian's entropy is the floor, -1 nat, wherever it is.
+    # With one action, the underlying Gaussian's entropy is always the floor, -1 nat.
     _, _, metrics = trained("ppo_era", "action")
     np.testing.assert_allclose(metrics["std"][:, 0], np.exp(-1) / np.sqrt(2 * np.pi * np.e), rtol=1e-3)
 
 
 def test_eapo_values_the_entropy_to_come() -> None:
-    # Without an end, every step adds the policy's entropy: H / (1 - gamma_H), which the truncation does not cut.
+    # Every step of an episode without end adds the policy's entropy: H / (1 - gamma_H), which a truncation does not cut.
     _, state, metrics = trained("eapo", "endless")
     # The entropy rises to the end, by 0.05 nats per rollout, and its value follows a few rollouts behind.
     entropy = metrics["entropy"][-5:].mean()
@@ -111,7 +111,7 @@ def test_eapo_values_the_entropy_to_come() -> None:
 
 
 def test_eapo_keeps_more_entropy_than_ppo() -> None:
-    """Where nothing is to be gained, the entropy advantage widens the policy; and more, the hotter it is."""
+    """Where no reward depends on the action, the entropy advantage widens the policy."""
     _, _, metrics = trained("eapo", "endless")
     assert metrics["entropy"][-1] > metrics["entropy"][0] + 0.3
 
@@ -143,7 +143,7 @@ def test_minibatches_that_do_not_divide_the_rollout_are_refused() -> None:
     agent = build("ppo", minibatches=7)
     state = agent.init(jax.random.key(0))
     rollout = roll_out("constant", lambda obs, key: obs[:, :1], jax.random.key(0), STEPS)
-    with pytest.raises(ValueError, match=f"minibatches must divide the {STEPS * WORLDS} samples of a rollout, not 7"):
+    with pytest.raises(ValueError, match=f"minibatches must divide the {STEPS * WORLDS} rows of a rollout, not 7"):
         agent.update(state, rollout, jax.random.key(0))
 
 

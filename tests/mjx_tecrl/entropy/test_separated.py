@@ -69,7 +69,7 @@ def mean(values: np.ndarray) -> float:
 
 def test_critic_loss_equals_the_equations() -> None:
     batch, sample = make_batch(), make_sample()
-    # Beyond a terminal state there is neither entropy nor a value: 1 - d stands before the whole bracket.
+    # Beyond a terminal state there is neither entropy nor value: the factor 1 - d stands before the whole bracket.
     target = GAMMA * (1 - TERMINATED) * (-f64(sample.log_prob) + q_e(1, batch.next_obs, sample.action))
     error = q_e(0, batch.obs, batch.action) - target
     (loss, (_, metrics)), gradients = jax.jit(jax.value_and_grad(RULE.critic_loss, (0, 1, 3), has_aux=True))(

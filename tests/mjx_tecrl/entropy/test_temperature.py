@@ -1,4 +1,4 @@
-"""What the temperature follows: values and slopes by hand, and budgets that cannot be."""
+"""What the temperature follows: values and slopes by hand, and budgets that are impossible."""
 
 import math
 
@@ -27,11 +27,11 @@ def test_the_slope_is_what_there_is_too_much(rule: Temperature, slope: float) ->
 @pytest.mark.parametrize("rule", [BUDGET, TARGET, FIXED])
 def test_initial_temperature(rule: Temperature) -> None:
     assert float(rule.init()) == pytest.approx(0.7)
-    # A weak type would change after the first update, and with it recompile the program.
+    # A weak type would change with the first update, and the program would be compiled again.
     assert not rule.init().weak_type
 
 
-# What one more unit of rho is worth with alpha = exp(-3): 2 actions for 10 discounted steps, of a value of 50.
+# The worth of one more unit of rho at alpha = exp(-3), for 2 actions and 10 discounted steps, as a share of a value of 50.
 SHARE = math.exp(-3) * 2 * 10 / 50
 
 
@@ -40,13 +40,13 @@ def test_an_adaptive_budget_rises_while_entropy_is_dear(price: float, push: floa
     rule = adaptive_budget(SPEC, rho=1.5, price=price, discount=0.9, init_log_alpha=-3.0)
     dual = rule.init()
     gradient, metrics = jax.grad(rule.loss, has_aux=True)(dual, *STEP)
-    # Descent: rho moves against its gradient; the temperature as under a fixed budget.
+    # Rho moves against its gradient. The temperature moves as under a fixed budget.
     assert float(gradient["rho"]) == pytest.approx(-push, rel=1e-4)
     assert float(gradient["log_alpha"]) == pytest.approx(-4.0 - 20.0 + 30.0)
     assert float(metrics["price"]) == pytest.approx(SHARE, rel=1e-4)
     assert float(metrics["rho"]) == pytest.approx(1.5)
     assert float(rule.log_alpha(dual)) == pytest.approx(-3)
-    # A value is as large whatever its sign, and one of 0 breaks nothing.
+    # The sign of the value does not matter, and a value of 0 breaks nothing.
     assert float(jax.grad(rule.loss, has_aux=True)(dual, *STEP[:2], -STEP[2])[0]["rho"]) == pytest.approx(-push, rel=1e-4)
     assert float(jax.grad(rule.loss, has_aux=True)(dual, *STEP[:2], 0 * STEP[2])[0]["rho"]) == -1
 

@@ -22,7 +22,7 @@ def test_the_pessimistic_surrogate_by_hand() -> None:
     advantage = np.float32([2.0, 1.0, 1.0, -1.0, -1.0])
     np.testing.assert_allclose(clipped_surrogate(ratio, advantage, CLIP), [2.0, 1.2, 0.5, -1.5, -0.8])
     slope = jax.vmap(jax.grad(clipped_surrogate), (0, 0, None))(ratio, advantage, CLIP)
-    # No gradient where the ratio has moved far enough the way the advantage wants.
+    # The gradient is 0 where the ratio has moved far enough in the direction of the advantage.
     np.testing.assert_allclose(slope[1:], [0.0, 1.0, -1.0, 0.0])
 
 
@@ -43,7 +43,7 @@ def test_a_step_equals_that_by_hand(bonus: float) -> None:
     mean, std = slope * obs + bias, np.exp(log_std)
     z = (action - mean) / std
     log_prob = -0.5 * z**2 - log_std - 0.5 * np.log(2 * np.pi)
-    # Ratios 1, 1.1, 1.4 (beyond the clip, and the advantage wants more: no gradient) and 0.7 (within its rights).
+    # Ratios 1, 1.1, 1.4 (beyond the clip in the direction of the advantage: no gradient) and 0.7 (against it: a gradient).
     log_ratio = np.log([1.0, 1.1, 1.4, 0.7, 1.0])
     f32 = lambda x: jnp.float32(np.nan_to_num(x))  # noqa: E731
     samples = Transitions(

@@ -1,4 +1,4 @@
-"""TRPO's step: the bound holds, the surrogate grows, and it is the natural gradient."""
+"""TRPO's step: it keeps the bound, improves the surrogate, and follows the natural gradient."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ MAX_KL = 0.01
 
 
 def toy(policy: Policy, params: Any, valid: np.ndarray | None = None) -> Transitions:
-    """Actions of the policy; the advantage wants the first up and the second down."""
+    """Actions of the policy, with an advantage that pushes the first number up and the second down."""
     obs = jax.random.normal(jax.random.key(1), (256, 3))
     sample = policy.sample(params, obs, jax.random.key(2))
     advantage = sample.action[:, 0] - sample.action[:, 1] + 0.1 * jax.random.normal(jax.random.key(3), (256,))
@@ -67,7 +67,7 @@ def test_the_line_search_keeps_the_bound_where_the_quadratic_is_wrong() -> None:
     new, _, metrics = jax.jit(objective.rollout_step)(params, (), samples)
     assert float(metrics["backtracks"]) > 0
     assert divergence(policy, params, new, samples) <= 3.0
-    # Where no length is tried but the first, the policy stays.
+    # If only the first length is tried, the policy stays.
     hasty = trust_region(policy, 3.0, damping=0.0, backtracks=1)
     same, _, metrics = jax.jit(hasty.rollout_step)(params, (), samples)
     assert float(metrics["line_search_failed"]) == 1

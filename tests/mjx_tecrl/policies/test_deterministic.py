@@ -16,7 +16,7 @@ POLICY = deterministic(SPEC, mlp((8,)))
 def test_the_action_is_the_tanh_of_the_network_and_a_sample_is_the_action() -> None:
     params = POLICY.init(jax.random.key(0))
     obs = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    expected = np.tanh(reference.mlp(params, obs[:, :3], gelu)[1])  # the last column is not for it
+    expected = np.tanh(reference.mlp(params, obs[:, :3], gelu)[1])  # the policy ignores the last column
     np.testing.assert_allclose(POLICY.mode(params, obs), expected, rtol=1e-4, atol=1e-5)
     sample = POLICY.sample(params, obs, jax.random.key(1))
     np.testing.assert_array_equal(sample.action, POLICY.mode(params, obs))

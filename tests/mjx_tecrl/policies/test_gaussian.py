@@ -47,7 +47,7 @@ def test_the_deterministic_action_is_the_clipped_mean_and_samples_are_not_clippe
     params["mean"]["params"]["Dense_1"]["bias"] = np.float32([3, -3])
     np.testing.assert_array_equal(policy.mode(params, obs)[0], [1, -1])
     assert np.abs(policy.sample(params, obs, jax.random.key(0)).action).max() > 4
-    # What only a critic sees is not for it.
+    # The policy ignores what only a critic sees.
     np.testing.assert_array_equal(policy.mode(params, np.pad(obs, ((0, 0), (0, 2)))), policy.mode(params, obs))
 
 
