@@ -23,6 +23,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_static", "results"]
 
+highlight_language = "none"  # a block that names no language is a drawing or an equation
+
 html_theme = "furo"
 html_title = f"mjx-tecrl {version}"
 html_static_path = ["_static"]
