@@ -179,7 +179,7 @@ _HEAD = """\
 # How the agents learn
 
 Written by `python -m benchmarks.learning --markdown docs/learning.md --figures docs/results/learning`; the raw logs are in
-[`benchmarks/results/learning/`](../benchmarks/results/learning/).
+`benchmarks/results/learning/`.
 
 The preset is `quick`, the physics native, and three seeds train in one program. The return is that of the last evaluation
 (10 episodes of the deterministic policy for each seed). The interval is Student's over seeds; with three seeds it is wide.

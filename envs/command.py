@@ -9,6 +9,7 @@ from typing import TypeVar
 import tyro
 
 Args = TypeVar("Args")
+"""The class of a command's arguments."""
 
 
 class UserError(Exception):

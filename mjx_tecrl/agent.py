@@ -73,6 +73,7 @@ class OnPolicyAgent(NamedTuple):
 
 
 AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)
+"""One of the two kinds of agents."""
 
 
 def with_matmul_precision(agent: AnyAgent, precision: MatmulPrecision) -> AnyAgent:

@@ -28,9 +28,9 @@ class Config:
     """Everything a run depends on. Steps are environment steps, summed over all worlds, unless said otherwise."""
 
     env: str
-    """the task; see the README for the list"""
+    """the task; python -m envs.list shows them all"""
     agent: str
-    """the agent; see the README for the list"""
+    """the agent; docs/agents has a page for each"""
     preset: str
     """where the other values come from: paper, quick (CPU), parallel (thousands of worlds), or auto (quick on CPU)"""
     env_args: Annotated[Any, tyro.conf.arg(name="env")]

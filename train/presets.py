@@ -35,6 +35,7 @@ from train.config import REPLAY_FIELDS, Config
 
 PAPER, QUICK, PARALLEL = ("paper",), ("quick",), ("parallel",)
 PRESETS = PAPER + QUICK + PARALLEL
+"""Names of all presets."""
 
 PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
 CATEGORICAL = (ParallelConfig, DSACEConfig)

@@ -50,7 +50,7 @@ class TrialProcess(tune.Trainable):
     """Trains or resumes one run in a process of its own, and reports all of its evaluations to Tune, also earlier ones."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Starts the process; ``config`` comes from `_config`."""
+        """Starts the process; ``config`` comes from ``_config``."""
         os.chdir(config["cwd"])  # for relative paths
         self.result: dict[str, Any] = {"env_steps": 0, "return_mean": -math.inf}
         self.output = pathlib.Path(config["output"])

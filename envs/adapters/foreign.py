@@ -1,7 +1,7 @@
 """Environments of Brax and MuJoCo Playground as our tasks: ``brax/<name>`` and ``playground/<Name>``.
 
 The wrappers of those libraries throw the final observation away at an automatic reset. So the unwrapped environments are
-used here, and `envs.VectorEnv` resets them.
+used here, and `VectorEnv` resets them.
 """
 
 import dataclasses

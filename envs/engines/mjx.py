@@ -36,7 +36,7 @@ class MjxEngine:
       reads: names of the ``mjData`` fields to return.
       iterations: solver iterations; None for the model's own.
       ls_iterations: line-search steps in each iteration; None for the model's own.
-      current: see `make_engine`.
+      current: see `envs.engines.make_engine`.
 
     Raises:
       ValueError: the model uses a feature that MJX lacks. The message ends with MJX's own, which names the feature.

@@ -34,7 +34,7 @@ class NativeEngine:
       model: the compiled model. The engine uses a copy in which MuJoCo does not reset bad worlds by itself: a world that
         blew up has to stay visible, so that it can be quarantined.
       reads: names of the ``mjData`` fields to return.
-      current: see `make_engine`.
+      current: see `envs.engines.make_engine`.
 
     Raises:
       ValueError: a field cannot be read.

@@ -27,7 +27,7 @@ class WarpEngine(MjxEngine):
       reads: names of the ``mjData`` fields to return. MJX-Warp does not compute ``cfrc_ext``.
       iterations: solver iterations; None for the model's own.
       ls_iterations: line-search steps in each iteration; None for the model's own.
-      current: see `make_engine`.
+      current: see `envs.engines.make_engine`.
       max_contacts: contacts in each world that there is room for, on average over the worlds.
       max_constraints: rows of the constraint Jacobian in each world that there is room for.
 
