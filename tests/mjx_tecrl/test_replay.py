@@ -195,8 +195,8 @@ def test_a_row_that_would_be_broadcast_or_cast_is_refused(row: Row, error: type[
 
 
 def test_a_row_with_more_fields_is_refused() -> None:
-    with pytest.raises(ValueError, match="the row has a field reward"):
-        insert(init_replay(ROW, 3), ROW._replace(reward=(ROW.reward, ROW.reward)))
+    with pytest.raises(ValueError, match=r"the row has a field \['cost'\], which nothing holds"):
+        insert(Replay({"reward": jnp.zeros((3, 2))}, jnp.int32(0), jnp.int32(0)), {"reward": ROW.reward, "cost": ROW.reward})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

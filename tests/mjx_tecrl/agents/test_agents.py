@@ -67,7 +67,8 @@ CONSTANTS: dict[str, dict[str, Any]] = {
 OFF_POLICY = tuple(CONSTANTS)
 UPDATES = 1000
 
-# Compositions that a user makes by flags of the command line. Every choice of DSAC-E occurs in one of them.
+# Compositions that a user makes by flags of the command line. Every choice of DSAC-E occurs in one of them, but the network:
+# `test_compositions` exchanges that.
 COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "ERA head, categorical critics, n-step": (
         "dsac_e",
