@@ -60,8 +60,16 @@ class Problem:
         return normalizer.normalize(joined) if self.config.normalize_obs else joined
 
     def policy(self, actor: Actor) -> Policy:
-        """The deterministic policy: ``obs [n, obs_size] -> action [n, action_size]`` in [-1, 1]."""
-        return lambda obs: self.agent.act(actor.agent, self.observe(actor.normalizer, obs), None, "deterministic")
+        """The deterministic policy: ``obs [n, obs_size] -> action [n, action_size]`` in [-1, 1].
+
+        Observations may be NumPy's arrays, in double precision too: other simulators have those.
+        """
+
+        def act(obs: Obs) -> jax.Array:
+            seen = self.observe(actor.normalizer, jax.tree.map(jnp.asarray, obs))
+            return self.agent.act(actor.agent, seen, None, "deterministic")
+
+        return act
 
     def play(self, actor: Actor, key: jax.Array, num_episodes: int) -> envs.Episodes:
         """Episodes of the deterministic policy, side by side in worlds of their own (jit-able)."""
