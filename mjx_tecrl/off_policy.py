@@ -148,11 +148,11 @@ def compose(
         return jnp.clip(action + jnp.clip(noise, -bound, bound), -1, 1)
 
     def critic_loss(params: Learned, state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
-        key_action, key_target = jax.random.split(key)
+        key_action, key_smoothing, key_one_step, key_target = jax.random.split(key, 4)
         next_policy = state.targets.policy if schedule.target_policy else state.params.policy
         sample = jax.lax.stop_gradient(policy.sample(next_policy, batch.next_obs, key_action))
         bonus = jax.lax.stop_gradient(entropy.next_bonus(state.params.temperature, sample))
-        next_action = smooth(sample.action, jax.random.fold_in(key_action, 1))
+        next_action = smooth(sample.action, key_smoothing)
         loss, (aux, statistics, metrics) = critic.loss(
             params.critic, state.targets.critic, state.critic_aux, batch, next_action, bonus, key_target
         )
@@ -161,7 +161,7 @@ def compose(
             # present policy be asked, so the entropy critic learns from one step.
             discount, next_obs = batch.one_step
             batch = dataclasses.replace(batch, discount=discount, next_obs=next_obs)
-            sample = jax.lax.stop_gradient(policy.sample(next_policy, next_obs, key_action))
+            sample = jax.lax.stop_gradient(policy.sample(next_policy, next_obs, key_one_step))
         entropy_loss, (entropy_statistics, entropy_metrics) = entropy.critic_loss(
             params.entropy_critic, state.targets.entropy_critic, batch, sample
         )

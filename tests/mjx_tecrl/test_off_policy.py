@@ -222,6 +222,42 @@ def test_the_entropy_critic_learns_from_one_step_where_the_others_walk_several()
     assert float(new.entropy_critic) != pytest.approx(float(far.entropy_critic), rel=1e-3)
 
 
+def test_no_key_is_used_twice_in_an_update() -> None:
+    # Records the key of every draw of one update, outside `jit`: the policy's three samples, the smoothing noise and the
+    # critic's target.
+    keys: list[jax.Array] = []
+    policy, critic, real_normal = linear_policy(), linear_critic(), jax.random.normal
+
+    def recorded(function: Any, position: int) -> Any:
+        def call(*args: Any) -> Any:
+            keys.append(args[position])
+            return function(*args)
+
+        return call
+
+    sgd = optax.sgd(LEARNING_RATE)
+    agent = compose(
+        policy._replace(sample=recorded(policy.sample, -1), sample_in_training=recorded(policy.sample_in_training, -1)),
+        critic._replace(loss=recorded(critic.loss, -1)),
+        linear_entropy(),
+        no_exploration(),
+        schedule(delay=1, n_step=2, smoothing=(0.1, 0.5)),
+        Learned(sgd, sgd, sgd, sgd),
+    )
+    other = linear_batch(1)
+    batch = dataclasses.replace(linear_batch(0), one_step=(other.discount, other.next_obs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.random, "normal", recorded(real_normal, 0))
+        agent.update(agent.init(jax.random.key(0)), batch, jax.random.key(1))
+
+    used = {tuple(jax.random.key_data(key).tolist()) for key in keys}
+    assert len(used) == len(keys) == 5
+    # Nor is one of them made from another.
+    children = [jax.random.fold_in(key, i) for key in keys for i in range(4)]
+    children += [child for key in keys for n in (2, 3, 4) for child in jax.random.split(key, n)]
+    assert not used & {tuple(jax.random.key_data(child).tolist()) for child in children}
+
+
 # --- The named agents, small. ---
 
 KEY = jax.random.key(0)
