@@ -44,10 +44,10 @@ def collect(
     """
     obs = problem.observe(actor.normalizer, state.worlds.obs)
     draw = lambda key: problem.agent.act(actor.agent, obs, key, "sample")  # noqa: E731
+    key, key_uniform = jax.random.split(key)
     action, exploration = problem.agent.explore(exploration, draw, state.starts_episode, key)
     if uniform is not None:
-        anything = jax.random.uniform(jax.random.fold_in(key, 1), action.shape, minval=-1.0)
-        action = jnp.where(uniform, anything, action)
+        action = jnp.where(uniform, jax.random.uniform(key_uniform, action.shape, minval=-1.0), action)
     # An action that is not finite blows its world up. Clipping would make an ordinary action of an infinite one.
     finite = within_limit(action)
     state, row, stats = worlds.step(state, jnp.where(finite, jnp.clip(action, -1, 1), jnp.nan))

@@ -56,7 +56,7 @@ def test_the_actor_sees_through_its_own_normalizer() -> None:
 def test_uniform_actions_on_demand() -> None:
     problem, given = start("ddpg")
     action = collect(problem, *given, KEY, jnp.asarray(True))[2].action
-    expected = jax.random.uniform(jax.random.fold_in(KEY, 1), (4, 1), minval=-1.0)
+    expected = jax.random.uniform(jax.random.split(KEY)[1], (4, 1), minval=-1.0)
     np.testing.assert_array_equal(action, expected)
     assert np.abs(collect(problem, *given, KEY, jnp.asarray(False))[2].action).max() < 0.5  # the policy's, and its noise
 
