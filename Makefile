@@ -1,4 +1,4 @@
-# Needs only Python 3.11 or newer, and make. Everything is installed into .venv on first use.
+# Needs only Python 3.11 or newer, and make. Everything is installed into .venv on first use (peers: into .peers).
 #
 #   make train ARGS="--env hopper --num-envs 64"
 #   make test PYTEST_ARGS="tests/envs -m 'not slow'"
@@ -63,7 +63,7 @@ install: $(RUNTIME) ## Install what training needs into .venv
 
 install-dev: $(DEV) ## Install what testing and linting need as well
 
-peers: .peers/brax/.stamp .peers/sbx/.stamp ## Install what benchmarks.run compares with, into .peers
+peers: .peers/brax/.stamp .peers/sbx/.stamp ## Install the projects that benchmarks.run compares with, into .peers
 
 .peers/%/.stamp: benchmarks/peers/requirements-%.txt
 	@echo 'Installing $* into .peers/$* (a minute or two, once)'
@@ -77,7 +77,7 @@ train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env hopper 
 demo: $(RUNTIME) ## Run the demonstration; options in ARGS
 	$(BIN)/python examples/demo.py $(ARGS)
 
-docs: $(DOCS) ## Build the documentation into docs/_build/html; a broken link or an unknown name is an error
+docs: $(DOCS) ## Build the documentation into docs/_build/html; a broken link or an unknown name fails
 	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build/html
 
 test: $(DEV) ## Run the tests; options in PYTEST_ARGS="-m 'not slow'"

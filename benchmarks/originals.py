@@ -27,7 +27,7 @@ class GymnasiumOriginal:
     def __init__(self, task: envs.MujocoTask):
         self.env: Any = task.make_gymnasium().unwrapped
 
-    def start(self, physics: PhysicsState, fields: ModelFields = NO_FIELDS) -> np.ndarray:
+    def reset_to(self, physics: PhysicsState, fields: ModelFields = NO_FIELDS) -> np.ndarray:
         """Puts the original into the state of one world, as if it had just been reset; returns the observation."""
         mujoco.mj_resetData(self.env.model, self.env.data)
         self.env.set_state(np.float64(physics.qpos), np.float64(physics.qvel))
@@ -56,7 +56,7 @@ class DmControlOriginal:
         self.env.reset()
         self.physics = self.env.physics
 
-    def start(self, physics: PhysicsState, fields: ModelFields = NO_FIELDS) -> np.ndarray:
+    def reset_to(self, physics: PhysicsState, fields: ModelFields = NO_FIELDS) -> np.ndarray:
         """Puts the original into the state of one world, as if it had just been reset; returns the observation."""
         self.env._step_count, self.env._reset_next_step = 0, False
         for name, value in fields.items():

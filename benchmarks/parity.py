@@ -82,11 +82,11 @@ def compare(name: str, args: Args) -> dict[str, Any]:
     sets = state_sets(task, args.states, seed=0).values()
     drawn, actions = jax.tree.map(lambda *x: np.concatenate(x), *sets)
 
-    def begin(drawn: envs.State) -> envs.State:
+    def reset_to(drawn: envs.State) -> envs.State:
         first = task.reset_to(drawn.physics.qpos, drawn.physics.qvel, drawn.info)
         return dataclasses.replace(first, physics=dataclasses.replace(first.physics, act=drawn.physics.act))
 
-    first = jax.device_get(jax.jit(jax.vmap(begin))(drawn))
+    first = jax.device_get(jax.jit(jax.vmap(reset_to))(drawn))
     try:
         expected = outcomes(task, first, actions)
     except ImportError as error:
@@ -115,7 +115,7 @@ def outcomes(task: envs.MujocoTask, first: envs.State, actions: np.ndarray) -> l
     reference, expected = original(task), []
     for world, action in enumerate(actions):
         begun = jax.tree.map(lambda x, w=world: x[w], first)
-        reference.start(begun.physics, begun.info.get("model", {}))
+        reference.reset_to(begun.physics, begun.info.get("model", {}))
         expected.append(reference.step(np.asarray(action)))
     return expected
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import tyro
 
 from envs.command import UserError, run_command
+from train.checkpoints.manifest import MANIFEST_FILE, read_manifest
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
@@ -45,9 +46,6 @@ CASES = {
     ],
 }
 """Flags of ``train.run``, by the name of the case."""
-
-RENAMED = {"loop": {"iterations": "vector_steps"}}
-"""Arrays of a checkpoint's part that had another name before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +102,11 @@ def outcome(tree: pathlib.Path, flags: list[str], run_dir: pathlib.Path) -> dict
             for key, value in line.items():
                 if key != "wall_s" and not key.startswith(("time/", "speed/")):
                     items[f"seed {number}, step {line['env_steps']}: {key}"] = value
-        for manifest in sorted(seed.glob("checkpoints/*/manifest.json")):
-            arrays = json.loads(json.loads(manifest.read_text())["manifest"])["arrays"]
-            for part, named in arrays.items():
-                for key, described in named.items():
-                    key = RENAMED.get(part, {}).get(key, key)
-                    items[f"seed {number}, checkpoint {manifest.parent.name}: {part}.{key}"] = described
+        for manifest in sorted(seed.glob(f"checkpoints/*/{MANIFEST_FILE}")):
+            there = read_manifest(manifest.parent)
+            for part, arrays in there.arrays.items():
+                for name, stored in there.stored_names(part).items():
+                    items[f"seed {number}, checkpoint {manifest.parent.name}: {part}.{name}"] = arrays[stored]
         items[f"seed {number}, score"] = json.loads(_run(tree, "eval.run", str(seed), "--episodes", "4", "--json"))
     return items
 

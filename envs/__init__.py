@@ -91,5 +91,5 @@ def make(
     if randomization == NOT_RANDOMIZED:
         return made
     if not isinstance(made, MujocoTask):
-        raise ValueError(f"{name} brings its own physics: --randomize does not reach into it")
+        raise ValueError(f"{name} brings its own engine: --randomize does not reach into it")
     return RandomizedEnv(made, randomization)

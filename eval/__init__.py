@@ -1,1 +1,1 @@
-"""What is done with a trained run: restore, score, film, plot."""
+"""What can be done with a run: restore, score, film, plot, and inspect blow-ups."""

@@ -1,4 +1,4 @@
-"""``python -m eval.inspect RUN_DIR``: shows which worlds blew up, and how."""
+"""``python -m eval.inspect RUN_DIR``: shows which worlds of a run blew up, and how."""
 
 import dataclasses
 import pathlib
@@ -26,30 +26,30 @@ from train.divergence import load_dump
 from train.problem import make_problem
 
 PICTURES_PER_SECOND = 10
-"""The film is in slow motion: every picture is one step."""
+"""Speed of the film. Every picture is one step, so the film is in slow motion."""
 
 HELD = 5
-"""For so many pictures the film stands still at its start and at its end."""
+"""Number of pictures for which the film stands still, at its start and again at its end."""
 
 OUT_OF_SIGHT = 20.0
-"""What has moved this many times the model's extent is no longer drawn."""
+"""The film leaves out positions in which a body has moved this many times the model's extent."""
 
 MOST_SECONDS = 1.0
-"""For so long (simulated) the film waits for the blow-up under the recorded action."""
+"""Longest simulated time (s) for which the film waits for the blow-up under the recorded action."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Show the last worlds of a run that blew up: the states before, and what blew up when the step is made again."""
+    """Show the last worlds of a run that blew up: the states before, and what blows up when the step is repeated."""
 
     run_dir: tyro.conf.Positional[pathlib.Path]
     """the run directory"""
     film: pathlib.Path | None = None
-    """film one of them (.mp4, .gif or .png): its last steps, then the blow-up in C MuJoCo, physics step by physics step"""
+    """film one blow-up to this file (.mp4, .gif or .png): the steps before it, then each of its physics steps in C MuJoCo"""
     number: int = 1
-    """which of them to film, as the table numbers them"""
+    """which blow-up to film, by its number in the table"""
     physics: Literal["mjx", "warp", "native"] | None = None
-    """physics engine to make the step again in; default: the one of the run"""
+    """physics engine in which to repeat the step; default: that of the run"""
     width: int = 640
     """width of the picture (pixels)"""
     height: int = 480
@@ -57,14 +57,19 @@ class Args:
 
 
 class Offence(NamedTuple):
-    """The first quantity that is not within `LIMIT` after a step: its name, and its largest number."""
+    """The first quantity with a number that is not within `LIMIT` after a step.
+
+    Attributes:
+      name: of the quantity, such as ``physics.qpos``.
+      value: its largest magnitude; NaN if it holds a NaN.
+    """
 
     name: str
     value: float
 
 
 def inspect(args: Args) -> None:
-    """Loads the evidence, makes the steps again, prints, and films."""
+    """Loads the evidence, repeats the steps, prints a table, and films one blow-up if asked to."""
     config = load_single_config(args.run_dir)
     if args.physics is not None:
         config = dataclasses.replace(config, physics=args.physics).validate()
@@ -86,7 +91,7 @@ def inspect(args: Args) -> None:
 
 
 def blow_up_shapes(env: envs.Env) -> BlowUps:
-    """The structure and the shapes of the blow-ups that a run on this task records."""
+    """The structure and the shapes of the blow-ups that a run on this task records. Nothing is computed."""
 
     def record(key: jax.Array) -> BlowUps:
         worlds = VectorEnv(env, num_envs=1, pool_size=1)
@@ -96,7 +101,11 @@ def blow_up_shapes(env: envs.Env) -> BlowUps:
 
 
 def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:
-    """Makes the recorded steps again, with the same random numbers; per blow-up what went wrong, None if nothing did."""
+    """Repeats the recorded steps, with the same random numbers.
+
+    Returns:
+      For each blow-up what went wrong; None if nothing did.
+    """
 
     @jax.jit
     def again(physics: Any, info: dict[str, Any], action: jax.Array) -> State:
@@ -127,16 +136,18 @@ def replay(env: Any, blow_ups: BlowUps) -> list[Offence | None]:
 
 
 def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
-    """What there is to film of one blow-up.
+    """The positions to film of one blow-up.
+
+    After the state before the blow-up, C MuJoCo goes on under the recorded action.
 
     Args:
       env: the task, one on a MuJoCo model.
-      blow_up: one of the recorded, without their leading axis.
+      blow_up: one of the recorded blow-ups, without their leading axis.
 
     Returns:
-      Joint positions ``[n, nq]``: of the last environment steps, of the state before the blow-up, and after each physics
-      step from there on in C MuJoCo under the recorded action, until they are out of sight; and how many of those physics
-      steps it took to blow up, 0 if it did not within `MOST_SECONDS`.
+      Joint positions ``[n, nq]``: before the last environment steps, in the state before the blow-up, and after each physics
+      step from there on, except those that are out of sight (`OUT_OF_SIGHT`). And the number of physics steps until the
+      blow-up, 0 if there was none within `MOST_SECONDS`.
     """
     model = env.make_engine(env.model, (), "native").model.__copy__()
     for name, value in blow_up.info.get("model", {}).items():
@@ -165,11 +176,11 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
 def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     assert args.film is not None
     if not isinstance(blow_up.physics, PhysicsState):
-        raise UserError(f"{env.name} brings its own physics: its blow-ups cannot be made again in C MuJoCo, or filmed.")
+        raise UserError(f"{env.name} brings its own engine: its blow-ups can be neither repeated in C MuJoCo nor filmed.")
     if not np.isfinite(blow_up.action).all():
         raise UserError(f"The action of blow-up {args.number} is itself not finite: there is nothing to film.")
     positions, steps = positions_of(env, blow_up)
-    # A camera that stays where things began: one that saw it all would show a body that flies away as a dot.
+    # The camera stays where things began. If it saw everything, a body that flies away would be a dot.
     camera = overview(env.model, positions[:1])
     camera.distance *= 2
     fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
@@ -206,7 +217,7 @@ def _table(blow_ups: BlowUps, offences: list[Offence | None]) -> Table:
 
 
 def _largest(x: Any) -> float:
-    """The largest magnitude; NaN if there is one."""
+    """The largest magnitude in ``x``; NaN if it holds a NaN, 0 if it is empty."""
     return float(np.abs(np.asarray(x)).max(initial=0.0))
 
 

@@ -1,4 +1,4 @@
-"""``python -m eval.plot RUN_DIR ... --out curve.png``: learning curves, and what to look at when they disappoint."""
+"""``python -m eval.plot RUN_DIR ... --out curve.png``: plots learning curves, and the metrics that explain them."""
 
 import dataclasses
 import pathlib
@@ -20,7 +20,7 @@ PANELS = {
     "log temperature": ("agent/log_alpha",),
     "TD error": ("agent/td_error",),
 }
-"""Title of a panel, and the metrics it shows."""
+"""The metrics that each panel shows, by its title."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Args:
     out: pathlib.Path = pathlib.Path("curve.png")
     """picture to write (.png, .svg or .pdf)"""
     only_return: bool = False
-    """only the learning curve"""
+    """draw only the learning curve"""
 
 
 def plot(args: Args) -> None:
-    """Reads, draws, writes."""
+    """Reads the metrics, draws them, and writes the picture."""
     matplotlib.use("agg")
     from matplotlib import pyplot
 
@@ -65,7 +65,7 @@ def plot(args: Args) -> None:
 
 
 def _named(run_dirs: tuple[pathlib.Path, ...]) -> Iterator[tuple[str, pathlib.Path]]:
-    """The metrics files that are meant, with a name for each; a run of several seeds has one for each of them."""
+    """The metrics files that ``run_dirs`` name, each with a name. A run of several seeds has one file per seed."""
     for run_dir in run_dirs:
         if not run_dir.is_dir():
             yield run_dir.stem, run_dir
@@ -80,12 +80,12 @@ def write_figure(figure: Any, out: pathlib.Path, dpi: int) -> None:
     """Writes a figure, says so, and closes it.
 
     Args:
-      figure: of pyplot.
-      out: file to write; its ending says of which kind.
+      figure: a figure of pyplot's.
+      out: file to write; its suffix decides the format.
       dpi: pixels per inch.
 
     Raises:
-      UserError: the file cannot be written, or its kind is unknown; one sentence.
+      UserError: the file cannot be written, or its format is unknown; one sentence.
     """
     from matplotlib import pyplot
 

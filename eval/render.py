@@ -25,7 +25,7 @@ class Args:
     step: int | None = None
     """which checkpoint (environment steps); default: the newest"""
     steps: int | None = None
-    """longest film (environment steps); default: a whole episode"""
+    """film at most this many environment steps; default: a whole episode"""
     width: int = 640
     """width of the picture (pixels)"""
     height: int = 480
@@ -35,7 +35,7 @@ class Args:
 
 
 def render(args: Args) -> None:
-    """Restores, plays one episode, writes the film."""
+    """Restores the policy, plays one episode, and writes the film."""
     if args.steps is not None and args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
     restored = restore(args.run_dir, args.step)
@@ -49,7 +49,12 @@ def render(args: Args) -> None:
 
 
 def play_positions(restored: Restored, steps: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Joint positions ``[steps + 1, nq]`` of one episode, up to its end, and what is special about its model."""
+    """Plays one episode, of at most ``steps`` environment steps.
+
+    Returns:
+      Joint positions ``[n + 1, nq]`` of the n steps up to the episode's end; and those fields of the model that this world
+      has of its own, by name.
+    """
     env, policy = restored.problem.env, restored.policy
 
     def step(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array]]:

@@ -1,4 +1,4 @@
-"""From a run directory to something that acts."""
+"""Restores a trained policy from a run directory."""
 
 import dataclasses
 import pathlib
@@ -21,7 +21,7 @@ class Restored:
     Attributes:
       problem: the task, the agent and their config.
       actor: the agent's state and the normaliser.
-      step: environment steps of training behind it.
+      step: environment steps for which it was trained.
     """
 
     problem: Problem
@@ -38,7 +38,7 @@ def load_single_config(run_dir: pathlib.Path) -> Config:
     """The config of a run directory of one seed.
 
     Raises:
-      UserError: no run there, or one of several seeds; one sentence.
+      UserError: there is no run, or it has several seeds; one sentence.
     """
     config = load_config(run_dir)
     if config.num_seeds > 1:
@@ -48,7 +48,7 @@ def load_single_config(run_dir: pathlib.Path) -> Config:
 
 
 def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None = None) -> Restored:
-    """Restores the newest checkpoint of a run directory, or that of ``step``; nothing else is needed.
+    """Restores the policy of the newest checkpoint in a run directory, or of that of ``step``. It needs nothing else.
 
     Args:
       run_dir: the run directory.
@@ -56,7 +56,7 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
       physics: engine to act in; None for the one it was trained on.
 
     Raises:
-      UserError: no run there, no such checkpoint, or a damaged one.
+      UserError: there is no run, or no such checkpoint, or it is damaged; one sentence.
     """
     config = load_single_config(run_dir)
     if physics is not None:

@@ -22,11 +22,11 @@ class Args:
     run_dir: tyro.conf.Positional[pathlib.Path]
     """the run directory"""
     episodes: int = 64
-    """episodes to play"""
+    """number of episodes to play"""
     step: int | None = None
     """which checkpoint (environment steps); default: the newest"""
     simulator: Literal["same", "gymnasium"] = "same"
-    """where to play: the run's own physics, or Gymnasium's own environment"""
+    """where to play: in this project's simulation, as in training, or in Gymnasium's own environment"""
     physics: Literal["mjx", "warp", "native"] | None = None
     """physics engine; default: the one it was trained on"""
     seed: int = 0
@@ -36,7 +36,7 @@ class Args:
 
 
 def evaluate(args: Args) -> None:
-    """Restores, plays, prints."""
+    """Restores the policy, plays, and prints the score."""
     if args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, not {args.episodes}.")
     if args.simulator == "gymnasium" and args.physics is not None:

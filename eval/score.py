@@ -1,4 +1,4 @@
-"""Scores: episodes in our own simulation or in Gymnasium's, and their statistics."""
+"""Plays episodes in our own simulation or in Gymnasium's, and computes their statistics."""
 
 import dataclasses
 
@@ -17,15 +17,16 @@ class Score:
     """Statistics of the returns of some episodes.
 
     Attributes:
-      episodes: how many.
+      episodes: number of episodes that the statistics are over.
       return_mean: mean return.
       return_std: standard deviation of the returns.
       return_iqm: mean of the middle half of the returns (arXiv 2108.13264).
       return_iqm_low: lower end of its 95 % bootstrap confidence interval.
-      return_iqm_high: upper end.
-      length_mean: mean length (steps).
+      return_iqm_high: its upper end.
+      length_mean: mean length (environment steps).
       diverged: episodes whose physics blew up; the statistics leave them out.
-      overflowed: episodes with a step for which a buffer of the physics engine was too small; they are counted in.
+      overflowed: episodes with a step for which a buffer of the physics engine was too small; the statistics include
+        them.
     """
 
     episodes: int
@@ -76,10 +77,10 @@ def summarize(played: envs.Episodes) -> Score:
     """The statistics of some episodes.
 
     Raises:
-      UserError: every one of them blew up.
+      UserError: the physics blew up in every episode.
     """
-    whole = ~np.asarray(played.diverged)
-    returns, lengths = np.asarray(played.returns)[whole], np.asarray(played.lengths)[whole]
+    finite = ~np.asarray(played.diverged)
+    returns, lengths = np.asarray(played.returns)[finite], np.asarray(played.lengths)[finite]
     if not len(returns):
         raise UserError("The physics blew up in every episode: there is nothing to score.")
     iqm = float(_iqm(returns))
@@ -97,7 +98,7 @@ def summarize(played: envs.Episodes) -> Score:
         return_iqm_low=low,
         return_iqm_high=high,
         length_mean=float(lengths.mean()),
-        diverged=int((~whole).sum()),
+        diverged=int((~finite).sum()),
         overflowed=int(np.asarray(played.overflowed).sum()),
     )
 

@@ -1,9 +1,13 @@
-"""Token-ERA: group-relative policy optimisation (GRPO) of a tiny language model, with and without it.
+"""Token-ERA: a tiny language model learns by group-relative policy optimisation (GRPO), with token-ERA and without it.
 
-A character-level transformer is to write a number as a sum of three digits, ``13=4+7+2``; every right sum is worth the same.
-It learns briefly from random demonstrations, and then from the rewards of a grader alone. Plain GRPO ends with about one sum
-per number; token-ERA keeps a choice. The grader errs now and then: without, soon every response of a group is right, no
-advantage is left, and with it goes token-ERA's force. Run it with ``python examples/arithmetic.py --out arithmetic.png``.
+A character-level transformer has to write a number as a sum of three digits, ``13=4+7+2``. Every right sum counts the same.
+The model learns briefly from random demonstrations, and then only from the rewards of a grader. Plain GRPO ends with about
+one sum per number; token-ERA keeps a choice.
+
+The grader errs now and then. If it did not, soon every response of a group would be right. No advantage would be left, and
+without advantages token-ERA has no force.
+
+Run it with ``python examples/arithmetic.py --out arithmetic.png``.
 """
 
 import dataclasses
@@ -42,13 +46,13 @@ class Args:
     low: float = 0.45
     """response entropy below which token-ERA sharpens the loss's logits (nats)"""
     high: float = 3.0
-    """response entropy above which it softens them (nats)"""
+    """response entropy above which token-ERA softens them (nats)"""
     k: float = 2.0
     """how much sharper or softer"""
     demonstrations: int = 500
     """supervised gradient steps at the start, of 128 demonstrations each"""
     iterations: int = 1000
-    """of GRPO: sample, then update"""
+    """iterations of GRPO: each samples responses, then updates"""
     prompts: int = 16
     """numbers per iteration"""
     group: int = 8
@@ -56,15 +60,15 @@ class Args:
     epochs: int = 2
     """gradient steps per iteration"""
     lr: float = 1e-3
-    """Adam step size of GRPO; five times as much for the demonstrations"""
+    """Adam step size of GRPO; the demonstrations use five times as much"""
     grader_errors: float = 0.2
-    """probability that a right response is rewarded as a wrong one, and the other way round"""
+    """probability that the grader takes a right response for a wrong one, or a wrong one for a right one"""
     clip: float = 0.2
-    """how far from 1 the probability ratio may go"""
+    """how far the probability ratio may move from 1"""
     layers: int = 1
     """blocks of the transformer"""
     width: int = 32
-    """of the transformer, a multiple of 4"""
+    """width of the transformer, a multiple of 4"""
     seeds: int = 3
     """independent repetitions"""
     out: pathlib.Path | None = None
@@ -72,11 +76,11 @@ class Args:
 
 
 class Transformer(nn.Module):
-    """Causal: ``[b, t]`` characters -> ``[b, t, 12]`` logits of the next one.
+    """A causal transformer: ``[b, t]`` characters -> ``[b, t, 12]`` logits of the next character.
 
     Attributes:
-      layers: attention and feed-forward blocks.
-      width: of the residual stream.
+      layers: number of blocks, each of attention and a feed-forward part.
+      width: width of the residual stream.
     """
 
     layers: int
@@ -98,9 +102,9 @@ class Batch(NamedTuple):
 
     Attributes:
       tokens: ``[b, PROMPT + RESPONSE]`` characters, prompts and responses.
-      logits: ``[b, RESPONSE, 12]`` of the policy that sampled.
-      advantages: ``[b, RESPONSE]`` relative to the group, the same for each character.
-      h_resp: ``[b]`` response entropy of the policy that sampled, nats.
+      logits: ``[b, RESPONSE, 12]`` logits of the policy that drew the responses.
+      advantages: ``[b, RESPONSE]`` advantages relative to the group; all characters of a response have the same.
+      h_resp: ``[b]`` response entropy of the policy that drew the responses, nats.
     """
 
     tokens: jax.Array
@@ -148,7 +152,7 @@ def generate(model: Transformer, params: dict, numbers: jax.Array, key: jax.Arra
 
 
 def sample(model: Transformer, args: Args, params: dict, key: jax.Array) -> tuple[Batch, jax.Array]:
-    """A group of responses to each of some numbers, and whether they are right ``[b]``."""
+    """Draws some numbers and a group of responses to each. Also returns which responses are right, ``[b]``."""
     keys = jax.random.split(key, 3)
     tokens = generate(model, params, jnp.repeat(jax.random.choice(keys[0], NUMBERS, (args.prompts,)), args.group), keys[1])
     right = grade(tokens)
@@ -175,7 +179,7 @@ def surrogate_loss(params: dict, model: Transformer, batch: Batch, args: Args, e
 
 
 def imitate(model: Transformer, args: Args, key: jax.Array) -> dict:
-    """Parameters after the demonstrations, which are sums of random digits."""
+    """The parameters after learning from demonstrations, which are sums of random digits."""
     keys = jax.random.split(key)
     params = model.init(keys[0], prompts(NUMBERS))
     optimizer = optax.adam(5 * args.lr)
@@ -193,7 +197,10 @@ def imitate(model: Transformer, args: Args, key: jax.Array) -> dict:
 
 
 def optimise(model: Transformer, args: Args, era: bool, params: dict, key: jax.Array) -> tuple[dict, dict[str, jax.Array]]:
-    """Parameters after GRPO, and of each iteration the accuracy, the mean response entropy and the share below the bound."""
+    """The parameters after GRPO, and three curves over its iterations.
+
+    The curves are the accuracy, the mean response entropy and the share of responses below the lower bound.
+    """
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(args.lr))
 
     def iteration(carry: tuple, key: jax.Array) -> tuple[tuple, dict[str, jax.Array]]:
@@ -214,7 +221,7 @@ def optimise(model: Transformer, args: Args, era: bool, params: dict, key: jax.A
 
 
 def evaluate(model: Transformer, params: dict, key: jax.Array) -> dict[str, jax.Array]:
-    """Metrics over all numbers, `SAMPLES` responses to each."""
+    """Metrics over all numbers, from `SAMPLES` responses to each."""
     tokens = generate(model, params, jnp.repeat(NUMBERS, SAMPLES), key)
     right = grade(tokens).reshape(-1, SAMPLES)
     responses = tokens[:, PROMPT:].reshape(-1, SAMPLES, RESPONSE)
@@ -230,7 +237,7 @@ def evaluate(model: Transformer, params: dict, key: jax.Array) -> dict[str, jax.
 
 
 def plot(args: Args, out: pathlib.Path, curves: dict[str, dict[str, np.ndarray]]) -> None:
-    """Writes the response entropy and the accuracy over the iterations: each seed, and their mean."""
+    """Draws the response entropy and the accuracy over the iterations, of each seed and their mean; writes the picture."""
     matplotlib.use("agg")
     from matplotlib import pyplot
 
@@ -252,7 +259,7 @@ def plot(args: Args, out: pathlib.Path, curves: dict[str, dict[str, np.ndarray]]
 
 
 def compare(args: Args) -> None:
-    """Trains with and without token-ERA from the same starts, and prints what came of it."""
+    """Trains with and without token-ERA from the same parameters, and prints the metrics."""
     try:
         check_token_era(args.low, args.high, args.k)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""``make demo``: the whole job in minutes on a CPU: train, score in Gymnasium, plot the learning curve, film.
+"""``make demo``: trains, scores in Gymnasium, plots the learning curve and films, all within minutes on a CPU.
 
-Everything happens through the same commands that a user types.
+It runs the same commands that a user types.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ RUN_DIR = pathlib.Path("runs/demo")
 
 
 def python(*args: str) -> None:
-    """Runs ``python -m ...`` as a user would; its failure ends the demo with its exit code."""
+    """Runs ``python -m ...`` as a user would. If it fails, the demo ends with the same exit code."""
     print(f"\n$ python -m {' '.join(args)}", flush=True)
     code = subprocess.run([sys.executable, "-m", *args], check=False).returncode
     if code:
@@ -21,7 +21,7 @@ def python(*args: str) -> None:
 
 
 def main() -> None:
-    """Runs the demo from its beginning."""
+    """Runs the demo, and first removes what an earlier one left."""
     started = time.perf_counter()
     if RUN_DIR.exists():
         shutil.rmtree(RUN_DIR)

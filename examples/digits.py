@@ -26,7 +26,7 @@ METRICS = (
     "mean entropy (nats)",
     "minimum entropy (nats)",
 )
-"""of the test images"""
+"""What is measured on the test images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Args:
     lr: float = 1e-3
     """Adam step size"""
     seeds: int = 5
-    """independent repetitions: split into training and test images, network, batches"""
+    """independent repetitions, each with a split into training and test images, a network and batches of its own"""
 
 
 class Classifier(nn.Module):
@@ -60,7 +60,7 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, floor: jax.Array | None) -> jax.Array:
-        """With a floor on the entropy (nats), or without."""
+        """The logits, with a floor on the entropy of the prediction (nats), or without one (None)."""
         x = nn.relu(nn.Dense(self.hidden)(images))
         x = nn.relu(nn.Dense(self.hidden)(x))
         logits = nn.Dense(CLASSES)(x)
@@ -73,10 +73,10 @@ def calibration_error(logits: jax.Array, labels: jax.Array, bins: int = 15) -> j
     Args:
       logits: ``[b, n]``.
       labels: ``[b]`` classes.
-      bins: how many.
+      bins: number of bins.
 
     Returns:
-      Between 0 and 1.
+      [] a number between 0 and 1.
     """
     p = jax.nn.softmax(logits)
     confidence, right = p.max(-1), p.argmax(-1) == labels
@@ -88,14 +88,14 @@ def learn(args: Args, images: jax.Array, labels: jax.Array, floor: jax.Array | N
     """Trains on some of the images and measures on others.
 
     Args:
-      args: of the command.
+      args: the command's arguments.
       images: ``[b, 64]`` between 0 and 1.
       labels: ``[b]`` classes.
-      floor: on the entropy of the predictions, nats; None for a plain softmax.
-      key: makes the split, the network and the batches.
+      floor: floor on the entropy of the predictions, nats; None for a plain softmax.
+      key: decides the split, the network and the batches.
 
     Returns:
-      `METRICS` of the test images.
+      `METRICS`, measured on the test images.
     """
     classifier, optimizer = Classifier(args.hidden), optax.adam(args.lr)
     keys = jax.random.split(key, 3)
@@ -127,14 +127,14 @@ def learn(args: Args, images: jax.Array, labels: jax.Array, floor: jax.Array | N
 
 
 def compare(args: Args, images: np.ndarray, labels: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """`METRICS` of the plain softmax and of each floor, ``[seeds]`` each."""
+    """`METRICS` of the plain softmax, and then of each floor. Each metric is an array ``[seeds]``."""
     keys = jax.random.split(jax.random.key(0), args.seeds)
     run = jax.jit(jax.vmap(functools.partial(learn, args), (None, None, None, 0)))
     return [jax.device_get(run(images, labels, floor, keys)) for floor in (None, *args.floors)]
 
 
 def report(args: Args, results: list[dict[str, np.ndarray]]) -> rich.table.Table:
-    """What `compare` returned, as a table."""
+    """The results of `compare` as a table."""
     title = f"digits, {args.train_images} training images, {args.seeds} seeds: mean ± std"
     table = rich.table.Table("metric", title=title)
     for name in ("softmax", *(f"ERA {floor:g}" for floor in args.floors)):

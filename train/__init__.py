@@ -1,1 +1,1 @@
-"""Training: configs, presets, the loop, checkpoints and logs."""
+"""Training: configs, presets, iterations, the compiled program, checkpoints and logs."""

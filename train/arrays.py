@@ -1,4 +1,4 @@
-"""Trees of arrays as dictionaries of named arrays, which can be written to files."""
+"""Turns trees of arrays into dictionaries of named arrays, which can be written to files, and back."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def to_arrays(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree (arrays or ``jax.ShapeDtypeStruct``) by their path.
+    """The leaves of a tree (arrays or ``jax.ShapeDtypeStruct``), by their path, as in ``envs.worlds.obs``.
 
     PRNG keys become their data. Empty arrays are left out.
     """
@@ -30,14 +30,16 @@ def from_arrays(arrays: dict[str, Any], like: Any) -> Any:
 
 
 def describe(array: Any) -> str:
-    """The type and shape of an array (or of its shape), as in ``float32[3, 4]``."""
+    """The type and shape of an array or of a ``jax.ShapeDtypeStruct``, as in ``float32[3, 4]``."""
     return f"{array.dtype}{list(array.shape)}"
 
 
 def misfit(there: dict[str, str], wanted: dict[str, str]) -> tuple[str, str, str] | None:
-    """The first name under which two sets of descriptions differ, and what each of them says; None if they agree.
+    """Compares two sets of arrays, given as descriptions by name.
 
-    What is missing is described as "nothing".
+    Returns:
+      The first name under which they differ, and both descriptions, which are "nothing" where the name is missing; None if
+      the two agree.
     """
     for name in sorted({*there, *wanted}):
         if there.get(name) != wanted.get(name):

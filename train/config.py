@@ -79,8 +79,8 @@ class Config:
     """keep the replay in checkpoints: they are large, but a resumed run goes on exactly; without it, a resumed run has to
     fill its replay again"""
     max_diverged: float = 0.01
-    """the run stops if more than this share of the world steps of a logging interval blew up, or if more than this share of
-    its start states was bad"""
+    """the run stops if more than this share of the environment steps of a logging interval blew up, or if more than this
+    share of its start states was bad"""
     max_skipped: float = 0.5
     """the run stops if, in each of three logging intervals in a row, more than this share of the gradient steps was skipped
     as not finite"""

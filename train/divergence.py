@@ -47,9 +47,11 @@ def check_starts(pool: State, config: Config) -> None:
 class Watch:
     """Says when a run has to stop.
 
-    A run stops when a larger share of the world steps of a logging interval blew up than ``max_diverged`` allows, when more
-    of the interval's start states than that were bad, or when a larger share of the gradient steps than ``max_skipped`` was
-    skipped in each of `PATIENCE` intervals in a row.
+    A run stops when
+
+    - a larger share of the environment steps of a logging interval blew up than ``max_diverged`` allows,
+    - a larger share of the interval's start states than that was bad, or
+    - a larger share of the gradient steps than ``max_skipped`` was skipped in each of `PATIENCE` intervals in a row.
 
     Args:
       config: the run's config.
@@ -79,8 +81,8 @@ class Watch:
         share = metrics["safety/diverged"] / self._interval_steps
         if share > self._config.max_diverged:
             return (
-                f"Worlds blew up on {share:.1%} of the last {self._interval_steps} world steps ({limit}): the run stopped "
-                f"with a checkpoint; look at the states before with: python -m eval.inspect {self._run_dir}"
+                f"Worlds blew up on {share:.1%} of the last {self._interval_steps} environment steps ({limit}): the run "
+                f"stopped with a checkpoint; look at the states before with: python -m eval.inspect {self._run_dir}"
             )
         bad = metrics["safety/bad_starts"]
         if bad / self._pool_size > self._config.max_diverged:

@@ -150,7 +150,8 @@ class _Run:
                     metrics = [report | evaluation for report, evaluation in zip(reports, evaluations, strict=True)]
                     progress = dataclasses.replace(progress, wall_s=time.perf_counter() - started)
                     progress = self._write_lines(display, state, progress, metrics)
-                    reason_to_stop = self._check(state, metrics)
+                    self._save_evidence(state, metrics)
+                    reason_to_stop = self._reason_to_stop(metrics)
                     if self._is_due(self.config.checkpoint_steps, progress.chunks) or reason_to_stop:
                         self._save(state, progress)
                     if reason_to_stop:
@@ -223,11 +224,14 @@ class _Run:
         display.show(together([record.write(line, own) for record, own in zip(self.records, metrics, strict=True)]))
         return after
 
-    def _check(self, state: TrainState, metrics: list[dict[str, Any]]) -> str | None:
-        """Why the run has to stop, if so: one seed that went wrong is enough. The evidence is written."""
-        blow_ups = self._each(state.envs.blow_ups)
-        checks = zip(self.records, blow_ups, metrics, strict=True)
-        reasons = [record.check(evidence, own) for record, evidence, own in checks]
+    def _save_evidence(self, state: TrainState, metrics: list[dict[str, Any]]) -> None:
+        """Writes the blow-ups of each seed, if the chunk that ends here had any."""
+        for record, blow_ups, own in zip(self.records, self._each(state.envs.blow_ups), metrics, strict=True):
+            record.save_evidence(blow_ups, own)
+
+    def _reason_to_stop(self, metrics: list[dict[str, Any]]) -> str | None:
+        """Why the run has to stop after this chunk; None if it may go on. It stops as soon as one of its seeds has to."""
+        reasons = [record.add_interval(own) for record, own in zip(self.records, metrics, strict=True)]
         return " ".join(filter(None, reasons)) or None
 
     def _save(self, state: TrainState, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Will it fit? Asked before anything is allocated."""
+"""Predicts the memory that a run needs, and refuses a run that does not fit, before anything is allocated."""
 
 import contextlib
 import dataclasses
@@ -18,21 +18,24 @@ from train.program import Program
 from train.state import TrainState
 
 COMPILER_BYTES = 2**30
-"""What the compiler takes of the host's memory: 0.5 to 1 GiB were measured for tasks from a pendulum to a humanoid."""
-USABLE = 0.9
+"""Memory of the host that the compiler takes: 0.5 to 1 GiB were measured for tasks from a pendulum to a humanoid."""
+
+PLANNED_SHARE = 0.9
 """Share of the free memory that a run may plan with: allocators leave gaps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What a run needs, in bytes; on each of its devices, but for the copy.
+    """What a run needs, in bytes: on each of its devices, and for ``copy`` on the host.
 
     Attributes:
-      experience: the replay; for on-policy agents the rollout, until the program is compiled, of whose scratch it is a part.
-      worlds: all worlds and their start states, twice while these are drawn anew.
+      experience: the replay. For an on-policy agent its rollout, until the program is compiled; from then on the rollout is
+        part of ``scratch``.
+      worlds: all worlds and their start states. The start states count twice, because the old ones are still there while new
+        ones are drawn.
       networks: the agent's state and the normaliser.
       scratch: what the training program needs beside its state; 0 before it is compiled.
-      copy: what a checkpoint is written from, while training goes on; in the host's memory.
+      copy: the copy from which a checkpoint is written while training goes on.
     """
 
     experience: int
@@ -43,11 +46,11 @@ class Memory:
 
     @property
     def device(self) -> int:
-        """What the device needs."""
+        """What each device needs."""
         return self.experience + self.worlds + self.networks + self.scratch
 
     def describe(self) -> str:
-        """All parts."""
+        """All parts in one line."""
         return ", ".join(f"{name} {decimal(value)}" for name, value in dataclasses.asdict(self).items())
 
 
@@ -61,7 +64,9 @@ def predict_memory(program: Program, state: TrainState, scratch: int = 0) -> Mem
     """
     replay, networks = _bytes(state.replay), _bytes(state.actor)
     rest = _bytes(state) - replay - networks
-    written = _bytes(dataclasses.replace(state, replay=state.replay if program.config.checkpoint_replay else ()), whole=True)
+    written = _bytes(
+        dataclasses.replace(state, replay=state.replay if program.config.checkpoint_replay else ()), sharded=False
+    )
     rollout = 0
     problem = program.training.problem
     if isinstance(problem.agent, OnPolicyAgent) and not scratch:
@@ -72,7 +77,7 @@ def predict_memory(program: Program, state: TrainState, scratch: int = 0) -> Mem
         worlds=rest + _bytes(state.envs.pool),
         networks=networks,
         scratch=scratch,
-        copy=written,
+        copy=_bytes(kept, sharded=False),
     )
 
 
@@ -88,13 +93,13 @@ def check_memory(program: Program, state: TrainState, scratch: int = 0) -> Memor
       UserError: it does not fit; the sentence says what to lower, and to what.
     """
     needed = predict_memory(program, state, scratch)
-    host_free = int(USABLE * psutil.virtual_memory().available) - (0 if scratch else COMPILER_BYTES)
+    host_free = int(PLANNED_SHARE * psutil.virtual_memory().available) - (0 if scratch else COMPILER_BYTES)
     copied = int(bool(program.config.replay_size) and program.config.checkpoint_replay)
     device = jax.local_devices()[0]
     here = program.config.devices // jax.process_count()
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
-        free = int(USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+        free = int(PLANNED_SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
         _check(program, needed, needed.device, free, 1, device.device_kind)
         _check(program, needed, needed.copy, host_free, copied, "this machine")
     else:
@@ -104,10 +109,12 @@ def check_memory(program: Program, state: TrainState, scratch: int = 0) -> Memor
 
 @contextlib.contextmanager
 def shortage_explained() -> Iterator[None]:
-    """For what was predicted to fit and does not, where others take memory too.
+    """Turns a shortage of memory within this block into one sentence.
+
+    A run that was predicted to fit can still lack memory, because other programs take some too.
 
     Raises:
-      UserError: instead of the error of whoever was refused memory; one sentence.
+      UserError: instead of the error about the memory that was refused; one sentence.
     """
     try:
         yield
@@ -122,7 +129,19 @@ def shortage_explained() -> Iterator[None]:
 
 
 def _check(program: Program, memory: Memory, needed: int, free: int, held: int, where: str) -> None:
-    """Refuses what does not fit, where the experience is held as often as ``held`` says."""
+    """Refuses a run that does not fit.
+
+    Args:
+      program: of the run.
+      memory: what it needs.
+      needed: bytes of it that are needed here.
+      free: bytes that are free here.
+      held: how many times ``needed`` counts the experience.
+      where: what to call this place.
+
+    Raises:
+      UserError: it does not fit; the sentence says what to lower, and to what.
+    """
     if needed <= free:
         return
     config, free = program.config, max(free, 0)
@@ -142,10 +161,10 @@ def _check(program: Program, memory: Memory, needed: int, free: int, held: int, 
     )
 
 
-def _bytes(tree: Any, *, whole: bool = False) -> int:
-    """Of the part that one device holds, or of the whole."""
+def _bytes(tree: Any, *, sharded: bool = True) -> int:
+    """Bytes of the part of ``tree`` that each device holds; with ``sharded=False`` those of all of it."""
 
     def shape(x: Any) -> tuple[int, ...]:
-        return x.shape if whole or x.sharding is None else x.sharding.shard_shape(x.shape)
+        return x.sharding.shard_shape(x.shape) if sharded and x.sharding is not None else x.shape
 
     return sum(math.prod(shape(x)) * x.dtype.itemsize for x in jax.tree.leaves(tree))

@@ -1,4 +1,4 @@
-"""Several devices, of one process or of many: they share what has an axis of worlds, and hold all else alike."""
+"""Several devices, of one process or of many. They share every array with an axis of worlds, and each holds all others."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ WORLDS = "worlds"
 
 
 def make_mesh(devices: int) -> Mesh | None:
-    """The first ``devices`` devices; None for a single one, on which everything is where JAX puts it.
+    """The first ``devices`` devices. None for a single one: everything is then where JAX puts it.
 
     Raises:
-      UserError: there are fewer devices, or a run of several processes does not take all of them.
+      UserError: there are fewer devices, or a run of several processes does not use all of them.
     """
     there = jax.device_count()
     if devices > there or (jax.process_count() > 1 and devices != there):
@@ -40,7 +40,7 @@ def state_shardings(mesh: Mesh, axes: Any, several_seeds: bool) -> Any:
     """Where the parts of a run's state are.
 
     Args:
-      mesh: of the run.
+      mesh: the devices of the run.
       axes: what the state declares, as `train.state.state_axes` gives it.
       several_seeds: arrays that each seed has of its own have a leading axis for seeds.
     """
@@ -54,7 +54,7 @@ def state_shardings(mesh: Mesh, axes: Any, several_seeds: bool) -> Any:
 
 
 def with_shardings(shapes: Any, shardings: Any) -> Any:
-    """``shapes`` that say where their arrays are. ``shardings`` is a prefix of their tree."""
+    """``shapes`` with their shardings. The tree ``shardings`` is a prefix of the tree ``shapes``."""
 
     def with_one(sharding: NamedSharding, part: Any) -> Any:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), part)
@@ -63,7 +63,7 @@ def with_shardings(shapes: Any, shardings: Any) -> Any:
 
 
 def place(tree: Any, like: Any) -> Any:
-    """Puts arrays of the host, which all processes have alike, where ``like`` says."""
+    """Puts arrays from the host onto devices, as the shardings in ``like`` say. All processes have the same arrays."""
 
     def one(x: Any, shape: jax.ShapeDtypeStruct) -> jax.Array:
         if is_key(x):

@@ -18,8 +18,8 @@ from train.state import TrainState
 class OnPolicyIteration:
     """See `train.iteration.Iteration`. The rollout is forgotten after the update.
 
-    The statistics of the observations go on with every step. But all of a rollout, and the update on it, is seen through
-    those from before it: the update judges actions as the policy that drew them saw the world.
+    The statistics of the observations go on with every step. But the policy sees the whole rollout through the statistics
+    from before it, and so does the update: it must see each observation as the policy saw it that drew the action.
 
     Args:
       problem: the task, and an on-policy agent.
@@ -40,15 +40,15 @@ class OnPolicyIteration:
             if getattr(config, name):
                 raise UserError(f"{no_replay} {flag(name)} must stay off.")
         steps, minibatches = problem.agent.rollout_steps, problem.agent.minibatches
-        samples = steps * config.num_envs
-        if samples >= 2**31:
+        rows = steps * config.num_envs
+        if rows >= 2**31:
             raise UserError(
-                f"--agent.rollout-steps {steps} of {config.num_envs} worlds are {samples} samples, and at most {2**31 - 1} "
+                f"--agent.rollout-steps {steps} of {config.num_envs} worlds are {rows} rows, and at most {2**31 - 1} "
                 "can be counted: lower one of them."
             )
-        if samples % minibatches:
+        if rows % minibatches:
             raise UserError(
-                f"--agent.minibatches {minibatches} must divide the {samples} samples of a rollout "
+                f"--agent.minibatches {minibatches} must divide the {rows} rows of a rollout "
                 f"({steps} steps of {config.num_envs} worlds)."
             )
         self._problem = problem

@@ -1,4 +1,4 @@
-"""What a run keeps of one of its seeds: logs, checkpoints, and the evidence when it goes wrong."""
+"""What a run writes for each of its seeds: logs, checkpoints, and evidence of blow-ups."""
 
 import dataclasses
 import pathlib
@@ -22,13 +22,13 @@ class Progress:
     """What the host has to remember of a run, beside the state.
 
     Attributes:
-      chunks: finished, and in the logs.
-      iterations: made of the chunk after them.
-      train_s: seconds they took.
-      wall_s: seconds of the whole run.
+      chunks: finished chunks, which are in the logs.
+      iterations: iterations made so far of the chunk under way.
+      train_s: seconds that those iterations took.
+      wall_s: seconds that the run has taken.
       updates: gradient steps up to the last log line.
-      diverged: worlds of this seed that blew up, up to the last log line.
-      return_mean: of this seed's evaluation at the last log line; None without one.
+      diverged: blow-ups in worlds of this seed, up to the last log line.
+      return_mean: mean return of this seed's evaluation at the last log line; None without an evaluation.
     """
 
     chunks: int = 0
@@ -46,8 +46,8 @@ class Record:
     Args:
       config: of this seed alone, with its directory.
       interval_steps: environment steps in a logging interval, over all worlds.
-      pool_size: start states drawn for it.
-      one_of_several: it is one of several seeds, of whose checkpoints the run decides together which to keep.
+      pool_size: start states drawn for a logging interval.
+      one_of_several: the run has several seeds. It then decides for all of them which checkpoints to keep.
     """
 
     def __init__(self, config: Config, interval_steps: int, pool_size: int, one_of_several: bool = False):
@@ -61,10 +61,10 @@ class Record:
         self._return_mean: float | None = None
 
     def restore(self, shapes: TrainState, at_most: int | None = None) -> tuple[int, TrainState, Progress]:
-        """The newest intact checkpoint, of step ``at_most`` or before: its step, the state and the progress.
+        """Restores the newest intact checkpoint, or the newest up to step ``at_most``: its step, the state and the progress.
 
         Raises:
-          UserError: none is intact, or they are another run's; one sentence.
+          UserError: no checkpoint is intact, or they are another run's; one sentence.
         """
         like, optional = checkpoint_parts(shapes), frozenset({"replay"})
         step, parts, notes = self.checkpoints.restore(like, at_most=at_most, optional=optional)
@@ -78,39 +78,37 @@ class Record:
         return step, state, progress
 
     def open(self, env_steps: int) -> None:
-        """Opens the logs, of which lines beyond ``env_steps`` are dropped; the main process writes them."""
+        """Opens the logs, and drops their lines beyond ``env_steps``. Only the main process has logs."""
         if not is_main_process():
             return
         self._logs = Logs(self.run_dir, env_steps, self.config.to_json() if self.config.wandb else None)
 
     def write(self, line: dict[str, Any], metrics: dict[str, Any]) -> dict[str, float | int | None]:
-        """Writes a line of the logs, ``line`` and this seed's ``metrics``; returns it flattened."""
+        """Writes a log line that joins ``line`` with this seed's ``metrics``. Returns it flattened."""
         self._diverged += int(metrics["safety/diverged"])
         self._return_mean = float(metrics["eval/return_mean"]) if "eval/return_mean" in metrics else None
         line = line | {"safety/diverged_total": self._diverged} | metrics
         return self._logs.write(line) if self._logs else flatten(line)
 
-    def check(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> str | None:
-        """Writes the evidence of an interval with blow-ups, and returns why the run has to stop, if it has to.
-
-        Args:
-          blow_ups: those that are kept at the end of the interval.
-          metrics: of the interval, on the host.
-        """
+    def save_evidence(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> None:
+        """Writes the blow-ups that are kept at the end of an interval, if its ``metrics`` count any."""
         if metrics["safety/diverged"]:
             save_evidence(self.run_dir, blow_ups)
+
+    def add_interval(self, metrics: dict[str, Any]) -> str | None:
+        """As `Watch.add_interval`; in a run of several seeds the sentence names this one."""
         reason = self._watch.add_interval(metrics)
         return reason and self._name + reason
 
     def save(self, step: int, state: TrainState, progress: Progress) -> None:
-        """Begins a checkpoint, of ``progress`` and what this seed has of its own to remember; none is under way."""
+        """Begins a checkpoint of ``state``, ``progress``, and what this seed has to remember. None may be under way."""
         return_mean = None if progress.iterations else self._return_mean
         progress = dataclasses.replace(progress, diverged=self._diverged, return_mean=self._return_mean)
         notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
         self.checkpoints.save(step, checkpoint_parts(state), notes)
 
     def finish_checkpoint(self, *, wait: bool = False) -> None:
-        """As `Checkpoints.finish`, but only warns of a checkpoint that could not be written: the next one may succeed."""
+        """As `Checkpoints.finish`. It only warns of a checkpoint that could not be written, since the next may succeed."""
         try:
             self.checkpoints.finish(wait=wait)
         except UserError as error:

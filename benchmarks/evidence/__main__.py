@@ -3,7 +3,8 @@
 Ctrl-C or SIGTERM stops it at any time: the run under way writes a checkpoint, and the next start goes on from there. With
 ``status`` it shows what has ended, what is under way and what is left.
 
-This process only starts programs. It imports neither JAX nor anything that does, so that it takes nothing from the run.
+This process only starts programs. It imports neither JAX nor anything that does, so that it takes nothing from the run. So
+it does not use `envs.command` either.
 """
 
 import argparse
@@ -75,14 +76,15 @@ def locked(work_dir: pathlib.Path) -> Iterator[int]:
     The programs that the runner starts inherit the lock. So it outlasts a runner that is killed while its run goes on.
 
     Raises:
-      SystemExit: another runner, or a run that one started, holds the lock.
+      SystemExit: another runner, or a run that one started, holds the lock. A sentence is printed; the exit code is 2.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     with (work_dir / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SystemExit(f"error: another runner works in {work_dir}, or a run that it started.") from error
+            print(f"error: another runner works in {work_dir}, or a run that it started.", file=sys.stderr)
+            raise SystemExit(2) from error
         yield file.fileno()
 
 

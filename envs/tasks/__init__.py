@@ -42,7 +42,7 @@ GYMNASIUM_TASKS: dict[str, type[MujocoTask]] = {
         InvertedPendulumV4,
     )
 }
-"""Every task by its name on the command line."""
+"""The tasks of Gymnasium, by their names on the command line. `envs.TASKS` holds all tasks."""
 
 ALIASES = {
     f"{task.name}-v5": task.name

@@ -133,8 +133,10 @@ def test_a_run_that_was_stopped_goes_on(start: Start, tmp_path: pathlib.Path, ca
     try:
         while process.poll() is None and len(read_lines(files.directory / "metrics.jsonl")) < 3:
             time.sleep(0.05)
-        with pytest.raises(SystemExit, match="another runner works in"):
+        with pytest.raises(SystemExit) as refused:
             start(study)
+        assert refused.value.code == 2
+        assert "another runner works in" in capsys.readouterr().err
     finally:
         process.terminate()
     assert process.wait() == 128 + signal.SIGTERM

@@ -23,7 +23,7 @@ def test_run_prints_json(tiny_run: pathlib.Path, capsys: pytest.CaptureFixture[s
     assert run.main([str(tiny_run), "--episodes", "4", "--json", "--step", "240", "--simulator", simulator]) == 0
     score = json.loads(capsys.readouterr().out)
     assert (score["step"], score["episodes"], score["diverged"]) == (240, 4, 0)
-    assert score["return_mean"] == pytest.approx(score["length_mean"] - 1)  # 1 a step but for the last
+    assert score["return_mean"] == pytest.approx(score["length_mean"] - 1)  # every step but the last rewards 1
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_plot_draws(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.usefixtures("draws")
-# Of reading the film back: imageio forks its decoder, and leaves its pipes to the garbage collector.
+# These warnings come from reading the film: imageio forks its decoder, and leaves its pipes to the garbage collector.
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore:unclosed file:ResourceWarning")
 def test_film_moves_and_the_still_is_one_of_its_pictures(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     film, still = tmp_path / "film.mp4", tmp_path / "still.png"
@@ -76,4 +76,4 @@ def test_film_moves_and_the_still_is_one_of_its_pictures(tiny_run: pathlib.Path,
     assert render.main([str(tiny_run), "--out", str(still), "--width", "160", "--height", "128"]) == 0
     picture = iio.imread(still)
     middle = frames[len(frames) // 2]
-    assert np.abs(picture.astype(int) - middle).mean() < 5  # but for compression
+    assert np.abs(picture.astype(int) - middle).mean() < 5  # the same, except for compression

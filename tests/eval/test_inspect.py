@@ -1,4 +1,4 @@
-"""`eval.inspect`: what blew up, made again and filmed."""
+"""`eval.inspect`: blow-ups are repeated and filmed."""
 
 import dataclasses
 import io
@@ -26,7 +26,7 @@ from train.problem import make_problem
 
 @pytest.fixture(scope="module")
 def exploded(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A run that stopped: with a timestep ten times too long a half-cheetah shakes itself to pieces within a dozen steps."""
+    """A run that stopped: its timestep is ten times too long, so the half-cheetah blows up within a dozen steps."""
     folder = tmp_path_factory.mktemp("exploded")
     assets = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
     text = (assets / "half_cheetah.xml").read_text()
@@ -40,7 +40,7 @@ def exploded(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder / "run"
 
 
-def test_a_blow_up_is_made_again(exploded: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_blow_up_is_repeated(exploded: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert inspect.main([str(exploded)]) == 0
     text = capsys.readouterr().out
     assert "half_cheetah, native physics: the last " in text
@@ -78,7 +78,7 @@ def test_positions_lead_up_to_the_blow_up(exploded: pathlib.Path) -> None:
     assert 0 < steps <= env.substeps
     np.testing.assert_array_equal(positions[before], first.physics.qpos)
     assert len(positions) <= before + 1 + steps
-    # The trail begins where the episode did, near the reference pose, and goes from bad to worse.
+    # The trail begins at the episode's start, near the reference pose, and leads away from it.
     assert before > 3
     assert np.abs(positions[0]).max() < 0.2
     assert np.abs(positions[before]).max() > 20

@@ -31,13 +31,13 @@ def test_equal_returns_have_an_interval_of_one_point() -> None:
     assert score.return_iqm_low == score.return_iqm == score.return_iqm_high == 7
 
 
-def test_nothing_whole_is_one_sentence() -> None:
+def test_no_finite_episode_is_one_sentence() -> None:
     with pytest.raises(UserError, match="blew up in every episode"):
         summarize(episodes([1.0], [True]))
 
 
 def test_score_equals_that_in_gymnasium(tiny_run: pathlib.Path) -> None:
-    """A policy that hardly learned falls at once: its episode lengths are a sharp statistic."""
+    """A policy that has hardly learned falls at once, so its episode lengths vary little and show small differences."""
     restored = restore(tiny_run)
     ours, theirs = summarize(play(restored, 64)), summarize(play_in_gymnasium(restored, 64))
     assert ours.return_iqm_low <= theirs.return_iqm_high

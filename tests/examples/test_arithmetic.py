@@ -30,7 +30,7 @@ from examples.arithmetic import (
 
 
 class Unigram:
-    """A policy whose parameters are the logits of each position, whatever was written before."""
+    """A policy whose parameters are the logits of each position. It ignores what was written before."""
 
     @staticmethod
     def apply(params: jax.Array, tokens: jax.Array) -> jax.Array:
@@ -52,7 +52,7 @@ def batch_of(tokens: jax.Array, advantages: jax.Array, h_resp: float = 0.3) -> B
 
 
 def even(tokens: jax.Array) -> jax.Array:
-    """A grader that a policy which knows nothing can please."""
+    """A grader that often rewards a policy which has learned nothing."""
     return tokens[:, PROMPT] % 2 == 0
 
 
@@ -70,7 +70,7 @@ def test_generation_agrees_with_reading_the_whole_text() -> None:
     model = Transformer(layers=2, width=8)
     params = jax.jit(model.init)(jax.random.key(0), prompts(NUMBERS))
     params = jax.tree.map(lambda x: 3 * x, params)
-    # So sure that every sample is the likeliest character.
+    # The policy becomes so certain that every sample is its likeliest character.
     params["params"]["head"] = jax.tree.map(lambda x: 1e4 * x, params["params"]["head"])
     tokens = jax.jit(generate, static_argnums=0)(model, params, NUMBERS, jax.random.key(0))
     np.testing.assert_array_equal(tokens[:, :PROMPT], prompts(NUMBERS))
@@ -99,7 +99,7 @@ def test_advantages_are_relative_to_the_group(errors: float, monkeypatch: pytest
     np.testing.assert_array_equal(groups[mixed] > 0, rewarded[mixed])
     np.testing.assert_allclose(groups[mixed].std(1), 1, atol=1e-3)
     entropy = -jnp.sum(jax.nn.softmax(LOGITS) * jax.nn.log_softmax(LOGITS), -1)
-    np.testing.assert_allclose(batch.h_resp, entropy[PROMPT - 1 :].max(), rtol=1e-5)  # a fifth of five characters
+    np.testing.assert_allclose(batch.h_resp, entropy[PROMPT - 1 :].max(), rtol=1e-5)  # of five characters, a fifth is one
 
 
 @pytest.mark.parametrize(("h_resp", "era", "k"), [(0.3, False, 1), (0.5, True, 1), (0.3, True, 2), (3.1, True, 0.5)])

@@ -110,7 +110,7 @@ class FaultyTraining(Training):
     def chunk(self, state: TrainState, root: jax.Array, number: int, fault: Fault) -> tuple[TrainState, dict[str, Any], int]:
         """Trains for a chunk under ``fault``. Also returns how often the fault struck in a world that made a step.
 
-        Unlike `Program.train_chunk` it leaves ``state`` usable.
+        Unlike `Program.train_chunk` it does not donate ``state``.
         """
         starts = self.draw_starts(root, jnp.asarray(number, jnp.int32))
         state, metrics = self._compiled(state, starts, fault)

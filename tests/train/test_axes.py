@@ -1,4 +1,4 @@
-"""What a state declares of its arrays: nothing can be forgotten, and seeds, shardings and checkpoints follow from it."""
+"""A state declares the axes of all its arrays; seeds, shardings and checkpoints follow from the declaration."""
 
 import dataclasses
 from typing import Any

@@ -46,27 +46,33 @@ def record(run_dir: pathlib.Path, **limits: float) -> Record:
     return Record(tiny_config(run_dir, "ddpg", **limits), interval_steps=100, pool_size=200)
 
 
-def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(run: Any, tmp_path: pathlib.Path) -> None:
-    kept, state = record(tmp_path, max_diverged=0.02), run[1]
-    assert kept.check(state.envs.blow_ups, interval()) is None
+def test_evidence_is_written_after_an_interval_with_blow_ups(run: Any, tmp_path: pathlib.Path) -> None:
+    kept, blow_ups = record(tmp_path), run[1].envs.blow_ups
+    kept.save_evidence(blow_ups, interval())
     assert not (tmp_path / DUMP_FILE).exists()
-    assert kept.check(state.envs.blow_ups, interval(diverged=2)) is None
-    assert (tmp_path / DUMP_FILE).exists()  # the evidence is there though the run goes on
-    reason = kept.check(state.envs.blow_ups, interval(diverged=3))
+    kept.save_evidence(blow_ups, interval(diverged=2))
+    assert (tmp_path / DUMP_FILE).exists()
+
+
+def test_a_run_stops_above_its_share_of_blow_ups_and_bad_starts(tmp_path: pathlib.Path) -> None:
+    kept = record(tmp_path, max_diverged=0.02)
+    assert kept.add_interval(interval()) is None
+    assert kept.add_interval(interval(diverged=2)) is None
+    reason = kept.add_interval(interval(diverged=3))
     assert reason == (
-        "Worlds blew up on 3.0% of the last 100 world steps (limit --max-diverged 0.02): the run stopped with a checkpoint; "
-        f"look at the states before with: python -m eval.inspect {tmp_path}"
+        "Worlds blew up on 3.0% of the last 100 environment steps (limit --max-diverged 0.02): the run stopped with a "
+        f"checkpoint; look at the states before with: python -m eval.inspect {tmp_path}"
     )
-    assert kept.check(state.envs.blow_ups, interval(bad_starts=4)) is None
-    reason = kept.check(state.envs.blow_ups, interval(bad_starts=5))
+    assert kept.add_interval(interval(bad_starts=4)) is None
+    reason = kept.add_interval(interval(bad_starts=5))
     assert reason is not None
     assert reason.startswith("5 of 200 fresh start states were not finite")
 
 
-def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(run: Any, tmp_path: pathlib.Path) -> None:
-    kept, state = record(tmp_path, max_skipped=0.5), run[1]
+def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(tmp_path: pathlib.Path) -> None:
+    kept = record(tmp_path, max_skipped=0.5)
     shares = [1.0] * (PATIENCE - 1) + [0.5] + [1.0] * (PATIENCE - 1) + [float("nan")] + [0.6] * PATIENCE
-    reasons = [kept.check(state.envs.blow_ups, interval(skipped_share=np.float32(share))) for share in shares]
+    reasons = [kept.add_interval(interval(skipped_share=np.float32(share))) for share in shares]
     assert [reason is not None for reason in reasons] == [False] * (len(shares) - 1) + [True]
     assert "In each of the last 3 logging intervals more than 50% of the gradient steps were skipped" in str(reasons[-1])
 

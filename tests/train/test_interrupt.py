@@ -33,7 +33,7 @@ with Interrupt(Console()) as interrupt:
     while interrupt.signal is None:
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    # This spends minutes in C, as a compilation does; meanwhile the main thread runs no signal handler.
+    # This spends minutes in C, as a compilation does. Meanwhile Python runs no signal handler in the main thread.
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
 

@@ -47,14 +47,16 @@ def test_run_directory_is_self_contained(tiny_run: pathlib.Path) -> None:
     }
     assert keys <= set(lines[-1])
     assert lines[-1]["updates"] == 71  # 80 iterations less the 9 before the first fill of 40
-    # Of four the newest two and the first; the best, by its evaluation, is one of them.
+    # Of four checkpoints the newest two and the first are kept. The best, by its evaluation, is one of them.
     assert Checkpoints(tiny_run).steps == [80, 240, 320]
     assert Checkpoints(tiny_run).best() == 320
 
 
 def check_resumed_run_equals(whole: pathlib.Path, config: Config) -> str:
-    """Goes on from the first checkpoint of a whole run, of which nothing later is left: every leaf of the state and every
-    logged metric comes out bit for bit as in the whole run. Returns what was printed."""
+    """Resumes a copy of a whole run that has lost everything after its first checkpoint. Returns what was printed.
+
+    Every leaf of the state and every logged metric must come out bit for bit as in the whole run.
+    """
     run_dir = pathlib.Path(str(config.run_dir))
     shutil.copytree(whole, run_dir)
     first, *later = Checkpoints(run_dir).steps
@@ -101,7 +103,7 @@ def test_resumed_run_equals_the_whole_one_for_every_agent(tmp_path: pathlib.Path
 def test_a_run_stopped_in_an_evaluation_makes_it_again(
     tiny_run: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The chunk is whole and its line is not written: the hardest place to go on from."""
+    """The chunk is complete, but its line is not written yet: the hardest place to go on from."""
 
     class Running:
         def is_ready(self) -> bool:
@@ -207,7 +209,7 @@ def test_run_stops_when_too_much_diverges(tmp_path: pathlib.Path, monkeypatch: p
         return dataclasses.replace(new, reward=jnp.where(action[0] > 0, jnp.nan, new.reward))
 
     monkeypatch.setattr(envs.MujocoTask, "step", step)
-    with pytest.raises(UserError, match=r"Worlds blew up on .* of the last 80 world steps"):
+    with pytest.raises(UserError, match=r"Worlds blew up on .* of the last 80 environment steps"):
         train(tiny_config(tmp_path), console=quiet())
     assert Checkpoints(tmp_path).steps == [CHUNK_STEPS]
     dump = np.load(tmp_path / "diverged.npz", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""What a run needs is known before anything is allocated."""
+"""The memory that a run needs is known before anything is allocated."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ from train.program import Program
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
-    """A machine with so many bytes to give."""
+    """Pretends that this machine has ``free`` bytes of memory to give."""
     monkeypatch.setattr("train.memory.COMPILER_BYTES", 0)
     memory = type("Memory", (), {"available": free / 0.9})
     monkeypatch.setattr("train.memory.psutil.virtual_memory", lambda: memory)

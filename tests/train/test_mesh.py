@@ -49,12 +49,12 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 class Together:
-    """The processes of one run, which they begin or go on with.
+    """The processes of one run. They begin the run, or go on with it.
 
     Args:
       run_dir: holds the run's config.
-      processes: how many.
-      devices: of each.
+      processes: number of processes.
+      devices: number of devices of each process.
     """
 
     def __init__(self, run_dir: pathlib.Path, processes: int, devices: int):
@@ -72,7 +72,7 @@ class Together:
             self.processes.append(subprocess.Popen(command, env=env, **pipes))
 
     def terminate(self, number: int) -> None:
-        """Sends one of them SIGTERM, once it is prepared for that."""
+        """Sends SIGTERM to the process of that number, once it handles the signal."""
         process = self.processes[number]
         status = pathlib.Path(f"/proc/{process.pid}/status")
         while process.poll() is None:
@@ -83,7 +83,7 @@ class Together:
         process.send_signal(signal.SIGTERM)
 
     def end(self) -> tuple[list[int], list[str]]:
-        """Waits for all: exit codes, and what they said."""
+        """Waits for all processes. Returns their exit codes and what they printed."""
         try:
             said = ["".join(process.communicate(timeout=TIMEOUT_S)) for process in self.processes]
         finally:
@@ -93,13 +93,13 @@ class Together:
 
 
 def state_of(run_dir: pathlib.Path, agent: str, physics: str) -> dict[str, np.ndarray]:
-    """The last checkpoint."""
+    """The arrays of the last checkpoint, by name."""
     shapes = Program(shared_config(agent, physics)).state_shapes()
     return {name: np.asarray(x) for name, x in to_arrays(restore_state(Checkpoints(run_dir), shapes)[1]).items()}
 
 
 def assert_same_run(run_dir: pathlib.Path, other: pathlib.Path, agent: str, physics: str = "native") -> None:
-    """Every count is the same, and every number within what sums in another order come to."""
+    """Asserts that all counts are equal, and that other numbers differ no more than sums in another order do."""
     one, two = (state_of(path, agent, physics) for path in (run_dir, other))
     assert one.keys() == two.keys()
     for name, x in one.items():
@@ -137,7 +137,7 @@ def test_processes_stop_together_and_go_on(
 ) -> None:
     shared_config(agent, physics).save(tmp_path)
     run = Together(tmp_path, processes, devices)
-    run.terminate(processes - 1)  # which is not the one that writes
+    run.terminate(processes - 1)  # this one does not write
     codes, said = run.end()
     assert codes == [128 + signal.SIGTERM] * processes, said
     assert Checkpoints(tmp_path).steps == [0]

@@ -82,18 +82,18 @@ def test_a_rollout_holds_what_happened() -> None:
     np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
     np.testing.assert_array_equal(rollout.valid[1:], ~rollout.done[:-1])
     assert rollout.done.any()
-    # Samples of a Gaussian with standard deviation 1: kept beyond the limits that the worlds see.
+    # The actions are samples of a Gaussian with standard deviation 1. They are kept as drawn, also beyond [-1, 1].
     assert np.abs(rollout.action).max() > 1
-    # The first step, again, by hand: the world sees the clipped action.
+    # The first step is repeated by hand: the worlds see the clipped action.
     stepped = jax.vmap(training.problem.env.step)(before.envs.worlds, jnp.clip(rollout.action[0], -1, 1))
     np.testing.assert_allclose(rollout.obs[1], stepped.obs, rtol=1e-5, atol=1e-6)
 
 
 def test_a_rollout_is_seen_through_one_normaliser() -> None:
-    """Statistics grow with every step, but the old log-probabilities are those of the policy that acted."""
+    """The statistics change with every step, but the log-probabilities must be those of the policy that acted."""
     _, before, after, rollout = recorded(normalize_obs=True)
     assert int(after.actor.normalizer.count) == 40
-    np.testing.assert_array_equal(rollout.obs[0], before.envs.worlds.obs)  # nothing was seen before: unchanged
+    np.testing.assert_array_equal(rollout.obs[0], before.envs.worlds.obs)  # no statistics yet, so unchanged
     np.testing.assert_array_equal(rollout.last_obs, after.envs.worlds.obs)
     mean = np.asarray(rollout.obs).reshape(-1, 4).mean(0)
     np.testing.assert_allclose(after.actor.normalizer.mean, mean, rtol=1e-3, atol=1e-6)
@@ -105,7 +105,7 @@ def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def step(state: envs.State, action: jax.Array) -> envs.State:
         new = healthy(state, action)
-        # The fourth digit of the action, which is noise, decides when.
+        # The fourth digit of the action decides when: it is as good as random.
         digit = jnp.floor(jnp.abs(action[0]) * 1e4) % 10
         return dataclasses.replace(new, reward=jnp.where(digit < 2, jnp.nan, new.reward))
 
@@ -135,11 +135,11 @@ def test_wrong_settings_are_refused() -> None:
         with pytest.raises(UserError, match=f"ppo learns from rollouts and has no replay: {flag(name)} must stay off"):
             Program(dataclasses.replace(config, **{name: True}))
     args = dataclasses.replace(config.agent_args, minibatches=7)
-    sentence = r"--agent.minibatches 7 must divide the 40 samples of a rollout \(10 steps of 4 worlds\)"
+    sentence = r"--agent.minibatches 7 must divide the 40 rows of a rollout \(10 steps of 4 worlds\)"
     with pytest.raises(UserError, match=sentence):
         Program(dataclasses.replace(config, agent_args=args))
     args = dataclasses.replace(config.agent_args, rollout_steps=10**9)
-    with pytest.raises(UserError, match=r"of 4 worlds are 4000000000 samples, and at most 2147483647 can be counted"):
+    with pytest.raises(UserError, match=r"of 4 worlds are 4000000000 rows, and at most 2147483647 can be counted"):
         Program(dataclasses.replace(config, agent_args=args))
     args = dataclasses.replace(config.agent_args, rollout_steps=4 * 10**8)
     program = Program(dataclasses.replace(config, agent_args=args))

@@ -36,7 +36,7 @@ def test_state_is_donated() -> None:
 
 
 def test_deterministic_reaches_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU the option changes nothing; but a compiler that no longer knew it would refuse it, as it does another."""
+    """On a CPU the option changes nothing. But a compiler that does not know an option refuses it: it must know this one."""
     number = jnp.zeros((), jnp.int32)
     for determined in (True, False):
         Program(tiny_config(deterministic=determined)).draw_starts(ROOT, number)
@@ -48,7 +48,7 @@ def test_deterministic_reaches_the_compiler(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("agent", ["dsac_e", "trpo"])
 def test_matrix_products_are_of_the_precision_asked_for(agent: str) -> None:
-    # What a CPU makes of it cannot be seen; what the compiler is told can.
+    # A CPU ignores the precision, so the test reads what the compiler is told.
     for precision, told in (("float32", "HIGHEST"), ("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT")):
         program = Program(tiny_config(agent=agent, matmul_precision=precision))
         program = program.advance.lower(program.state_shapes(), jax.ShapeDtypeStruct((), jnp.int32)).as_text()

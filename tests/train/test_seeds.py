@@ -61,7 +61,7 @@ def test_each_seed_is_the_run_it_would_be_alone(run: Config, tmp_path: pathlib.P
 
 
 def data(state: TrainState) -> TrainState:
-    """With keys as their data."""
+    """The state with its keys as their data."""
     is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
     return jax.tree.map(lambda x: np.asarray(jax.random.key_data(x) if is_key(x) else x), state)
 
@@ -99,7 +99,7 @@ def test_each_seed_is_a_run_directory_for_the_other_commands(run: Config) -> Non
 
 
 def test_what_conditions_depend_on_is_the_same_in_all_seeds() -> None:
-    """Otherwise every condition would be a computation of both sides."""
+    """Otherwise every condition would compute both of its sides."""
     program = Program(tiny_config(agent="td3", **SEEDS))
     shapes = program.state_shapes()
     jaxpr = str(jax.make_jaxpr(program.advance)(shapes, 2))

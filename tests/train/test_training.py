@@ -51,7 +51,7 @@ def test_critics_see_what_the_policy_does_not() -> None:
     seen = {"state": jnp.ones((2, own)), "privileged": jnp.zeros((2, privileged))}
     action = policy(seen)
     np.testing.assert_array_equal(policy(seen | {"privileged": jnp.ones((2, privileged))}), action)
-    np.testing.assert_array_equal(policy(jnp.ones((2, own))), action)  # as in another simulator, where nobody knows more
+    np.testing.assert_array_equal(policy(jnp.ones((2, own))), action)  # another simulator shows nothing privileged
     assert program.evaluate(ROOT, state.actor, jnp.asarray(0)).returns.shape == (3,)
 
 
@@ -78,7 +78,7 @@ def test_replay_holds_what_happened() -> None:
 
 
 def test_the_first_fill_may_be_random() -> None:
-    """A deterministic policy that has learned nothing does nothing."""
+    """It may need to be, since a deterministic policy that has learned nothing does nothing."""
     program = Program(tiny_config(agent="td3", random_start=True))
     state, _ = chunk(program, program.fresh_state(), 1)
     action = np.asarray(state.replay.rows.action)[:20, :, 0]  # type: ignore[union-attr]
@@ -115,7 +115,7 @@ def test_normalised_rewards_are_those_of_the_rows_so_far() -> None:
     assert float(scaler.largest) == pytest.approx(max(seen), rel=1e-5)
     assert float(scaler.moments.squares[0] / scaler.moments.count) == pytest.approx(np.var(seen), rel=1e-3)
 
-    # And the agent is given scaled ones: all rewards of an inverted pendulum are 1 or 0.
+    # And the agent is given scaled rewards: unscaled, all rewards of an inverted pendulum are 1 or 0.
     def update(agent: Any, batch: Any, key: jax.Array) -> Any:
         return agent, {"skipped": jnp.zeros(()), "reward": batch.reward.max()}
 
@@ -157,13 +157,16 @@ PLACES = ("qpos", "obs", "reward")
 
 
 def fate(action: Any) -> Any:
-    """How a world goes bad, by the fourth digits of its action, which are noise: 4 ways for each of `PLACES`, else none."""
+    """How a world blows up: in one of 4 ways for each of `PLACES`, or not at all.
+
+    The fourth digits of its action decide, which are as good as random.
+    """
     return abs(action) * np.float32(1e4) // 1 % 60
 
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_blown_up_worlds_reach_nothing(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
-    """Worlds that go bad now and then, each in its own way, leave no trace in replay, normaliser, parameters or metrics."""
+    """Worlds blow up now and then, in all ways, and leave no trace in replay, normaliser, parameters or metrics."""
     program = Program(tiny_config(agent=agent))
     healthy = program.training.problem.env.step
 

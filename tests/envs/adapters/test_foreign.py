@@ -71,5 +71,5 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_randomization_is_refused() -> None:
     pytest.importorskip("brax")
-    with pytest.raises(ValueError, match="brings its own physics"):
+    with pytest.raises(ValueError, match="brings its own engine"):
         envs.make("brax/inverted_pendulum", randomization=envs.Randomization(friction=(0.5, 1.0)))

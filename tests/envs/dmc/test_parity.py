@@ -37,7 +37,7 @@ def test_steps_equal_dm_controls(name: str, task: Any, states: Any, dm_control_t
 
     for world in range(len(action)):
         begun = jax.tree.map(lambda x, w=world: x[w], first)
-        expected = reference.start(begun.physics, begun.info.get("model", {}))
+        expected = reference.reset_to(begun.physics, begun.info.get("model", {}))
         np.testing.assert_allclose(begun.obs, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
         if task.model.na:
             reference.physics.data.act[:] = drawn.physics.act[world]
@@ -101,7 +101,7 @@ def test_rewards_near_the_goal_equal_dm_controls(name: str, task: Any, dm_contro
     first, expected = jax.device_get(first), np.empty(n)
     for world in range(n):
         begun = jax.tree.map(lambda x, w=world: x[w], first)
-        reference.start(begun.physics, begun.info.get("model", {}))
+        reference.reset_to(begun.physics, begun.info.get("model", {}))
         expected[world] = reference.step(action[world]).reward
     np.testing.assert_allclose(after.reward, expected, rtol=1e-5, atol=1e-6)
     assert (expected > 0.01).sum() >= 3

@@ -63,7 +63,7 @@ def test_humanoid_with_contact_forces_equals_gymnasiums(states: Any) -> None:
     reference = GymnasiumOriginal(task)
     outcomes = []
     for world in range(WORLDS):
-        reference.start(jax.tree.map(lambda x, w=world: x[w], drawn.physics))
+        reference.reset_to(jax.tree.map(lambda x, w=world: x[w], drawn.physics))
         outcomes.append(reference.step(np.asarray(action[world])))
 
     native = envs.make("humanoid-v5", physics="native")
