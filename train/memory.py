@@ -64,9 +64,7 @@ def predict_memory(program: Program, state: TrainState, scratch: int = 0) -> Mem
     """
     replay, networks = _bytes(state.replay), _bytes(state.actor)
     rest = _bytes(state) - replay - networks
-    written = _bytes(
-        dataclasses.replace(state, replay=state.replay if program.config.checkpoint_replay else ()), sharded=False
-    )
+    written = state if program.config.checkpoint_replay else dataclasses.replace(state, replay=())
     rollout = 0
     problem = program.training.problem
     if isinstance(problem.agent, OnPolicyAgent) and not scratch:
@@ -77,7 +75,7 @@ def predict_memory(program: Program, state: TrainState, scratch: int = 0) -> Mem
         worlds=rest + _bytes(state.envs.pool),
         networks=networks,
         scratch=scratch,
-        copy=_bytes(kept, sharded=False),
+        copy=_bytes(written, sharded=False),
     )
 
 
