@@ -23,12 +23,12 @@ class Exploration(NamedTuple):
 
     init: Callable[[jax.Array, int], Any]
     apply: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]]
-    axes: tuple[str, ...] = ()
+    axes: tuple[str, ...]
 
 
 def no_exploration() -> Exploration:
     """The policy's own samples."""
-    return Exploration(lambda key, num_envs: (), lambda state, draw, starts_episode, key: (draw(key), state))
+    return Exploration(lambda key, num_envs: (), lambda state, draw, starts_episode, key: (draw(key), state), axes=())
 
 
 def gaussian_noise(std: float) -> Exploration:
@@ -96,4 +96,4 @@ def repeated_noise(exponent: float, most: int) -> Exploration:
         left = jnp.where(over, 1 + jax.random.categorical(key_count, log_probs), left) - 1
         return draw(held), (held, left)
 
-    return Exploration(lambda key, num_envs: (key, jnp.zeros((), jnp.int32)), apply)
+    return Exploration(lambda key, num_envs: (key, jnp.zeros((), jnp.int32)), apply, axes=())

@@ -31,6 +31,22 @@ class Axes:
     per_seed: bool = True
 
 
+def declared(where: str, names: tuple[str, ...], per_seed: bool = True) -> Axes:
+    """The axes that somebody declares.
+
+    Args:
+      where: who declares them, for the error.
+      names: as in `Axes`.
+      per_seed: as in `Axes`.
+
+    Raises:
+      TypeError: an unknown axis. Without this check its arrays would be replicated.
+    """
+    if unknown := set(names) - set(NAMES):
+        raise TypeError(f"{where} declares an unknown axis {min(unknown)!r}: choose from {', '.join(NAMES)}.")
+    return Axes(names, per_seed)
+
+
 def axes_of(tree: Any, inherited: Axes = Axes()) -> Any:
     """What a state declares: its structure, with an `Axes` in the place of each part that has one declaration.
 
@@ -48,9 +64,7 @@ def axes_of(tree: Any, inherited: Axes = Axes()) -> Any:
         where = f"{type(tree).__name__}.{field.name}"
         if "axes" not in field.metadata:
             raise TypeError(f"{where} does not say which axes its arrays have: declare them beside the field (train.axes).")
-        if unknown := set(field.metadata["axes"]) - set(NAMES):
-            raise TypeError(f"{where} declares an unknown axis {min(unknown)!r}: choose from {', '.join(NAMES)}.")
-        own = Axes(field.metadata["axes"], inherited.per_seed and field.metadata.get("seeds") != "shared")
+        own = declared(where, field.metadata["axes"], inherited.per_seed and field.metadata.get("seeds") != "shared")
         parts[field.name] = axes_of(getattr(tree, field.name), own)
     kind: Any = type(tree)
     return kind(**parts)

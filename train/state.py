@@ -16,7 +16,7 @@ from mjx_tecrl import Agent, OnPolicyAgent
 from mjx_tecrl.normalizer import RewardScaler
 from mjx_tecrl.replay import Replay
 from mjx_tecrl.types import Metrics
-from train.axes import Axes, axes_of
+from train.axes import axes_of, declared
 from train.problem import Actor
 
 
@@ -87,8 +87,12 @@ class TrainState:
 
 
 def state_axes(state: TrainState, agent: Agent | OnPolicyAgent) -> TrainState:
-    """The axes of a state (arrays or their shapes): an `Axes` in the place of each part that has one declaration."""
-    return dataclasses.replace(axes_of(state), exploration=Axes(agent.exploration_axes))
+    """The axes of a state (arrays or their shapes): an `Axes` in the place of each part that has one declaration.
+
+    Raises:
+      TypeError: the agent's exploration declares an unknown axis.
+    """
+    return dataclasses.replace(axes_of(state), exploration=declared("The agent's exploration", agent.exploration_axes))
 
 
 def checkpoint_parts(state: TrainState) -> dict[str, Any]:

@@ -58,6 +58,13 @@ def test_a_field_that_declares_nothing_beside_others_is_refused() -> None:
         axes_of(Misspelt(jnp.zeros(4)))
 
 
+def test_an_unknown_axis_of_an_exploration_is_refused() -> None:
+    training, state = shapes_of("fast_td3")
+    agent = training.problem.agent._replace(exploration_axes=("worlds",))
+    with pytest.raises(TypeError, match="exploration declares an unknown axis 'worlds': choose from world, time"):
+        state_axes(state, agent)
+
+
 def shapes_of(agent: str) -> tuple[Training, TrainState]:
     training = Training(make_problem(tiny_config(agent=agent)))
     return training, training.state_shapes()
