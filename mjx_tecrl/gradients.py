@@ -15,7 +15,7 @@ def all_finite(tree: Params) -> jax.Array:
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
-def is_finite(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
+def is_finite_step(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
     """[] bool: the loss, the norm of its gradient and all arrays in ``others`` are finite.
 
     Then the square of each number of the gradient is finite too, and so is the step that Adam takes from finite moments and
@@ -26,7 +26,7 @@ def is_finite(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.Array:
 
 
 def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-    """``jax.value_and_grad`` that returns a gradient of NaN, all of it, if loss and gradient are not finite (`is_finite`).
+    """``jax.value_and_grad`` that returns a gradient of NaN, all of it, unless the step is finite (`is_finite_step`).
 
     An agent that takes many steps then need only check the parameters at the end.
 
@@ -40,7 +40,7 @@ def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callab
 
     def differentiate(*args: Any) -> tuple[Any, Params]:
         value, gradient = jax.value_and_grad(loss, has_aux=has_aux)(*args)
-        finite = is_finite(value[0] if has_aux else value, gradient)
+        finite = is_finite_step(value[0] if has_aux else value, gradient)
         return value, jax.tree.map(lambda x: jnp.where(finite, x, jnp.nan), gradient)
 
     return differentiate

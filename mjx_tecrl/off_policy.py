@@ -11,7 +11,7 @@ from mjx_tecrl.agent import Agent
 from mjx_tecrl.critics import Critic
 from mjx_tecrl.entropy import EntropyRule
 from mjx_tecrl.exploration import Exploration
-from mjx_tecrl.gradients import is_finite
+from mjx_tecrl.gradients import is_finite_step
 from mjx_tecrl.policies import Policy
 from mjx_tecrl.types import Batch, Metrics, check_batch
 
@@ -205,7 +205,7 @@ def compose(
         )
         # The batch is checked too: a categorical critic would clip an infinite reward to its last atom and learn that. All
         # of this is known before anything moves, so that keeping the old state needs no second pass over it.
-        finite = is_finite(loss, grads, (batch, aux, statistics))
+        finite = is_finite_step(loss, grads, (batch, aux, statistics))
 
         def move_critics() -> OffPolicyState:
             new = descend(state, grads, ("critic", "entropy_critic"))
@@ -219,7 +219,7 @@ def compose(
             (loss, (policy_statistics, metrics)), grads = jax.value_and_grad(policy_loss, has_aux=True)(
                 state.params, state, batch, key_policy
             )
-            all_finite = finite & is_finite(loss, grads, policy_statistics)
+            all_finite = finite & is_finite_step(loss, grads, policy_statistics)
             new = descend(move_critics(), grads, ("policy", "temperature"))
             settled = policy.settle(new.params.policy, policy_statistics)
             new = dataclasses.replace(new, params=dataclasses.replace(new.params, policy=settled))

@@ -8,15 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from envs import VectorEnv
 from envs.engines import Derived, Engine, ModelFields, PhysicsState
 from envs.engines.base import NO_FIELDS
-from mjx_tecrl.replay import insert
-from train.collect import step_worlds
+from train.collect import collect, empty_row
 from train.config import Config
-from train.problem import Problem, make_problem
+from train.problem import Actor, Problem, make_problem
 from train.program import Program
-from train.state import TrainState
-from train.training import Training
 
 
 def chunk_program(config: Config, steps: int) -> Callable[[], None]:
@@ -37,7 +35,7 @@ def chunk_program(config: Config, steps: int) -> Callable[[], None]:
 
 
 def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Compiles steps of all worlds with their rows written to the replay, and the same in worlds that stand still."""
+    """Compiles steps of all worlds by an untrained policy, and the same in worlds that stand still."""
     problem = make_problem(config.validate())
     env: Any = copy.copy(problem.env)
     env.engine = StandingStill(env.engine)
@@ -45,23 +43,31 @@ def collecting_programs(config: Config, steps: int) -> tuple[Callable[[], None],
 
 
 def collecting_program(problem: Problem, steps: int) -> Callable[[], None]:
-    """Compiles steps of all worlds: acting, physics, observation statistics, and writing the rows to the replay."""
-    training = Training(problem)
+    """Compiles `train.collect.collect` alone, so many times in a row. The rows go nowhere."""
+    num_envs = problem.config.num_envs
+    worlds = VectorEnv(problem.env, num_envs, num_envs)
 
-    def collect(state: TrainState) -> TrainState:
-        def step(_: int, state: TrainState) -> TrainState:
-            state, row, _, _ = step_worlds(problem, training.worlds, state, state.actor.normalizer)
-            return dataclasses.replace(state, replay=insert(state.replay, row))  # type: ignore[arg-type]
+    @jax.jit
+    def begin(key: jax.Array) -> Any:
+        state = worlds.reset(worlds.draw_starts(key))
+        return state, problem.agent.init_exploration(key, num_envs), key, empty_row(problem)
 
-        return jax.lax.fori_loop(0, steps, step, state)
+    def advance(actor: Actor, carry: Any) -> Any:
+        def step(_: int, carry: Any) -> Any:
+            state, exploration, key, _ = carry
+            key, key_step = jax.random.split(key)
+            state, exploration, row, _ = collect(problem, worlds, actor, state, exploration, key_step)
+            return state, exploration, key, row
 
-    compiled = jax.jit(collect, donate_argnums=0)
-    root = jax.random.key(0)
-    state = jax.jit(training.init)(root, jax.jit(training.draw_starts)(root, jnp.zeros((), jnp.int32)))
+        return jax.lax.fori_loop(0, steps, step, carry)
+
+    compiled = jax.jit(advance, donate_argnums=1)
+    actor = jax.jit(problem.init_actor)(jax.random.key(0))
+    carry = begin(jax.random.key(1))
 
     def run() -> None:
-        nonlocal state
-        state = jax.block_until_ready(compiled(state))
+        nonlocal carry
+        carry = jax.block_until_ready(compiled(actor, carry))
 
     run()  # compiles
     return run

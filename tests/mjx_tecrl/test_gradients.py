@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_tecrl.gradients import all_finite, is_finite, loss_and_gradient
+from mjx_tecrl.gradients import all_finite, is_finite_step, loss_and_gradient
 
 PARAMS = {"a": jnp.array([1.0, 2.0]), "b": jnp.array(3.0)}
 
@@ -44,8 +44,8 @@ def test_finite_means_every_number() -> None:
 
 def test_sound_means_a_finite_loss_a_finite_norm_and_nothing_else_amiss() -> None:
     one = jnp.ones(())
-    assert is_finite(one, PARAMS)
-    assert is_finite(one, PARAMS, (PARAMS, one))
-    assert not is_finite(jnp.inf * one, PARAMS)
-    assert not is_finite(one, PARAMS | {"b": jnp.array(1e30)})
-    assert not is_finite(one, PARAMS, {"c": jnp.array([0.0, jnp.nan])})
+    assert is_finite_step(one, PARAMS)
+    assert is_finite_step(one, PARAMS, (PARAMS, one))
+    assert not is_finite_step(jnp.inf * one, PARAMS)
+    assert not is_finite_step(one, PARAMS | {"b": jnp.array(1e30)})
+    assert not is_finite_step(one, PARAMS, {"c": jnp.array([0.0, jnp.nan])})

@@ -1,0 +1,55 @@
+"""A task and an agent put together: acting needs no training program."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from envs.command import UserError
+from tests.runs import tiny_config
+from train.problem import join, make_problem
+
+KEY = jax.random.key(0)
+
+
+def test_the_policy_takes_what_other_simulators_give() -> None:
+    problem = make_problem(tiny_config())
+    policy = problem.policy(problem.init_actor(KEY))
+    obs = np.arange(8.0).reshape(2, 4)  # NumPy's own precision is double
+    action = policy(obs)
+    assert action.shape == (2, 1)
+    np.testing.assert_array_equal(action, policy(jnp.asarray(obs)))
+    np.testing.assert_array_equal(action, jax.jit(policy)(obs))
+
+
+def test_an_actor_is_known_by_its_shapes_before_it_is_there() -> None:
+    problem = make_problem(tiny_config(agent="flash_sac"))
+    shapes, actor = problem.actor_shapes(), problem.init_actor(KEY)
+    assert jax.tree.structure(shapes) == jax.tree.structure(actor)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), shapes) == jax.tree.map(lambda x: (x.shape, x.dtype), actor)
+
+
+def test_networks_see_normalised_observations_where_the_config_says_so() -> None:
+    obs = jnp.full((1, 4), 7.0)
+    for normalize in (True, False):
+        problem = make_problem(tiny_config(normalize_obs=normalize))
+        seen = dataclasses.replace(problem.init_actor(KEY).normalizer, count=jnp.float32(4.0), mean=jnp.full(4, 7.0))
+        np.testing.assert_array_equal(problem.observe(seen, obs), jnp.zeros((1, 4)) if normalize else obs)
+
+
+def test_what_the_policy_observes_comes_first() -> None:
+    obs = {"state": jnp.zeros((2, 3)), "privileged": jnp.ones((2, 1))}
+    np.testing.assert_array_equal(join(obs), jnp.asarray([[0, 0, 0, 1]] * 2, jnp.float32))
+    randomization = envs.Randomization(mass=(0.9, 1.1), privileged=True)
+    problem = make_problem(tiny_config(randomization=randomization))
+    assert problem.spec.critic_obs_size == problem.env.obs_size + problem.env.privileged_size > problem.spec.obs_size
+
+
+def test_refused_arguments_are_one_sentence() -> None:
+    config = tiny_config(agent="fast_sac_era")
+    args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))
+    with pytest.raises(UserError, match=r"^value_range must be an increasing pair, not .*\.$"):
+        make_problem(dataclasses.replace(config, agent_args=args))
