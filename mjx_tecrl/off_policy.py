@@ -108,10 +108,13 @@ def compose(
       optimizers: an ``optax.GradientTransformation`` per slot; `NOT_LEARNED` for a slot that is not learned.
 
     Raises:
-      ValueError: an entropy rule for a policy that has no entropy.
+      ValueError: an entropy rule for a policy that has no entropy, or one that learns something without an optimiser.
     """
     if entropy.needs_density and not policy.has_density:
         raise ValueError("a deterministic policy has no entropy: it cannot be composed with a temperature")
+    for slot, learned in (("entropy_critic", entropy.learns_critic), ("temperature", entropy.learns_temperature)):
+        if learned and getattr(optimizers, slot) is NOT_LEARNED:
+            raise ValueError(f"the entropy rule learns its {slot}, so optimizers.{slot} cannot be NOT_LEARNED")
 
     def init(key: jax.Array) -> OffPolicyState:
         key_policy, key_critic, key_entropy = jax.random.split(key, 3)

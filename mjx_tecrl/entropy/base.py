@@ -27,6 +27,8 @@ class EntropyRule(NamedTuple):
         action value of the sample.
       settle: ``(critic params, statistics) -> critic params``, applied after each gradient step: see `Network`.
       needs_density: whether the rule reads log-probabilities, which a deterministic policy does not have.
+      learns_critic: whether the rule has an entropy critic, which must have an optimiser.
+      learns_temperature: whether the temperature follows something, so that it must have an optimiser.
     """
 
     init_critic: Callable[[jax.Array], Params]
@@ -37,3 +39,5 @@ class EntropyRule(NamedTuple):
     temperature_loss: Callable[[Any, Params, Batch, ActionSample, jax.Array], tuple[jax.Array, Metrics]]
     settle: Callable[[Params, Any], Params] = lambda params, statistics: params
     needs_density: bool = True
+    learns_critic: bool = False
+    learns_temperature: bool = False

@@ -42,4 +42,5 @@ def entropy_in_value(temperature: Temperature) -> EntropyRule:
         critic_loss=lambda params, target_params, batch, sample: (jnp.zeros(()), ((), {})),
         policy_cost=lambda params, dual, obs, sample: cost(dual, sample),
         temperature_loss=temperature_loss,
+        learns_temperature=temperature.is_learned,
     )

@@ -86,4 +86,6 @@ def separated_entropy(
         policy_cost=policy_cost,
         temperature_loss=temperature_loss,
         settle=networks.settle,
+        learns_critic=True,
+        learns_temperature=temperature.is_learned,
     )

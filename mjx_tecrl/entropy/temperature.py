@@ -23,12 +23,14 @@ class Temperature(NamedTuple):
         there is no entropy critic.
       needs_entropy_to_go: whether it reads ``entropy_to_go``.
       log_alpha: ``params -> []``.
+      is_learned: whether it follows something; a fixed temperature does not.
     """
 
     init: Callable[[], Any]
     loss: Callable[[Any, jax.Array, jax.Array | None, jax.Array], tuple[jax.Array, Metrics]]
     needs_entropy_to_go: bool
     log_alpha: Callable[[Any], jax.Array] = lambda params: params
+    is_learned: bool = True
 
 
 def trajectory_budget(spec: Spec, rho: float, discount: float, init_log_alpha: float) -> Temperature:
@@ -136,7 +138,7 @@ def fixed_temperature(log_alpha: float) -> Temperature:
     ) -> tuple[jax.Array, Metrics]:
         return jnp.zeros(()), {}
 
-    return Temperature(_constant(log_alpha), loss, needs_entropy_to_go=False)
+    return Temperature(_constant(log_alpha), loss, needs_entropy_to_go=False, is_learned=False)
 
 
 def _constant(value: float) -> Callable[[], jax.Array]:

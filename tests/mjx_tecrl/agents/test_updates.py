@@ -13,10 +13,10 @@ import pytest
 from mjx_tecrl import AGENTS, Agent, Batch, Spec
 from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig
 from mjx_tecrl.critics import scalar_critic
-from mjx_tecrl.entropy import entropy_in_value, step_target
+from mjx_tecrl.entropy import EntropyRule, entropy_in_value, fixed_temperature, separated_entropy, step_target
 from mjx_tecrl.exploration import no_exploration
 from mjx_tecrl.networks import mlp
-from mjx_tecrl.off_policy import NOT_LEARNED, compose
+from mjx_tecrl.off_policy import NOT_LEARNED, Learned, compose
 from mjx_tecrl.policies import tanh_gaussian
 from tests.mjx_tecrl.reference import last_layer
 from tests.runs import long_but
@@ -209,19 +209,26 @@ def test_a_batch_that_would_be_broadcast_or_cast_is_refused(
 
 
 def test_what_has_no_step_size_does_not_move() -> None:
-    # A temperature without an optimiser, whose raw gradient would carry it away.
+    """Whatever its gradient. And an entropy rule that has to learn something is refused without an optimiser."""
+    moved, _ = NOT_LEARNED.update(jnp.float32(3.0), NOT_LEARNED.init(jnp.float32(0.0)))
+    assert float(moved) == 0
     config = BaselineConfig(hidden=(8,), delay=1)
-    temperature = entropy_in_value(step_target(SPEC, 1.0, 1.0))
     policy, critic = tanh_gaussian(SPEC, mlp((8,))), scalar_critic(SPEC, mlp((8,)))
-    agent = compose(policy, critic, temperature, no_exploration(), config.schedule(target_policy=False), config.optimizers())
+
+    def composed(rule: EntropyRule, optimizers: Learned) -> Agent:
+        return compose(policy, critic, rule, no_exploration(), config.schedule(target_policy=False), optimizers)
+
+    step, fixed = step_target(SPEC, 1.0, 1.0), fixed_temperature(1.0)
+    with pytest.raises(ValueError, match=r"learns its temperature, so optimizers\.temperature cannot be NOT_LEARNED"):
+        composed(entropy_in_value(step), config.optimizers())
+    separated = separated_entropy(SPEC, mlp((8,)), step, discount=0.99)
+    with pytest.raises(ValueError, match=r"learns its entropy_critic, so optimizers\.entropy_critic cannot be NOT_LEARNED"):
+        composed(separated, config.optimizers(alpha_lr=1e-3))
+    agent = composed(entropy_in_value(fixed), config.optimizers())
     state = agent.init(KEY)
     new, metrics = jax.jit(agent.update)(state, make_batch(), KEY)
     assert float(metrics["skipped"]) == 0
-    assert abs(float(metrics["budget_gap"])) > 0.1
     assert float(new.params.temperature) == float(state.params.temperature) == 1.0
-    # A user's own agent names the optimiser itself.
-    moved, _ = NOT_LEARNED.update(jnp.float32(3.0), NOT_LEARNED.init(jnp.float32(0.0)))
-    assert float(moved) == 0
 
 
 @names
