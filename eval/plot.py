@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib
 import tyro
 
-from envs.command import UserError, run_command
-from train.logs import METRICS_FILE, read_lines
+from envs.command import UserError, run_command, warn
+from train.logs import METRICS_FILE, read_log
 
 PANELS = {
     "return (deterministic policy)": ("eval/return_mean",),
@@ -43,7 +43,10 @@ def plot(args: Args) -> None:
     runs = {}
     for name, path in _named(args.run_dirs):
         name = str(path) if name in runs else name
-        runs[name] = lines = read_lines(path)
+        log = read_log(path)
+        runs[name] = lines = [line for _, line in log.intact]
+        if log.damaged:
+            warn(f"{log.describe_damage(path)}: left out.")
         if not lines:
             raise UserError(f"{path} holds no metrics.")
     if not runs:
