@@ -21,9 +21,8 @@ from envs.engines import PhysicsState
 from envs.engines.native import silent
 from envs.film import overview, write_film
 from envs.finite import LIMIT
-from eval.restore import load_single_config
+from eval.restore import load_problem
 from train.divergence import load_dump
-from train.problem import make_problem
 
 PICTURES_PER_SECOND = 10
 """Speed of the film. Every picture is one step, so the film is in slow motion."""
@@ -70,10 +69,7 @@ class Offence(NamedTuple):
 
 def inspect(args: Args) -> None:
     """Loads the evidence, repeats the steps, prints a table, and films one blow-up if asked to."""
-    config = load_single_config(args.run_dir)
-    if args.physics is not None:
-        config = dataclasses.replace(config, physics=args.physics).validate()
-    env = make_problem(config).env
+    env = load_problem(args.run_dir, args.physics).env
     blow_ups = load_dump(args.run_dir, blow_up_shapes(env))
     kept = int(blow_ups.count)
     if not 1 <= args.number <= kept:

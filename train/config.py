@@ -123,6 +123,12 @@ class Config:
         with user_errors():
             return dataclasses.replace(self, physics=resolve_engine(self.physics))
 
+    def located(self) -> "Config":
+        """The config, independent of the working directory: a relative path of the user's model file becomes absolute."""
+        if not isinstance(self.env_args, envs.TaskArgs):
+            return self
+        return dataclasses.replace(self, env_args=self.env_args.located())
+
     def _check_replay(self) -> None:
         values = [getattr(self, name) for name in REPLAY_FIELDS]
         if min(values) < 1:

@@ -116,7 +116,7 @@ def make_trials(args: Args, of_run: list[str]) -> list[Trial]:
             raise UserError(f"{name} is there twice: give --vary different values.")
         flags = [arg for flag, value in point.items() for arg in _flags(flag, value)]
         _, config = parse([*of_all, *flags, "--run-dir", str(args.sweep_dir / name)])
-        trials[name] = Trial(name, config.validate())
+        trials[name] = Trial(name, config.validate().located())
     return list(trials.values())
 
 
