@@ -16,7 +16,7 @@ from rich.table import Table
 import envs
 from envs import State, VectorEnv
 from envs.blow_ups import TRAIL, BlowUps
-from envs.command import UserError, run_command
+from envs.command import UserError, run_command, say
 from envs.engines import PhysicsState
 from envs.engines.native import silent
 from envs.film import overview, write_film
@@ -75,10 +75,10 @@ def inspect(args: Args) -> None:
     if not 1 <= args.number <= kept:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
     console = Console()
-    console.print(
+    say(
+        console,
         f"{env.name}, {env.engine_name} physics: the last {kept} recorded blow-ups "
         "(largest magnitudes in the state before the step; what is not finite after it)",
-        soft_wrap=True,
     )
     console.print(_table(blow_ups, replay(env, blow_ups)))
     if args.film is not None:

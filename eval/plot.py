@@ -56,15 +56,26 @@ def plot(args: Args) -> None:
     rows = -(-len(panels) // columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(5.5 * columns, 3.6 * rows), squeeze=False, layout="constrained")
     for axis, (title, names) in zip(axes.flat, panels.items(), strict=False):
-        for number, (run, lines) in enumerate(runs.items()):
+        for number, lines in enumerate(runs.values()):
             for name, style in zip(names, ("-", ":"), strict=False):
                 points = [(line["env_steps"], line[name]) for line in lines if line.get(name) is not None]
                 if points:
-                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=run)
+                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=str(number))
         axis.set(title=title, xlabel="environment steps")
         axis.grid(alpha=0.3)
-    axes[0, 0].legend()
+    _write_legend(axes[0, 0], list(runs))
     write_figure(figure, args.out, dpi=120)
+
+
+def _write_legend(axis: Any, runs: list[str]) -> None:
+    """Writes the names of the runs, whose lines have their numbers as labels.
+
+    As labels the names would not stay as they are: matplotlib leaves out one that begins with ``_``, and typesets what is
+    between ``$`` as a formula.
+    """
+    if axis.lines:
+        for text in axis.legend().get_texts():
+            text.set(text=runs[int(text.get_text())], parse_math=False)
 
 
 def _named(run_dirs: tuple[pathlib.Path, ...]) -> Iterator[tuple[str, pathlib.Path]]:

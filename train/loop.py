@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError
+from envs.command import Interrupted, UserError, quoted, say
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -82,15 +82,15 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         model_file = ""
         if getattr(config.env_args, "xml_file", None) is not None:
             model_file = f"model {getattr(env, 'model_file', None) or run_dir / MODEL_FILE}; "
-        console.print(
+        say(
+            console,
             f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
             f"preset {config.preset}; {model_file}run directory {run_dir}\ncompiling",
-            soft_wrap=True,
         )
         advance = program.advance.lower(shapes, jax.ShapeDtypeStruct((), jnp.int32)).compile()
         analysis = advance.memory_analysis()
         memory = check_memory(program, shapes, analysis.temp_size_in_bytes if analysis else 0)
-        console.print(f"memory: {memory.describe()}", soft_wrap=True)
+        say(console, f"memory: {memory.describe()}")
         records = [Record(one, training.chunk_steps, training.worlds.pool_size, config.num_seeds > 1) for one in configs]
         state, progress = None, Progress()
         if resume:
@@ -295,16 +295,14 @@ class _Run:
         return chunks % max(1, round(interval_steps / self.training.chunk_steps)) == 0
 
     def _print_how_to_score(self, progress: Progress) -> None:
-        run_dir = self.records[0].run_dir
-        self.console.print(
-            f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}", soft_wrap=True
-        )
+        run_dir = quoted(self.records[0].run_dir)
+        say(self.console, f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}")
 
     def _print_how_to_resume(self, progress: Progress) -> None:
-        self.console.print(
+        say(
+            self.console,
             f"Interrupted at {self._env_steps(progress)} steps; the checkpoint is intact. Go on with:\n"
-            f"  python -m train.run --run-dir {self.run_dir} --resume",
-            soft_wrap=True,
+            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume",
         )
 
 
