@@ -8,6 +8,8 @@ if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
     # MuJoCo chooses how it draws when it is first imported. Left alone, it would look for a screen.
     os.environ.setdefault("MUJOCO_GL", "egl")
 
+import mujoco
+
 from envs.adapters import foreign_task
 from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
@@ -72,6 +74,7 @@ def make(
     physics: str = "auto",
     solver: SolverConfig = SolverConfig(),
     randomization: Randomization | None = None,
+    model: mujoco.MjModel | None = None,
 ) -> MujocoTask | RandomizedEnv | ForeignTask:
     """Makes a task on a physics engine.
 
@@ -81,12 +84,16 @@ def make(
       physics: name of the engine: auto, mjx, warp or native; auto is native on the CPU and mjx elsewhere.
       solver: how the engine solves.
       randomization: what differs from world to world; None for what the task declares.
+      model: the compiled model; None for what the task loads. Tasks that bring their own engine have none.
 
     Raises:
       ValueError: a name is unknown, or an argument is out of range.
       NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
-    made = task(name)(args, physics, solver)
+    kind = task(name)
+    if model is not None and issubclass(kind, MujocoTask):
+        kind = type(kind.__name__, (kind,), {"load": lambda self: model})
+    made = kind(args, physics, solver)
     randomization = made.randomization if randomization is None else randomization
     if randomization == NOT_RANDOMIZED:
         return made

@@ -1,12 +1,15 @@
 """What the commands of all rooms share: a user's mistake ends a command with one sentence and exit code 2, no traceback."""
 
 import contextlib
+import pathlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import tyro
+from rich.console import Console
 
 Args = TypeVar("Args")
 """The class of a command's arguments."""
@@ -32,6 +35,26 @@ def warn(text: str) -> None:
     """Prints a warning on standard error. The program goes on."""
     with contextlib.suppress(OSError):  # standard error may be a file on a disk that is full
         print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def say(console: Console, text: str) -> None:
+    """Prints text as it is. rich would otherwise take ``[x]`` for a mark and ``:x:`` for a picture, also in a path."""
+    console.print(text, soft_wrap=True, markup=False, emoji=False)
+
+
+def quoted(path: pathlib.Path) -> str:
+    """A path as a word of a command that a user copies into a shell."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
+def check_seed(seed: int, flag: str = "--seed") -> None:
+    """Checks that a seed is one of the 2**32 different ones that JAX has. Others would be taken for one of these.
+
+    Raises:
+      UserError: it is not; one sentence.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"{flag} must be from 0 to {2**32 - 1}, not {seed}.")
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import sys
 import tyro
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import envs
 from envs.command import UserError, run_command
@@ -41,7 +41,7 @@ def list_tasks(args: Args) -> None:
             row = (str(env.obs_size), str(env.action_size), str(env.episode_length), " ".join(task.engines), task.source())
         except (ValueError, NotImplementedError) as error:  # for instance, an extra is not installed
             row = ("", "", "", "", str(error))
-        table.add_row(*map(escape, (name, *row)))  # otherwise rich takes '[dmc]' for one of its own marks and drops it
+        table.add_row(*map(Text, (name, *row)))  # otherwise rich takes '[dmc]' for one of its own marks and drops it
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)  # so that nothing is cut in a file or a pipe

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 import envs
-from envs.command import UserError, run_command, user_errors
+from envs.command import UserError, check_seed, run_command, user_errors
 from envs.film import write_film
 
 
@@ -44,6 +44,7 @@ def view(args: Args) -> None:
     """
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
+    check_seed(args.seed)
     with user_errors():
         env = envs.make(args.name, physics="native")
     reset, step = jax.jit(env.reset), jax.jit(env.step)

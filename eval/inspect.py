@@ -16,14 +16,13 @@ from rich.table import Table
 import envs
 from envs import State, VectorEnv
 from envs.blow_ups import TRAIL, BlowUps
-from envs.command import UserError, run_command
+from envs.command import UserError, run_command, say
 from envs.engines import PhysicsState
 from envs.engines.native import silent
 from envs.film import overview, write_film
 from envs.finite import LIMIT
-from eval.restore import load_single_config
+from eval.restore import load_problem
 from train.divergence import load_dump
-from train.problem import make_problem
 
 PICTURES_PER_SECOND = 10
 """Speed of the film. Every picture is one step, so the film is in slow motion."""
@@ -70,19 +69,16 @@ class Offence(NamedTuple):
 
 def inspect(args: Args) -> None:
     """Loads the evidence, repeats the steps, prints a table, and films one blow-up if asked to."""
-    config = load_single_config(args.run_dir)
-    if args.physics is not None:
-        config = dataclasses.replace(config, physics=args.physics).validate()
-    env = make_problem(config).env
+    env = load_problem(args.run_dir, args.physics).env
     blow_ups = load_dump(args.run_dir, blow_up_shapes(env))
     kept = int(blow_ups.count)
     if not 1 <= args.number <= kept:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
     console = Console()
-    console.print(
+    say(
+        console,
         f"{env.name}, {env.engine_name} physics: the last {kept} recorded blow-ups "
         "(largest magnitudes in the state before the step; what is not finite after it)",
-        soft_wrap=True,
     )
     console.print(_table(blow_ups, replay(env, blow_ups)))
     if args.film is not None:

@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib
 import tyro
 
-from envs.command import UserError, run_command
-from train.logs import METRICS_FILE, read_lines
+from envs.command import UserError, run_command, warn
+from train.logs import METRICS_FILE, read_log
 
 PANELS = {
     "return (deterministic policy)": ("eval/return_mean",),
@@ -43,7 +43,10 @@ def plot(args: Args) -> None:
     runs = {}
     for name, path in _named(args.run_dirs):
         name = str(path) if name in runs else name
-        runs[name] = lines = read_lines(path)
+        log = read_log(path)
+        runs[name] = lines = [line for _, line in log.intact]
+        if log.damaged:
+            warn(f"{log.describe_damage(path)}: left out.")
         if not lines:
             raise UserError(f"{path} holds no metrics.")
     if not runs:
@@ -53,15 +56,26 @@ def plot(args: Args) -> None:
     rows = -(-len(panels) // columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(5.5 * columns, 3.6 * rows), squeeze=False, layout="constrained")
     for axis, (title, names) in zip(axes.flat, panels.items(), strict=False):
-        for number, (run, lines) in enumerate(runs.items()):
+        for number, lines in enumerate(runs.values()):
             for name, style in zip(names, ("-", ":"), strict=False):
                 points = [(line["env_steps"], line[name]) for line in lines if line.get(name) is not None]
                 if points:
-                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=run)
+                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=str(number))
         axis.set(title=title, xlabel="environment steps")
         axis.grid(alpha=0.3)
-    axes[0, 0].legend()
+    _write_legend(axes[0, 0], list(runs))
     write_figure(figure, args.out, dpi=120)
+
+
+def _write_legend(axis: Any, runs: list[str]) -> None:
+    """Writes the names of the runs, whose lines have their numbers as labels.
+
+    As labels the names would not stay as they are: matplotlib leaves out one that begins with ``_``, and typesets what is
+    between ``$`` as a formula.
+    """
+    if axis.lines:
+        for text in axis.legend().get_texts():
+            text.set(text=runs[int(text.get_text())], parse_math=False)
 
 
 def _named(run_dirs: tuple[pathlib.Path, ...]) -> Iterator[tuple[str, pathlib.Path]]:

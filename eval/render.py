@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 
 from envs import State
-from envs.command import UserError, run_command
+from envs.command import UserError, check_seed, run_command
 from envs.film import write_film
 from eval.restore import Restored, restore
 
@@ -38,6 +38,7 @@ def render(args: Args) -> None:
     """Restores the policy, plays one episode, and writes the film."""
     if args.steps is not None and args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
+    check_seed(args.seed)
     restored = restore(args.run_dir, args.step)
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
     env = restored.problem.env

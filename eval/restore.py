@@ -10,6 +10,7 @@ from envs.rollout import Policy
 from train.checkpoints import Checkpoints
 from train.compilation_cache import use_compilation_cache
 from train.config import Config, load_config
+from train.model_file import load_saved_model
 from train.problem import Actor, Problem, make_problem
 from train.run_dir import seed_configs
 
@@ -47,6 +48,23 @@ def load_single_config(run_dir: pathlib.Path) -> Config:
     return config
 
 
+def load_problem(run_dir: pathlib.Path, physics: str | None = None) -> Problem:
+    """The task, on the model that it was trained on, and the agent of a run of one seed.
+
+    Args:
+      run_dir: the run directory.
+      physics: engine to act in; None for the one it was trained on.
+
+    Raises:
+      UserError: there is no run, it has several seeds, or its model is damaged; one sentence.
+    """
+    config = load_single_config(run_dir)
+    if physics is not None:
+        config = dataclasses.replace(config, physics=physics).validate()
+    use_compilation_cache(config.compilation_cache)
+    return make_problem(config, load_saved_model(run_dir))
+
+
 def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None = None) -> Restored:
     """Restores the policy of the newest checkpoint in a run directory, or of that of ``step``. It needs nothing else.
 
@@ -58,10 +76,6 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     Raises:
       UserError: there is no run, or no such checkpoint, or it is damaged; one sentence.
     """
-    config = load_single_config(run_dir)
-    if physics is not None:
-        config = dataclasses.replace(config, physics=physics).validate()
-    use_compilation_cache(config.compilation_cache)
-    problem = make_problem(config)
+    problem = load_problem(run_dir, physics)
     step, parts, _ = Checkpoints(run_dir).restore({"actor": problem.actor_shapes()}, step=step)
     return Restored(problem, jax.device_put(parts["actor"]), step)

@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.command import UserError, run_command
+from envs.command import UserError, check_seed, run_command, say
 from eval.restore import restore
 from eval.score import Score, play, play_in_gymnasium, summarize
 
@@ -39,6 +39,7 @@ def evaluate(args: Args) -> None:
     """Restores the policy, plays, and prints the score."""
     if args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, not {args.episodes}.")
+    check_seed(args.seed)
     if args.simulator == "gymnasium" and args.physics is not None:
         raise UserError("--physics chooses our own engine: it cannot be given together with --simulator gymnasium.")
     restored = restore(args.run_dir, args.step, args.physics)
@@ -51,7 +52,7 @@ def evaluate(args: Args) -> None:
         print(json.dumps({"step": restored.step, "simulator": simulator, **dataclasses.asdict(score)}))
     else:
         console = Console()
-        console.print(f"{restored.problem.env.name} after {restored.step} steps, {simulator} physics", soft_wrap=True)
+        say(console, f"{restored.problem.env.name} after {restored.step} steps, {simulator} physics")
         console.print(_table(score))
 
 

@@ -4,6 +4,7 @@ It runs the same commands that a user types.
 """
 
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ RUN_DIR = pathlib.Path("runs/demo")
 
 def python(*args: str) -> None:
     """Runs ``python -m ...`` as a user would. If it fails, the demo ends with the same exit code."""
-    print(f"\n$ python -m {' '.join(args)}", flush=True)
+    print(f"\n$ python -m {shlex.join(args)}", flush=True)
     code = subprocess.run([sys.executable, "-m", *args], check=False).returncode
     if code:
         sys.exit(code)

@@ -75,8 +75,8 @@ def _compiled(config: Config) -> Program:
     return Program(config)
 
 
-def shared_program(config: Config) -> Program:
-    """Runs that differ only in seed, length, directory and what they keep share their compiled programs."""
+def shared_program(config: Config, model: Any = None) -> Program:
+    """Runs that differ only in seed, length, directory and what they keep share their compiled programs, and the model."""
     apart = ("seed", "run_dir", "total_steps", "checkpoint_steps", "eval_steps", "checkpoint_replay")
     theirs = {name: getattr(tiny_config(), name) for name in apart}
     program = copy.copy(_compiled(dataclasses.replace(config, **theirs)))

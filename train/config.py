@@ -9,7 +9,7 @@ import pydantic
 import tyro
 
 import envs
-from envs.command import UserError, user_errors
+from envs.command import UserError, check_seed, user_errors
 from envs.engines import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
@@ -118,10 +118,18 @@ class Config:
         for name in ("max_diverged", "max_skipped"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{flag(name)} must be a share from 0 to 1, not {getattr(self, name)}.")
+        check_seed(self.seed)
+        check_seed(self.seed + self.num_seeds - 1, "The last of --num-seeds")
         if any(getattr(self, name) for name in REPLAY_FIELDS):
             self._check_replay()
         with user_errors():
             return dataclasses.replace(self, physics=resolve_engine(self.physics))
+
+    def located(self) -> "Config":
+        """The config, independent of the working directory: a relative path of the user's model file becomes absolute."""
+        if not isinstance(self.env_args, envs.TaskArgs):
+            return self
+        return dataclasses.replace(self, env_args=self.env_args.located())
 
     def _check_replay(self) -> None:
         values = [getattr(self, name) for name in REPLAY_FIELDS]

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs import State
 from envs.blow_ups import BlowUps
-from envs.command import UserError, warn
+from envs.command import UserError, quoted, warn
 from envs.finite import is_finite
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
@@ -82,7 +82,7 @@ class Watch:
         if share > self._config.max_diverged:
             return (
                 f"Worlds blew up on {share:.1%} of the last {self._interval_steps} environment steps ({limit}): the run "
-                f"stopped with a checkpoint; look at the states before with: python -m eval.inspect {self._run_dir}"
+                f"stopped with a checkpoint; look at the states before with: python -m eval.inspect {quoted(self._run_dir)}"
             )
         bad = metrics["safety/bad_starts"]
         if bad / self._pool_size > self._config.max_diverged:

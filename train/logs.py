@@ -1,6 +1,7 @@
 """The logs of a run: one JSON object for each logging interval, events for TensorBoard, and Weights & Biases on request."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import math
@@ -18,6 +19,8 @@ from envs.command import UserError, warn
 from train.files import replace_file
 
 METRICS_FILE = "metrics.jsonl"
+SET_ASIDE_FILE = "metrics.set_aside.jsonl"
+"""What was taken out of the metrics file: damaged lines, and lines of work that was lost."""
 
 
 def flatten(metrics: dict[str, Any]) -> dict[str, float | int | None]:
@@ -40,9 +43,12 @@ class Logs:
     Lines that cannot be written, for instance because the disk is full, wait in memory and are tried again with the next
     one.
 
+    Nothing that the metrics file holds gets lost, except a last line that a crash cut short. Other lines that do not stay
+    move to `SET_ASIDE_FILE`, and a warning says which of them were damaged.
+
     Args:
       run_dir: the run directory.
-      env_steps: environment steps of the last line to keep. Later lines, of work that was lost, are dropped.
+      env_steps: environment steps of the last line that stays. Later lines are of work that was lost, which is done again.
       wandb_config: the config to start a Weights & Biases run with; None starts none.
 
     Raises:
@@ -56,9 +62,16 @@ class Logs:
         self._failing = False
         self._events: EventsWriter | None = None
         self._events_files = 0
-        lines = [line for line in read_lines(self._path) if line["env_steps"] <= env_steps]
+        log = read_log(self._path)
+        stay = [raw for raw, line in log.intact if line["env_steps"] <= env_steps]
+        go = [raw for raw, line in log.intact if line["env_steps"] > env_steps] + [raw for _, raw in log.damaged]
         try:
-            replace_file(self._path, "".join(map(_text, lines)).encode())
+            if go:  # they are there before they go here
+                with (run_dir / SET_ASIDE_FILE).open("ab") as aside:
+                    aside.writelines(raw + b"\n" for raw in go)
+            replace_file(self._path, b"".join(raw + b"\n" for raw in stay))
+            if log.damaged:
+                warn(f"{log.describe_damage(self._path)}: moved to {run_dir / SET_ASIDE_FILE}; all other lines stay.")
         except OSError as error:
             raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
         self._wandb: Any = None
@@ -141,17 +154,66 @@ def _numbers(line: dict[str, float | int | None]) -> dict[str, float | int]:
     return {name: value for name, value in line.items() if value is not None}
 
 
+@dataclasses.dataclass(frozen=True)
+class Log:
+    """The lines of a metrics file.
+
+    Attributes:
+      intact: each line as it stands in the file, and what it says.
+      damaged: the number of each line that is not a line of metrics, from 1 on, and the line as it stands in the file.
+    """
+
+    intact: list[tuple[bytes, dict[str, Any]]]
+    damaged: list[tuple[int, bytes]]
+
+    def describe_damage(self, path: pathlib.Path) -> str:
+        """Which lines of the file are damaged, in words."""
+        numbers = [str(number) for number, _ in self.damaged]
+        some = ", ".join(numbers[:5]) + (f" and {len(numbers) - 5} others" if len(numbers) > 5 else "")
+        return f"{path} has damaged lines (number {some})"
+
+
+def read_log(path: pathlib.Path) -> Log:
+    """Reads a metrics file. A last line that a crash cut short is left out; a file that is not there has no lines.
+
+    Raises:
+      UserError: the file cannot be read; one sentence.
+    """
+    log = Log([], [])
+    try:
+        *whole, last = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return log
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    for number, raw in enumerate([*whole, last], start=1):
+        if not raw.strip():
+            continue
+        line = _parsed(raw)
+        if line is not None:
+            log.intact.append((raw, line))
+        elif number <= len(whole):
+            log.damaged.append((number, raw))
+    return log
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    """What a line of metrics says; None if it is not one."""
+    try:
+        line = json.loads(raw)
+    except (ValueError, RecursionError):  # not UTF-8 is a ValueError too
+        return None
+    numbers = isinstance(line, dict) and all(isinstance(value, int | float | None) for value in line.values())
+    return line if numbers and isinstance(line.get("env_steps"), int) else None
+
+
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The complete lines of a metrics file. A last line that a crash cut short is left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
+    """What the lines of a metrics file say. Damaged lines are left out.
+
+    Raises:
+      UserError: the file cannot be read; one sentence.
+    """
+    return [line for _, line in read_log(path).intact]
 
 
 def evaluations(run_dirs: list[pathlib.Path]) -> dict[int, float]:

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError
+from envs.command import Interrupted, UserError, quoted, say
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
 from train.interrupt import Interrupt
 from train.memory import check_memory, shortage_explained
+from train.model_file import MODEL_FILE, load_saved_model, save_model, warn_of_edits
 from train.processes import is_main_process, largest
 from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
@@ -51,15 +52,21 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
     run_dir = run_dir_of(config)
+    saved = load_config(run_dir) if resume else None
+    if saved is None:
+        config = config.located()
+    else:
+        check_same_run(config, saved)
+        config = dataclasses.replace(config, env_args=saved.env_args)
     configs = seed_configs(config, run_dir)
     # Of one seed the two are the same.
     directories = {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in configs}
-    if resume:
-        check_same_run(config, load_config(run_dir))
-    elif taken := next((path for path in directories if (path / CONFIG_FILE).exists()), None):
+    taken = next((path for path in directories if (path / CONFIG_FILE).exists()), None)
+    if taken and not resume:
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
-    program = Program(config)
-    training = program.training
+    model = load_saved_model(run_dir) if resume else None
+    program = Program(config, model)
+    training, env = program.training, program.training.problem.env
     shapes = program.state_shapes()
     check_memory(program, shapes)
     use_compilation_cache(config.compilation_cache)
@@ -70,15 +77,20 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             stack.enter_context(locked(path))
         interrupt = stack.enter_context(Interrupt(console))
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
-        console.print(
-            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {training.problem.env.engine_name} physics, "
-            f"preset {config.preset}; run directory {run_dir}\ncompiling",
-            soft_wrap=True,
+        if model is not None and is_main_process():
+            warn_of_edits(run_dir)
+        model_file = ""
+        if getattr(config.env_args, "xml_file", None) is not None:
+            model_file = f"model {getattr(env, 'model_file', None) or run_dir / MODEL_FILE}; "
+        say(
+            console,
+            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
+            f"preset {config.preset}; {model_file}run directory {run_dir}\ncompiling",
         )
         advance = program.advance.lower(shapes, jax.ShapeDtypeStruct((), jnp.int32)).compile()
         analysis = advance.memory_analysis()
         memory = check_memory(program, shapes, analysis.temp_size_in_bytes if analysis else 0)
-        console.print(f"memory: {memory.describe()}", soft_wrap=True)
+        say(console, f"memory: {memory.describe()}")
         records = [Record(one, training.chunk_steps, training.worlds.pool_size, config.num_seeds > 1) for one in configs]
         state, progress = None, Progress()
         if resume:
@@ -88,6 +100,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             state = jax.block_until_ready(program.init(program.root, starts))
         del starts  # frees their memory; otherwise they would be held as long as the run
         for path, one in directories.items() if is_main_process() else ():
+            if model is None:
+                save_model(path, env)
             one.save(path)
         return _Run(program, advance, run_dir, records, console, interrupt).train(state, progress)
 
@@ -281,16 +295,14 @@ class _Run:
         return chunks % max(1, round(interval_steps / self.training.chunk_steps)) == 0
 
     def _print_how_to_score(self, progress: Progress) -> None:
-        run_dir = self.records[0].run_dir
-        self.console.print(
-            f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}", soft_wrap=True
-        )
+        run_dir = quoted(self.records[0].run_dir)
+        say(self.console, f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}")
 
     def _print_how_to_resume(self, progress: Progress) -> None:
-        self.console.print(
+        say(
+            self.console,
             f"Interrupted at {self._env_steps(progress)} steps; the checkpoint is intact. Go on with:\n"
-            f"  python -m train.run --run-dir {self.run_dir} --resume",
-            soft_wrap=True,
+            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume",
         )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import mujoco
 
 import envs
 from envs.adapters.foreign import ForeignTask
@@ -76,17 +77,18 @@ class Problem:
         return envs.run_episodes(self.env, self.policy(actor), key, num_episodes)
 
 
-def make_problem(config: Config) -> Problem:
+def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem:
     """Puts the config's task and agent together.
 
     Args:
       config: a validated config.
+      model: the compiled model that the run has already (`train.model_file`); None for what the task loads.
 
     Raises:
       UserError: the task or the agent refuses its arguments.
     """
     with user_errors():
-        env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization)
+        env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization, model)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
         agent = named_agent(config.agent).make(config.agent_args, spec)
     return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)

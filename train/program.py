@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mujoco
 
 from mjx_tecrl.types import Metrics
 from train.config import Config
@@ -26,6 +27,7 @@ class Program:
 
     Args:
       config: a validated config.
+      model: see `make_problem`.
 
     Raises:
       UserError: the task or the agent refuses its arguments, or the config does not suit them.
@@ -43,10 +45,10 @@ class Program:
       evaluate: ``(root, actor, number) -> episodes``.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, model: mujoco.MjModel | None = None):
         self.config = config
         self.mesh = make_mesh(config.devices)
-        self.training = Training(make_problem(config), self.mesh)
+        self.training = Training(make_problem(config, model), self.mesh)
         self.root = seed_keys(config)
         self._compile(self.training)
 

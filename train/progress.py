@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from envs.command import say
+
 
 class PatientOutput:
     """Standard output that never fails.
@@ -50,7 +52,7 @@ class ProgressDisplay:
                 BarColumn(bar_width=24),
                 TaskProgressColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
             )
             self._bar = Progress(*columns, console=console)
             self._task = self._bar.add_task("", total=total_steps, completed=env_steps)
@@ -78,7 +80,7 @@ class ProgressDisplay:
             return
         speed = line["speed/env_steps_per_s"]
         left = datetime.timedelta(seconds=round((self._total - steps) / speed))
-        self._console.print(f"{steps:>12,d} / {self._total:,d} steps  {text}  {left} left", soft_wrap=True)
+        say(self._console, f"{steps:>12,d} / {self._total:,d} steps  {text}  {left} left")
 
 
 def describe(line: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from envs.command import UserError
+from envs.command import UserError, say
 from train.logs import evaluations
 from train.trials import Args, Trial
 
@@ -136,7 +136,7 @@ class _Watch(tune.Callback):
         self.trials[name].state = state
         self.save()
         self._advance()
-        self.progress.console.print(f"{name}: {text}", soft_wrap=True, markup=False, highlight=False)
+        say(self.progress.console, f"{name}: {text}")
 
 
 def _reason(trial: Any) -> str:

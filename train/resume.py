@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from envs.command import UserError, warn
+from envs.command import UserError, say, warn
 from mjx_tecrl.replay import Replay
 from train.processes import largest
 from train.program import Program
@@ -27,7 +27,7 @@ def restore_run(program: Program, records: list[Record], console: Console) -> tu
         # A run may be killed while some of its seeds have their first checkpoint and others not yet.
         if any(len(record.checkpoints.steps) > 1 for record in records):
             raise UserError(f"{without[0].run_dir} has no checkpoint, while other seeds of the run have some.")
-        console.print("There is no checkpoint yet: the run begins again.")
+        say(console, "There is no checkpoint yet: the run begins again.")
         for record in records:
             record.checkpoints.clean(beyond=0)
         return None, Progress()
@@ -41,9 +41,10 @@ def restore_run(program: Program, records: list[Record], console: Console) -> tu
     for record in records:
         record.checkpoints.clean(beyond=step)
     if isinstance(state.replay, Replay) and not int(state.replay.size):
-        console.print(
+        say(
+            console,
             f"The checkpoint of step {step} has no replay: learning goes on when {program.config.learning_starts} "
-            "transitions have been collected."
+            "transitions have been collected.",
         )
     return program.place(state), progress
 

@@ -50,12 +50,15 @@ def seed_configs(config: Config, run_dir: pathlib.Path) -> list[Config]:
 
 
 def check_same_run(config: Config, saved: Config) -> None:
-    """Checks that a run can be resumed with this config.
+    """Checks that a run can be resumed with this config. A path to a model file may be given as it was at first.
 
     Raises:
       UserError: a field differs that is part of what the checkpoint means; one sentence.
     """
+    located = config.located()
     for field in dataclasses.fields(Config):
+        if getattr(located, field.name) == getattr(saved, field.name):
+            continue
         now, before = getattr(config, field.name), getattr(saved, field.name)
         if now != before and field.name not in FREE_TO_CHANGE:
             raise UserError(f"--resume goes on with a run whose {field.name} is {before!r}; it cannot become {now!r}.")

@@ -10,8 +10,9 @@ import sys
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from envs.command import UserError, framed, warn
+from envs.command import UserError, framed, quoted, say, warn
 from train.config import CONFIG_FILE, load_config
 from train.files import replace_file
 from train.run_dir import check_same_run, locked
@@ -79,7 +80,7 @@ def _take_states(trials: list[Trial], args: Args) -> None:
     path = args.sweep_dir / SWEEP_FILE
     try:
         states = {str(row["name"]): str(row["state"]) for row in json.loads(path.read_bytes())["trials"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as a sweep: {error!r}.") from error
     if other := sorted(states.keys() ^ {trial.name for trial in trials}):
         where = args.sweep_dir if other[0] in states else "this command"
@@ -122,15 +123,15 @@ def _show(trials: list[Trial], console: Console) -> int:
     table = Table("trial", "state", "steps", "return")
     for trial in _ranked(trials):
         figure = "" if trial.return_mean is None else f"{trial.return_mean:.1f}"
-        table.add_row(trial.name, trial.state, f"{trial.env_steps:,d}", figure)
+        table.add_row(Text(trial.name), trial.state, f"{trial.env_steps:,d}", figure)
     console.print(table)
     if best := _best(trials):
-        console.print(f"Best: {best.name}. Score it with:\n  python -m eval.run {best.seed_dirs[0]}", soft_wrap=True)
+        say(console, f"Best: {best.name}. Score it with:\n  python -m eval.run {quoted(best.seed_dirs[0])}")
     if any(trial.state in ("interrupted", "waiting") for trial in trials):
-        console.print("Interrupted; the same command with --resume goes on.")
+        say(console, "Interrupted; the same command with --resume goes on.")
         return 128 + signal.SIGINT
     if failed := next((trial for trial in trials if trial.state == "failed"), None):
-        console.print(f"Not all have finished (see {failed.output}); --resume tries them again.", soft_wrap=True)
+        say(console, f"Not all have finished (see {failed.output}); --resume tries them again.")
         return 1
     return 0
 

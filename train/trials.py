@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from envs.command import UserError
+from envs.command import UserError, check_seed
 from train.checkpoints import Checkpoints
 from train.config import Config
 from train.logs import evaluations
@@ -116,7 +116,7 @@ def make_trials(args: Args, of_run: list[str]) -> list[Trial]:
             raise UserError(f"{name} is there twice: give --vary different values.")
         flags = [arg for flag, value in point.items() for arg in _flags(flag, value)]
         _, config = parse([*of_all, *flags, "--run-dir", str(args.sweep_dir / name)])
-        trials[name] = Trial(name, config.validate())
+        trials[name] = Trial(name, config.validate().located())
     return list(trials.values())
 
 
@@ -150,6 +150,7 @@ def search_space(args: Args, of_run: list[str]) -> list[dict[str, str]]:
             raise UserError(f"--{name} must be a share of one or a whole number, not {value:g}.")
     if args.grace_steps is not None and args.grace_steps < 1:
         raise UserError(f"--grace-steps must be at least 1, not {args.grace_steps}.")
+    check_seed(args.sample_seed, "--sample-seed")
     rng = np.random.default_rng(args.sample_seed)
     draws = [[_draw(rng, kind, low, high) for _, kind, low, high in args.sample] for _ in range(args.num_samples)]
     grid = itertools.product(*(values for _, *values in args.vary))

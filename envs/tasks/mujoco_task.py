@@ -1,5 +1,6 @@
 """What all tasks on a MuJoCo model share: resets, the scaling of actions, the step, and the sum of the reward's terms."""
 
+import copy
 import dataclasses
 import functools
 import math
@@ -13,11 +14,15 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import mujoco
+from gymnasium.envs.registration import load_env_creator
 
 from envs.base import Obs, State, obs_sizes
 from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, SolverConfig, make_engine, resolve_engine
 from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
+
+ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+"""Gymnasium's model files."""
 
 Info = dict[str, Any]
 """What a task keeps from one step to the next, see `State.info`. Under ``"model"``, if present, it holds `ModelFields`: the
@@ -51,7 +56,7 @@ class TaskArgs(CheckedArgs):
     """Constructor arguments of a task on a model file, named as in Gymnasium v5. Each task extends them."""
 
     xml_file: str | None = None
-    """model file: a path, or a name in Gymnasium's assets; default: the task's own"""
+    """model file: a path, or the name of one in Gymnasium's assets where there is no such file; default: the task's own"""
     frame_skip: int | None = None
     """physics steps per action; default: the task's own"""
 
@@ -59,6 +64,12 @@ class TaskArgs(CheckedArgs):
         super().__post_init__()
         if self.frame_skip is not None and self.frame_skip < 1:
             raise ValueError(f"env.frame_skip must be at least 1, not {self.frame_skip}")
+
+    def located(self) -> "TaskArgs":
+        """These arguments, with an absolute path to a model file that is not one of Gymnasium's."""
+        if self.xml_file is None or (path := find_model(self.xml_file)).parent == ASSETS:
+            return self
+        return dataclasses.replace(self, xml_file=str(path))
 
 
 class MujocoTask:
@@ -104,6 +115,8 @@ class MujocoTask:
     """names of the physics engines that it runs on with its default arguments"""
     camera: ClassVar[str | int] = -1
     """the model's camera for films; -1: one that sees everything that moves"""
+    model_file: pathlib.Path | None = None
+    """the file that `load` read; None where the model is not from a file"""
     Args: ClassVar[type[CheckedArgs]]
 
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
@@ -132,14 +145,17 @@ class MujocoTask:
         return self.args.frame_skip or self.frame_skip
 
     def load(self) -> mujoco.MjModel:
-        """Loads the model.
+        """Loads the model, and notes its file in `model_file`.
 
         Raises:
           ValueError: there is no such file, or it is not a model.
         """
-        assets = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-        path = pathlib.Path(self.args.xml_file or self.xml).expanduser()
-        return load_model(assets / path if (assets / path).is_file() else path)
+        if self.args.xml_file is not None:
+            self.model_file = find_model(self.args.xml_file)
+        else:
+            own = pathlib.Path(self.xml).expanduser()
+            self.model_file = (ASSETS / own if (ASSETS / own).is_file() else own).absolute()
+        return load_model(self.model_file)
 
     @classmethod
     def source(cls) -> str:
@@ -172,7 +188,7 @@ class MujocoTask:
         return self.engine
 
     def make_gymnasium(self) -> gymnasium.Env:
-        """Makes Gymnasium's own environment with the same arguments.
+        """Makes Gymnasium's own environment with the same arguments; where ``xml_file`` is one of them, on `model`.
 
         Raises:
           ValueError: Gymnasium has no such task, or its task does not take these arguments.
@@ -181,10 +197,13 @@ class MujocoTask:
             raise ValueError(f"{self.name} has no equal in Gymnasium")
         default = dataclasses.asdict(self.Args())
         changed = {name: value for name, value in dataclasses.asdict(self.args).items() if value != default[name]}
+        spec: Any = copy.deepcopy(gymnasium.spec(self.gymnasium_id))
+        if changed.pop("xml_file", None) is not None:
+            spec.entry_point = _on_model(spec.entry_point, self.model)
         with warnings.catch_warnings(), silent():
             warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)  # v4 is wanted here
             try:
-                return gymnasium.make(self.gymnasium_id, **{**self.gymnasium_fixed, **changed})
+                return gymnasium.make(spec, **{**self.gymnasium_fixed, **changed})
             except TypeError as error:
                 raise ValueError(f"{self.gymnasium_id} does not take all of: {', '.join(changed)}") from error
 
@@ -309,6 +328,29 @@ def draw_until(
 
     first = again((key, jnp.zeros(())))
     return jax.lax.while_loop(lambda carry: ~accept(carry[1]), again, first)[1]
+
+
+def _on_model(entry_point: Any, model: mujoco.MjModel) -> type[gymnasium.Env]:
+    """The class of one of Gymnasium's environments, but on ``model``. The class itself can only read a file of text."""
+    original: Any = load_env_creator(entry_point)
+
+    class OnModel(original):
+        def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+            own = copy.copy(model)
+            return own, mujoco.MjData(own)
+
+    return OnModel
+
+
+def find_model(name: str) -> pathlib.Path:
+    """The absolute path of the model file that a user names.
+
+    A path that exists wins. Otherwise a bare name is that of one of Gymnasium's model files, if there is one.
+    """
+    path = pathlib.Path(name).expanduser()
+    if not path.is_file() and "/" not in name and (ASSETS / name).is_file():
+        return ASSETS / name
+    return path.absolute()
 
 
 def load_model(path: pathlib.Path) -> mujoco.MjModel:

@@ -1,7 +1,10 @@
 """The parts of a checkpoint on disk: each is a folder of named arrays, which Orbax writes and reads."""
 
+import contextlib
 import pathlib
-from collections.abc import Iterable, Mapping
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 
 import jax
 import numpy as np
@@ -26,8 +29,8 @@ def write_parts(folder: pathlib.Path, parts: Mapping[str, Mapping[str, np.ndarra
         )
         for part, arrays in parts.items()
     }
-    with _checkpointer(parts) as orbax:
-        orbax.save(folder, args=ocp.args.Composite(**saves), force=True)
+    with _plain_name(folder) as plain, _checkpointer(parts) as orbax:
+        orbax.save(plain, args=ocp.args.Composite(**saves), force=True)
 
 
 def read_parts(
@@ -40,9 +43,30 @@ def read_parts(
         part: ocp.args.PyTreeRestore(dict(named), restore_args=dict.fromkeys(named, as_numpy))
         for part, named in shapes.items()
     }
-    with _checkpointer(shapes) as orbax:
-        restored = orbax.restore(folder, args=ocp.args.Composite(**restores))
+    with _plain_name(folder) as plain, _checkpointer(shapes) as orbax:
+        restored = orbax.restore(plain, args=ocp.args.Composite(**restores))
     return {part: restored[part] for part in shapes}
+
+
+@contextlib.contextmanager
+def _plain_name(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A path to ``folder`` that Orbax reads as it is meant.
+
+    Orbax searches its folder by a pattern that begins with the folder's path. In ``sac[lr=0.001]`` it finds nothing, and
+    in ``a*b`` also the files of a folder ``aXb``. TensorStore takes a backslash for a slash. So where the path has such a
+    character, a link without one leads there.
+    """
+    if not _PATTERN.search(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as links:
+        link = pathlib.Path(links) / "parent"
+        link.symlink_to(folder.parent.absolute(), target_is_directory=True)
+        yield link / folder.name
+
+
+_PATTERN = re.compile(r"[][*?{}\\]")
+"""Characters of a path that mean something else in a pattern."""
 
 
 def _checkpointer(parts: Iterable[str]) -> ocp.Checkpointer:
