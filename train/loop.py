@@ -46,7 +46,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
 
     Raises:
       UserError: the config is impossible, or the run cannot go on.
-      Interrupted: Ctrl-C or SIGTERM came; a checkpoint was written.
+      Interrupted: one of `stop_signals` came; a checkpoint was written.
     """
     console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
