@@ -13,6 +13,7 @@ from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
 from envs.dmc import DMC_TASKS
 from envs.engines import Derived, PhysicsState, SolverConfig
+from envs.jax_settings import check_jax_settings
 from envs.names import nearest
 from envs.randomization import NOT_RANDOMIZED, Randomization
 from envs.randomized_env import RandomizedEnv
@@ -83,9 +84,10 @@ def make(
       randomization: what differs from world to world; None for what the task declares.
 
     Raises:
-      ValueError: a name is unknown, or an argument is out of range.
+      ValueError: a name is unknown, an argument is out of range, or a setting of JAX does not allow it.
       NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
+    check_jax_settings()
     made = task(name)(args, physics, solver)
     randomization = made.randomization if randomization is None else randomization
     if randomization == NOT_RANDOMIZED:

@@ -20,6 +20,7 @@ from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
 from train.interrupt import Interrupt
+from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
 from train.processes import is_main_process, largest
 from train.program import Program
@@ -58,6 +59,10 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         check_same_run(config, load_config(run_dir))
     elif taken := next((path for path in directories if (path / CONFIG_FILE).exists()), None):
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
+    if jax.config.jax_disable_jit:
+        raise UserError("JAX's setting jax_disable_jit is on, and training is a compiled program: unset JAX_DISABLE_JIT.")
+    if config.wandb and is_main_process():
+        check_wandb()
     program = Program(config)
     training = program.training
     shapes = program.state_shapes()
