@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 
 import envs
+from envs.adapters.gymnasium_vector import GymnasiumVectorEnv
 
 
 def test_braxs_evaluation_wrapper_finds_its_metrics_again() -> None:
@@ -23,3 +26,17 @@ def test_braxs_evaluation_wrapper_finds_its_metrics_again() -> None:
         return state.info["eval_metrics"].episode_metrics["reward"]
 
     assert (play(jax.random.PRNGKey(0)) > 10).all()  # the wrappers want keys of the old kind
+
+
+def test_gymnasiums_vector_environment_does_what_is_asked_or_says_why_not() -> None:
+    """Farama-Foundation/Gymnasium#1321, #427"""
+    vector = GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), 3)
+    with pytest.raises(ResetNeeded, match="call reset before the first step"):
+        vector.step(np.zeros((3, 1)))
+    with pytest.raises(ValueError, match="reset_mask must not leave any out"):
+        vector.reset(options={"reset_mask": np.array([True, False, True])})
+    obs, _ = vector.reset(seed=0, options={"reset_mask": np.ones(3, bool)})
+    arrays = [obs, *vector.step(np.zeros((3, 1)))[:4]]
+    assert all(array.flags.writeable for array in arrays)
+    with pytest.raises(ValueError, match=r"actions must be float32 of shape \(3, 1\)"):
+        vector.step(np.zeros(3))
