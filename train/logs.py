@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+import secrets
 import time
 from typing import Any
 
@@ -21,6 +22,7 @@ from train.files import replace_file
 METRICS_FILE = "metrics.jsonl"
 SET_ASIDE_FILE = "metrics.set_aside.jsonl"
 """What was taken out of the metrics file: damaged lines, and lines of work that was lost."""
+WANDB_ID_FILE = "wandb-id"
 
 
 def flatten(metrics: dict[str, Any]) -> dict[str, float | int | None]:
@@ -74,18 +76,7 @@ class Logs:
                 warn(f"{log.describe_damage(self._path)}: moved to {run_dir / SET_ASIDE_FILE}; all other lines stay.")
         except OSError as error:
             raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
-        self._wandb: Any = None
-        if wandb_config is not None:
-            import wandb
-
-            self._wandb = wandb.init(
-                project="mjx-tecrl",
-                name=run_dir.name,
-                group=run_dir.parent.name,
-                dir=str(run_dir),
-                config=wandb_config,
-                reinit="create_new",  # one for each seed
-            )
+        self._wandb: Any = None if wandb_config is None else _wandb_run(run_dir, wandb_config)
 
     def write(self, metrics: dict[str, Any]) -> dict[str, float | int | None]:
         """Writes ``metrics``, which hold ``env_steps``, as one line. Returns the line.
@@ -143,6 +134,51 @@ class Logs:
                 self._events.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def check_wandb() -> None:
+    """Checks that Weights & Biases can be used.
+
+    Raises:
+      UserError: it is not installed, or there is no account to log in to; one sentence.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError("--wandb needs Weights & Biases: pip install 'mjx-tecrl[wandb]'.") from error
+    try:
+        wandb.login()
+    except wandb.Error as error:
+        raise UserError(
+            "--wandb needs an account: call wandb login, or set WANDB_API_KEY, or set WANDB_MODE to offline "
+            f"({str(error).splitlines()[0].rstrip('.')})."
+        ) from error
+
+
+def _wandb_run(run_dir: pathlib.Path, config: dict[str, Any]) -> Any:
+    """Begins the Weights & Biases run of a run directory, or goes on with it. The directory keeps its id.
+
+    Raises:
+      UserError: the service refuses; one sentence.
+    """
+    import wandb
+
+    path = run_dir / WANDB_ID_FILE
+    try:
+        if not path.exists():
+            replace_file(path, secrets.token_hex(8).encode())
+        return wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "mjx-tecrl"),  # W&B itself reads WANDB_ENTITY
+            id=path.read_text().strip(),
+            resume="allow",
+            name=run_dir.name,
+            group=run_dir.parent.name,
+            dir=str(run_dir),
+            config=config,
+            reinit="create_new",  # one for each seed
+        )
+    except (OSError, wandb.Error) as error:
+        raise UserError(f"Weights & Biases cannot be used: {str(error).splitlines()[0].rstrip('.')}.") from error
 
 
 def _text(line: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
 from train.interrupt import Interrupt
+from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
 from train.model_file import MODEL_FILE, load_saved_model, save_model, warn_of_edits
 from train.processes import is_main_process, largest
@@ -47,7 +48,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
 
     Raises:
       UserError: the config is impossible, or the run cannot go on.
-      Interrupted: Ctrl-C or SIGTERM came; a checkpoint was written.
+      Interrupted: one of `stop_signals` came; a checkpoint was written.
     """
     console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
@@ -64,6 +65,10 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     taken = next((path for path in directories if (path / CONFIG_FILE).exists()), None)
     if taken and not resume:
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
+    if jax.config.jax_disable_jit:
+        raise UserError("JAX's setting jax_disable_jit is on, and training is a compiled program: unset JAX_DISABLE_JIT.")
+    if config.wandb and is_main_process():
+        check_wandb()
     model = load_saved_model(run_dir) if resume else None
     program = Program(config, model)
     training, env = program.training, program.training.problem.env

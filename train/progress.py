@@ -2,9 +2,10 @@
 
 import contextlib
 import datetime
+import io
 import sys
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -15,22 +16,31 @@ from envs.command import say
 class PatientOutput:
     """Standard output that never fails.
 
-    A run must not end because its output is a file on a full disk, or a pipe that nobody reads.
+    A run must not end because its output is a file on a full disk, a pipe that nobody reads, or closed from the start.
     """
 
+    def __init__(self) -> None:
+        self._nowhere = io.StringIO()
+
+    @property
+    def _stream(self) -> IO[str]:
+        """Standard output; without one, what takes its place and is never written to."""
+        return self._nowhere if sys.stdout is None else sys.stdout
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stdout, name)
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Writes the text if that is possible; returns its length."""
-        with contextlib.suppress(OSError):
-            sys.stdout.write(text)
+        if sys.stdout is not None:
+            with contextlib.suppress(OSError):
+                sys.stdout.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flushes standard output if that is possible."""
         with contextlib.suppress(OSError):
-            sys.stdout.flush()
+            self._stream.flush()
 
 
 class ProgressDisplay:

@@ -21,13 +21,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from envs.command import UserError, say
+from train.interrupt import INSISTING_SIGNALS, stop_signals
 from train.logs import evaluations
 from train.trials import Args, Trial
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry; read when Ray is loaded
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the run directories hold all records
 os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # `_Watch` prints it in one line
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours adds SIGTERM
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours adds other signals
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new output prints a banner that cannot be turned off
 
 import ray
@@ -145,7 +146,7 @@ def _reason(trial: Any) -> str:
 
 
 def run_trials(trials: list[Trial], args: Args, console: Console, save: Callable[[], object]) -> None:
-    """Trains the trials that wait, until they have ended or Ctrl-C or SIGTERM comes.
+    """Trains the trials that wait, until they have ended or one of `stop_signals` comes.
 
     Args:
       trials: all trials of the sweep. Their states are changed. Each run directory holds the run's config.
@@ -216,18 +217,21 @@ def _connect(args: Args) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_signals(console: Console) -> Iterator[None]:
-    """In this block, Ctrl-C or SIGTERM ends all trials in order. A second one ends everything at once."""
+    """In this block, `stop_signals` end all trials in order. A second Ctrl-C or SIGTERM ends everything at once."""
     came = False
 
     def stop(number: int, frame: object) -> None:
         nonlocal came
+        if came and number not in INSISTING_SIGNALS:
+            return
         if came or signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:  # Tune has not begun yet
             raise KeyboardInterrupt
         came = True
         console.print("Stopping, each run with a checkpoint. Once more to stop without.")
         signal.raise_signal(signal.SIGUSR1)  # at this signal Tune ends all trials in order
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    # SIGUSR1 is Tune's own.
+    previous = {number: signal.signal(number, stop) for number in stop_signals() if number != signal.SIGUSR1}
     try:
         yield
     finally:

@@ -43,7 +43,7 @@ class Tally:
         return Tally(
             stats=jax.tree.map(jnp.add, self.stats, stats),
             sums={name: x + jnp.where(measured[name], metrics[name], 0).sum(0) for name, x in self.sums.items()},
-            counts={name: n + measured[name].sum(0) for name, n in self.counts.items()},
+            counts={name: n + measured[name].sum(0, dtype=jnp.int32) for name, n in self.counts.items()},
             bad_starts=self.bad_starts,
         )
 

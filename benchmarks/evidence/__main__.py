@@ -1,7 +1,7 @@
 """``python -m benchmarks.evidence``: trains what the studies lack, one run at a time, the most valuable first.
 
-Ctrl-C or SIGTERM stops it at any time: the run under way writes a checkpoint, and the next start goes on from there. With
-``status`` it shows what has ended, what is under way and what is left.
+A signal that stops a run stops it at any time: the run under way writes a checkpoint, and the next start goes on from there.
+With ``status`` it shows what has ended, what is under way and what is left.
 
 This process only starts programs. It imports neither JAX nor anything that does, so that it takes nothing from the run. So
 it does not use `envs.command` either.
@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.evidence.files import DamagedError, Files, status
 from benchmarks.evidence.studies import STUDIES
+from train.interrupt import stop_signals
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "evidence"
@@ -47,7 +48,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 class Stop:
-    """Whether the runner has to stop: after SIGTERM or Ctrl-C, or when its time is over.
+    """Whether the runner has to stop: after one of `stop_signals`, or when its time is over.
 
     Args:
       minutes: its time; None for no limit.
@@ -59,7 +60,7 @@ class Stop:
     def __init__(self, minutes: float | None):
         self.signal = 0
         self._end = None if minutes is None else time.monotonic() + 60 * minutes
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             signal.signal(number, self._notice)
 
     def _notice(self, number: int, frame: Any) -> None:

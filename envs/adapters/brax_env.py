@@ -26,11 +26,11 @@ class BraxEnv(BraxBase):
 
     def reset(self, rng: jax.Array) -> BraxState:
         """See Brax."""
-        return self._wrap(self.env.reset(rng), {})
+        return self._wrap(self.env.reset(rng), {}, {})
 
     def step(self, state: BraxState, action: jax.Array) -> BraxState:
-        """See Brax. What wrappers keep in ``info`` is passed on."""
-        return self._wrap(self.env.step(state.pipeline_state, action), state.info)
+        """See Brax. What wrappers keep in ``info`` and ``metrics`` is passed on."""
+        return self._wrap(self.env.step(state.pipeline_state, action), state.info, state.metrics)
 
     @property
     def observation_size(self) -> ObservationSize:
@@ -49,9 +49,9 @@ class BraxEnv(BraxBase):
         """Name of the physics engine."""
         return self.env.engine_name
 
-    def _wrap(self, state: envs.State, info: dict) -> BraxState:
+    def _wrap(self, state: envs.State, info: dict, metrics: dict) -> BraxState:
         obs = state.obs
         if isinstance(obs, dict):
             obs = {"state": obs["state"], "privileged_state": obs["privileged"]}
         done = jnp.asarray(state.terminated | state.truncated, jnp.float32)
-        return BraxState(state, obs, state.reward, done, state.metrics, info)
+        return BraxState(state, obs, state.reward, done, {**metrics, **state.metrics}, info)

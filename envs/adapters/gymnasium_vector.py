@@ -6,10 +6,11 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from envs.base import Env
-from envs.vector import VectorEnv
+from envs.vector import VectorEnv, VectorState
 
 
 class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
@@ -42,6 +43,7 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
         self._draw_starts, self._reset = jax.jit(self._worlds.draw_starts), jax.jit(self._worlds.reset)
         self._refill_pool, self._step = jax.jit(self._worlds.refill_pool), jax.jit(self._worlds.step)
         self._key = jax.random.key(seed)
+        self._state: VectorState | None = None
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -50,25 +52,32 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
 
         Args:
           seed: one number for all worlds; None draws start states that were not drawn before.
-          options: not used.
+          options: not used. All worlds are reset: a ``reset_mask`` that leaves some out belongs to another autoreset mode.
 
         Raises:
-          ValueError: ``seed`` is a list.
+          ValueError: ``seed`` is a list, or ``reset_mask`` leaves worlds out.
         """
+        if not np.all((options or {}).get("reset_mask", True)):
+            raise ValueError("reset starts an episode in every world: reset_mask must not leave any out")
         if isinstance(seed, list):
             raise ValueError("give one seed: the worlds' start states are drawn together")
         if seed is not None:
             self._key = jax.random.key(seed)
         self._state = self._reset(self._draw_starts(self._next_key()))
         self._starts_left = self._worlds.pool_size - self.num_envs
-        return np.asarray(self._state.worlds.obs), {}
+        return np.array(self._state.worlds.obs), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One step of every world under ``actions`` ``[num_envs, action_size]``.
 
+        The arrays that it returns are the caller's own, and may be written to.
+
         Raises:
           ValueError: ``actions`` has another shape.
+          ResetNeeded: there was no `reset` yet.
         """
+        if self._state is None:
+            raise ResetNeeded("call reset before the first step")
         if self._starts_left < self.num_envs:
             self._state = self._refill_pool(self._state, self._draw_starts(self._next_key()))
             self._starts_left = self._worlds.pool_size
@@ -78,7 +87,8 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
         self._starts_left -= int((~row.valid).sum())
         diverged = ~row.valid & ~resetting
         truncated = (row.done & ~row.terminated) | diverged
-        return np.asarray(self._state.worlds.obs), row.reward, row.terminated, truncated, {"diverged": diverged}
+        obs, reward, terminated = map(np.array, (self._state.worlds.obs, row.reward, row.terminated))
+        return obs, reward, terminated, truncated, {"diverged": diverged}
 
     def _next_key(self) -> jax.Array:
         self._key, key = jax.random.split(self._key)

@@ -7,6 +7,7 @@ own thread pool. Only the thread pool outlives a call, so the results depend on 
 import contextlib
 import functools
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,7 +112,9 @@ class NativeEngine:
         worlds = int(np.prod(leading, dtype=int))
         if (worlds, fields) not in self._batches:
             # Contact forces are computed from the whole mjData of a world, which only a persistent batch keeps.
-            batch = mujoco.batch.Batch(self.model, worlds, persistent="cfrc_ext" in self._reads)
+            # MuJoCo's own default is a thread for each CPU of the machine, of which a job may be allowed only some.
+            threads = len(os.sched_getaffinity(0))
+            batch = mujoco.batch.Batch(self.model, worlds, nthread=threads, persistent="cfrc_ext" in self._reads)
             for name in self._shapes:
                 batch.bind(name)
             for name in fields:

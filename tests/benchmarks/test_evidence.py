@@ -15,6 +15,7 @@ from benchmarks.evidence import __main__ as runner
 from benchmarks.evidence.files import DamagedError, Files, read_lines
 from benchmarks.evidence.studies import STUDIES, Run, Study, Variant
 from tests.runs import CHUNK_STEPS, TINY_FLAGS
+from train.interrupt import STOP_SIGNALS
 from train.run import parse
 
 Start = Callable[..., int]
@@ -46,7 +47,7 @@ def files_of(run: Run, tmp_path: pathlib.Path) -> Files:
 @pytest.fixture
 def start(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts the runner in this process with one study."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def started(study: Study, *args: str) -> int:
         monkeypatch.setattr(runner, "STUDIES", (study,))
