@@ -1,12 +1,10 @@
 """Physics engines, tasks, and many worlds of them at once."""
 
-import os
-import sys
 from typing import Any
 
-if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
-    # MuJoCo chooses how it draws when it is first imported. Left alone, it would look for a screen.
-    os.environ.setdefault("MUJOCO_GL", "egl")
+from envs import opengl  # noqa: F401  imports MuJoCo, whether or not this machine can draw
+
+# isort: split
 
 import mujoco
 

@@ -13,7 +13,7 @@ import tyro
 
 import envs
 from envs.command import UserError, check_seed, run_command, user_errors
-from envs.film import write_film
+from envs.film import check_film, write_film
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,8 @@ def view(args: Args) -> None:
     check_seed(args.seed)
     with user_errors():
         env = envs.make(args.name, physics="native")
+    if args.out is not None:
+        check_film(args.out, args.width, args.height)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     rng = np.random.default_rng(args.seed)
 
@@ -59,7 +61,7 @@ def view(args: Args) -> None:
         while len(positions) <= args.steps and not state.terminated:
             state = step(state, action())
             positions.append(np.asarray(state.physics.qpos))
-        frames = write_film(
+        film = write_film(
             args.out,
             env.model,
             np.stack(positions),
@@ -69,7 +71,7 @@ def view(args: Args) -> None:
             width=args.width,
             height=args.height,
         )
-        print(f"wrote {args.out}: {frames} frames of {args.width} x {args.height}")
+        print(f"wrote {args.out}: {film}")
         return
 
     if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:

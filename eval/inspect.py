@@ -19,7 +19,7 @@ from envs.blow_ups import TRAIL, BlowUps
 from envs.command import UserError, run_command, say
 from envs.engines import PhysicsState
 from envs.engines.native import silent
-from envs.film import overview, write_film
+from envs.film import check_film, has_camera, overview, write_film
 from envs.finite import LIMIT
 from eval.restore import load_problem
 from train.divergence import load_dump
@@ -74,6 +74,8 @@ def inspect(args: Args) -> None:
     kept = int(blow_ups.count)
     if not 1 <= args.number <= kept:
         raise UserError(f"--number must be from 1 to {kept}, not {args.number}.")
+    if args.film is not None:
+        check_film(args.film, args.width, args.height)
     console = Console()
     say(
         console,
@@ -180,12 +182,12 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     camera = overview(env.model, positions[:1])
     camera.distance *= 2
     fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
-    frames = write_film(
+    film = write_film(
         args.film,
         env.model,
         np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
         1 / PICTURES_PER_SECOND,
-        camera=camera if env.camera == -1 else env.camera,
+        camera=env.camera if env.camera != -1 and has_camera(env.model, env.camera) else camera,
         fields=fields,
         width=args.width,
         height=args.height,
@@ -193,7 +195,7 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     outcome = f"it blew up in physics step {steps}" if steps else f"it did not blow up within {MOST_SECONDS:g} s"
     before = min(int(blow_up.steps), TRAIL - 1)
     print(
-        f"wrote {args.film}: {frames} frames of {args.width} x {args.height}, in slow motion: {before} environment steps of "
+        f"wrote {args.film}: {film}, in slow motion: {before} environment steps of "
         f"{env.dt:g} s, then physics steps of {env.model.opt.timestep:g} s in C MuJoCo, in which {outcome}"
     )
 

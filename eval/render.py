@@ -10,7 +10,7 @@ import tyro
 
 from envs import State
 from envs.command import UserError, check_seed, run_command
-from envs.film import write_film
+from envs.film import check_film, write_film
 from eval.restore import Restored, restore
 
 
@@ -35,18 +35,23 @@ class Args:
 
 
 def render(args: Args) -> None:
-    """Restores the policy, plays one episode, and writes the film."""
+    """Restores the policy, plays one episode, and writes the film.
+
+    Raises:
+      UserError: there is no such run or checkpoint, the film cannot be made, or ``steps`` is below 1.
+    """
     if args.steps is not None and args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
     check_seed(args.seed)
     restored = restore(args.run_dir, args.step)
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
+    check_film(out, args.width, args.height)
     env = restored.problem.env
     positions, fields = play_positions(restored, args.steps or env.episode_length, args.seed)
-    frames = write_film(
+    film = write_film(
         out, env.model, positions, env.dt, camera=env.camera, fields=fields, width=args.width, height=args.height
     )
-    print(f"wrote {out}: {frames} frames of {args.width} x {args.height}")
+    print(f"wrote {out}: {film}")
 
 
 def play_positions(restored: Restored, steps: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

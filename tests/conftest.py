@@ -22,6 +22,8 @@ import envs  # noqa: F401  before MuJoCo, which chooses how to draw when it is i
 import mujoco
 import pytest
 
+from envs.command import UserError
+from envs.opengl import drawing
 from tests.runs import shared_program, tiny_config
 from train.loop import train
 
@@ -50,3 +52,13 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("train.loop.Program", shared_program)
         return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def draws() -> None:
+    """Skips a test where this machine has no OpenGL to draw with."""
+    try:
+        with drawing(16, 16):
+            pass
+    except UserError:
+        pytest.skip("no OpenGL here")
