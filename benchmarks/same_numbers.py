@@ -22,8 +22,8 @@ from train.checkpoints.manifest import MANIFEST_FILE, read_manifest
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
 OFF_POLICY = shlex.split(
-    "--num-envs 8 --total-steps 1600 --log-steps 400 --eval-steps 800 --checkpoint-steps 800 --learning-starts 160 "
-    "--batch-size 32 --replay-size 1200 --eval-episodes 4"
+    "--num-envs 8 --updates-per-step 1 --total-steps 1600 --log-steps 400 --eval-steps 800 --checkpoint-steps 800 "
+    "--learning-starts 160 --batch-size 32 --replay-size 1200 --eval-episodes 4"
 )
 """The replay wraps around within the run."""
 

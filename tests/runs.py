@@ -26,8 +26,9 @@ from train.seeds import seed_keys
 from train.state import TrainState, checkpoint_parts, from_checkpoint_parts
 
 TINY_FLAGS = shlex.split(
-    "--physics native --num-envs 4 --batch-size 8 --replay-size 400 --learning-starts 40 --log-steps 80 --eval-steps 160 "
-    "--checkpoint-steps 80 --total-steps 160 --eval-episodes 2 --agent.hidden 16 --compilation-cache None"
+    "--physics native --num-envs 4 --updates-per-step 1 --batch-size 8 --replay-size 400 --learning-starts 40 "
+    "--log-steps 80 --eval-steps 160 --checkpoint-steps 80 --total-steps 160 --eval-episodes 2 --agent.hidden 16 "
+    "--compilation-cache None"
 )
 """the same as flags"""
 
@@ -65,7 +66,7 @@ def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **va
         "run_dir": None if run_dir is None else str(run_dir),
     }
     if config.replay_size:
-        defaults |= {"batch_size": 8, "replay_size": 400, "learning_starts": 40}
+        defaults |= {"updates_per_step": 1, "batch_size": 8, "replay_size": 400, "learning_starts": 40}
     return dataclasses.replace(config, **(defaults | values))
 
 

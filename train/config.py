@@ -19,8 +19,15 @@ CONFIG_FILE = "config.json"
 CONFIG_BYTES = 2**20
 """Largest config that is read. A config has a few thousand bytes, so a larger file is not one."""
 
-REPLAY_FIELDS = ("updates_per_step", "batch_size", "replay_size", "learning_starts")
+REPLAY_FIELDS = ("steps_per_update", "updates_per_step", "batch_size", "replay_size", "learning_starts")
 """Fields that only agents with a replay use. For on-policy agents they are 0."""
+
+PACES = (1e-6, 1e9)
+"""Smallest and largest ``steps_per_update``."""
+
+SCHEDULE_TOLERANCE = 0.02
+"""How far the number of gradient steps may be from what ``steps_per_update`` asks for, as a share of it. Without a tolerance
+an odd number of worlds would need long pauses between learning, and then many gradient steps in a row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +46,6 @@ class Config:
     """length of the run (environment steps)"""
     num_envs: int
     """worlds simulated side by side"""
-    updates_per_step: int
-    """gradient steps per vector step, that is one step of all worlds (0 for on-policy agents)"""
     batch_size: int
     """transitions per gradient step (0 for on-policy agents)"""
     replay_size: int
@@ -55,6 +60,11 @@ class Config:
     """environment steps between evaluations"""
     checkpoint_steps: int
     """environment steps between checkpoints; there is always a checkpoint at the end"""
+    steps_per_update: float = 0.0
+    """environment steps per gradient step, whatever the number of worlds (0 for on-policy agents)"""
+    updates_per_step: int | None = None
+    """gradient steps per vector step, that is one step of all worlds; None: as many as --steps-per-update asks for (0 for
+    on-policy agents)"""
     physics: str = "auto"
     """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
@@ -95,6 +105,32 @@ class Config:
     wandb: bool = False
     """log to Weights & Biases as well (extra: wandb)"""
 
+    @property
+    def update_schedule(self) -> tuple[int, int]:
+        """``(updates, every)``: so many gradient steps in a row, after every so many vector steps.
+
+        If ``updates_per_step`` is set, it is the first, and the second is 1. Otherwise they are the smallest numbers that
+        come within `SCHEDULE_TOLERANCE` of ``steps_per_update``, so that the number of worlds does not change how many
+        gradient steps a run makes.
+        """
+        if self.updates_per_step is not None:
+            return self.updates_per_step, 1
+        if not PACES[0] <= self.steps_per_update <= PACES[1]:
+            return 0, 1
+        per_step = max(1, self.num_envs) / self.steps_per_update
+        if per_step >= 1:
+            return _small_ratio(per_step)
+        every, updates = _small_ratio(1 / per_step)
+        return updates, every
+
+    @property
+    def first_fill(self) -> int:
+        """Vector steps before the first gradient step.
+
+        There are at least 2: of a row that nothing has followed yet no transition can be drawn.
+        """
+        return max(2, -(-self.learning_starts // self.num_envs))
+
     def validate(self) -> "Config":
         """The config, checked, with ``auto`` resolved.
 
@@ -120,7 +156,7 @@ class Config:
                 raise UserError(f"{flag(name)} must be a share from 0 to 1, not {getattr(self, name)}.")
         check_seed(self.seed)
         check_seed(self.seed + self.num_seeds - 1, "The last of --num-seeds")
-        if any(getattr(self, name) for name in REPLAY_FIELDS):
+        if any(getattr(self, name) for name in REPLAY_FIELDS if name != "steps_per_update"):
             self._check_replay()
         with user_errors():
             return dataclasses.replace(self, physics=resolve_engine(self.physics))
@@ -132,11 +168,25 @@ class Config:
         return dataclasses.replace(self, env_args=self.env_args.located())
 
     def _check_replay(self) -> None:
-        values = [getattr(self, name) for name in REPLAY_FIELDS]
-        if min(values) < 1:
+        pace = "steps_per_update" if self.updates_per_step is None else "updates_per_step"
+        sizes = {name: getattr(self, name) for name in REPLAY_FIELDS if name != "steps_per_update"}
+        if self.updates_per_step is None:
+            del sizes["updates_per_step"]
+            if not PACES[0] <= self.steps_per_update <= PACES[1]:
+                raise UserError(
+                    f"--steps-per-update must be from {PACES[0]:g} to {PACES[1]:g}, or 0 for an on-policy agent, "
+                    f"not {self.steps_per_update:g}."
+                )
+        if min(sizes.values()) < 1:
             raise UserError(
-                f"{', '.join(map(flag, REPLAY_FIELDS))} must all be at least 1, or all 0 for an on-policy agent, "
-                f"not {', '.join(map(str, values))}."
+                f"{', '.join(map(flag, sizes))} must all be at least 1, or all 0 for an on-policy agent, "
+                f"not {', '.join(map(str, sizes.values()))}."
+            )
+        updates, _ = self.update_schedule
+        if updates * self.batch_size >= 2**31:
+            raise UserError(
+                f"{flag(pace)} {getattr(self, pace):g} asks for {updates} gradient steps in a row with {self.num_envs} "
+                f"worlds, of {self.batch_size} transitions each, and at most {2**31 - 1} transitions can be counted."
             )
         if self.batch_size > self.learning_starts:
             raise UserError(
@@ -146,6 +196,12 @@ class Config:
         if self.learning_starts >= self.replay_size:
             raise UserError(
                 f"--learning-starts {self.learning_starts} must be smaller than --replay-size {self.replay_size}."
+            )
+        held = self.replay_size // self.num_envs * self.num_envs
+        if self.replay_size >= 2 * self.num_envs and held < self.learning_starts:
+            raise UserError(
+                f"--replay-size {self.replay_size} holds {held} transitions, the same number of each of the {self.num_envs} "
+                f"worlds, and learning begins with {self.learning_starts}: raise it or lower --learning-starts."
             )
         if self.replay_size // self.num_envs >= 2**31:
             raise UserError(
@@ -227,6 +283,14 @@ def _read(kind: type, values: dict[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
     return pydantic.TypeAdapter(kind).validate_python(values)
+
+
+def _small_ratio(x: float) -> tuple[int, int]:
+    """The fraction nearest to ``x >= 1`` with the smallest denominator that is within `SCHEDULE_TOLERANCE` of it."""
+    denominator = 1
+    while abs(round(x * denominator) - x * denominator) > SCHEDULE_TOLERANCE * x * denominator:
+        denominator += 1
+    return round(x * denominator), denominator
 
 
 def flag(name: str) -> str:

@@ -28,6 +28,14 @@ class Iteration(Protocol):
     def vector_steps(self) -> int:
         """Steps of all worlds in one iteration."""
 
+    @property
+    def pace(self) -> str:
+        """How often there are gradient steps, in words."""
+
+    def updates(self, iterations: int) -> int:
+        """Gradient steps in the first so many iterations of a run."""
+        ...
+
     def init_memory(self) -> tuple[Replay | tuple[()], RewardScaler | tuple[()]]:
         """What is kept from one iteration to the next, empty: the replay, and the statistics of the rewards."""
         ...

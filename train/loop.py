@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError, quoted, say
+from envs.command import Interrupted, UserError, quoted, say, warn
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -23,6 +23,7 @@ from train.interrupt import Interrupt
 from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
 from train.model_file import MODEL_FILE, load_saved_model, save_model, warn_of_edits
+from train.plan import Plan
 from train.processes import is_main_process, largest
 from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
@@ -72,6 +73,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     model = load_saved_model(run_dir) if resume else None
     program = Program(config, model)
     training, env = program.training, program.training.problem.env
+    plan = Plan(config, training)
     shapes = program.state_shapes()
     check_memory(program, shapes)
     use_compilation_cache(config.compilation_cache)
@@ -90,8 +92,10 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         say(
             console,
             f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
-            f"preset {config.preset}; {model_file}run directory {run_dir}\ncompiling",
+            f"preset {config.preset}; {model_file}run directory {run_dir}\n{plan.describe()}\ncompiling",
         )
+        for text in plan.warnings() if is_main_process() else ():
+            warn(text)
         advance = program.advance.lower(shapes, jax.ShapeDtypeStruct((), jnp.int32)).compile()
         analysis = advance.memory_analysis()
         memory = check_memory(program, shapes, analysis.temp_size_in_bytes if analysis else 0)
@@ -108,7 +112,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             if model is None:
                 save_model(path, env)
             one.save(path)
-        return _Run(program, advance, run_dir, records, console, interrupt).train(state, progress)
+        return _Run(program, plan, advance, run_dir, records, console, interrupt).train(state, progress)
 
 
 class _Run:
@@ -116,7 +120,8 @@ class _Run:
 
     Args:
       program: of the run.
-      advance: its function of this name, compiled.
+      plan: what the run is to make.
+      advance: the program's function of this name, compiled.
       run_dir: where everything is written.
       records: of its seeds.
       console: where progress is shown.
@@ -126,6 +131,7 @@ class _Run:
     def __init__(
         self,
         program: Program,
+        plan: Plan,
         advance: Callable[[TrainState, jax.Array], TrainState],
         run_dir: pathlib.Path,
         records: list[Record],
@@ -133,6 +139,7 @@ class _Run:
         interrupt: Interrupt,
     ):
         self.program = program
+        self.plan = plan
         self.training = program.training
         self.advance = advance
         self.config = program.config
@@ -140,7 +147,6 @@ class _Run:
         self.records = records
         self.console = console
         self.interrupt = interrupt
-        self.last_chunk = -(-self.config.total_steps // self.training.chunk_steps)
         self.portion = 1  # iterations, as many as fit into `PORTION_S`
         self.stalled_s = 0.0  # by checkpoints, since the last log line
         self.signal = 0  # that stops the run
@@ -152,15 +158,15 @@ class _Run:
           UserError: the run went wrong; there is a checkpoint.
           Interrupted: a signal came; there is a checkpoint.
         """
-        display = ProgressDisplay(self.console, self.last_chunk * self.training.chunk_steps, self._env_steps(progress))
+        display = ProgressDisplay(self.console, self.plan.env_steps, self._env_steps(progress))
         started = time.perf_counter() - progress.wall_s
         try:
             for record in self.records:
-                record.open(progress.chunks * self.training.chunk_steps)
+                record.open(self._logged_steps(progress))
             with display:
-                while progress.chunks < self.last_chunk and not self._is_stopped():
+                while not self._is_complete(progress) and not self._is_stopped():
                     state, progress = self._train_chunk(state, progress, display)
-                    if progress.iterations < self.training.chunk_iterations:
+                    if progress.iterations < self._iterations_of_chunk(progress):
                         break
                     evaluations = self._evaluate(state, progress)
                     if evaluations is None:
@@ -178,7 +184,7 @@ class _Run:
             self._save(state, dataclasses.replace(progress, wall_s=time.perf_counter() - started))
         finally:
             self._close()
-        if progress.chunks < self.last_chunk:
+        if not self._is_complete(progress):
             self._print_how_to_resume(progress)
             raise Interrupted(self.signal)
         self._print_how_to_score(progress)
@@ -186,7 +192,7 @@ class _Run:
 
     def _train_chunk(self, state: TrainState, progress: Progress, display: ProgressDisplay) -> tuple[TrainState, Progress]:
         """Makes the rest of the chunk under way, or less where a signal comes."""
-        program, chunk_iterations = self.program, self.training.chunk_iterations
+        program, chunk_iterations = self.program, self._iterations_of_chunk(progress)
         if not progress.iterations:
             number = jnp.asarray(progress.chunks + 1, jnp.int32)
             state = program.begin_chunk(state, program.draw_starts(program.root, number))
@@ -213,7 +219,7 @@ class _Run:
     def _evaluate(self, state: TrainState, progress: Progress) -> list[dict[str, Any]] | None:
         """The evaluation of each seed, if one is due after the chunk under way; None where a signal comes."""
         number = progress.chunks + 1
-        if not self._is_due(self.config.eval_steps, number) and number != self.last_chunk:
+        if not self._is_due(self.config.eval_steps, number) and self._env_steps(progress) < self.plan.env_steps:
             return [{} for _ in self.records]
         started = time.perf_counter()
         episodes = self.program.evaluate(self.program.root, state.actor, jnp.asarray(number, jnp.int32))
@@ -227,20 +233,27 @@ class _Run:
     def _write_lines(
         self, display: ProgressDisplay, state: TrainState, progress: Progress, metrics: list[dict[str, Any]]
     ) -> Progress:
-        """Writes the log lines of the chunk that ends here. Returns the progress at the beginning of the next."""
+        """Writes the log lines of the chunk that ends here. Returns the progress at the beginning of the next.
+
+        A last chunk that is shorter than the others stays the chunk under way: a run that goes on from its end, because it
+        is given more steps, makes the rest of the chunk, and so is the run that had this length from the beginning.
+        """
         updates, seconds = int(state.updates), progress.train_s
-        after = Progress(chunks=progress.chunks + 1, wall_s=progress.wall_s, updates=updates)
+        if whole := progress.iterations >= self.training.chunk_iterations:
+            after = Progress(chunks=progress.chunks + 1, wall_s=progress.wall_s, updates=updates)
+        else:
+            after = dataclasses.replace(progress, logged=progress.iterations)
         line = {
             "env_steps": self._env_steps(after),
             "updates": updates,
             "wall_s": progress.wall_s,
-            "speed/env_steps_per_s": self.training.chunk_steps / seconds,
+            "speed/env_steps_per_s": progress.iterations * self.training.iteration_steps / seconds,
             "speed/updates_per_s": (updates - progress.updates) / seconds,
             "time/train_s": seconds,
             "time/checkpoint_s": self.stalled_s,
         }
         self.stalled_s = 0.0
-        display.show(together([record.write(line, own) for record, own in zip(self.records, metrics, strict=True)]))
+        display.show(together([record.write(line, own, whole) for record, own in zip(self.records, metrics, strict=True)]))
         return after
 
     def _save_evidence(self, state: TrainState, metrics: list[dict[str, Any]]) -> None:
@@ -291,6 +304,20 @@ class _Run:
             stack.callback(self._prune)  # the last of these
             for record in self.records:
                 stack.callback(record.close)
+
+    def _is_complete(self, progress: Progress) -> bool:
+        """Whether all that the run is to make is made and logged."""
+        return progress.chunks * self.training.chunk_iterations + progress.logged >= self.plan.iterations
+
+    def _iterations_of_chunk(self, progress: Progress) -> int:
+        """How many iterations the chunk under way is to have. The last one may be shorter than the others."""
+        left = self.plan.iterations - progress.chunks * self.training.chunk_iterations
+        return min(self.training.chunk_iterations, left)
+
+    def _logged_steps(self, progress: Progress) -> int:
+        """Environment steps at the last log line that counts. The line of a short chunk does not if the chunk goes on."""
+        logged = progress.logged if self._is_complete(progress) else 0
+        return progress.chunks * self.training.chunk_steps + logged * self.training.iteration_steps
 
     def _env_steps(self, progress: Progress) -> int:
         return progress.chunks * self.training.chunk_steps + progress.iterations * self.training.iteration_steps

@@ -46,6 +46,20 @@ class OffPolicyIteration:
         self._worlds = worlds
         self._mesh = mesh
 
+    @property
+    def pace(self) -> str:
+        """How often there are gradient steps, in words."""
+        updates, every = self._config.update_schedule
+        often = "vector step" if every == 1 else f"{every:,d} vector steps"
+        steps = every * self._config.num_envs / updates
+        return f"{updates:,d} after every {often}, or one per {steps:,.4g} environment steps"
+
+    def updates(self, iterations: int) -> int:
+        """Gradient steps in the first so many iterations of a run: none before the first fill."""
+        updates, every = self._config.update_schedule
+        before = self._config.first_fill - 1
+        return max(0, iterations // every - before // every) * updates
+
     def init_memory(self) -> tuple[Replay, RewardScaler | tuple[()]]:
         """An empty ring, and the statistics of the rewards where they are normalised."""
         replay = init_replay(
@@ -57,7 +71,7 @@ class OffPolicyIteration:
         """One step of all worlds, one row per world into the replay, and the gradient steps."""
         uniform = None
         if self._config.random_start:
-            uniform = state.vector_steps < -(-self._config.learning_starts // self._config.num_envs)
+            uniform = state.vector_steps < self._config.first_fill
         state, row, stats, key_learn = step_worlds(self._problem, self._worlds, state, state.actor.normalizer, uniform)
         assert isinstance(state.replay, Replay)
         replay, rewards = insert(state.replay, row), state.rewards
@@ -71,16 +85,17 @@ class OffPolicyIteration:
             shapes = jax.eval_shape(learn, actor)[1]
             return actor, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
 
-        filled = replay.size * self._config.num_envs >= self._config.learning_starts
-        actor, metrics = jax.lax.cond(filled, learn, wait, state.actor)
-        updates = state.updates + jnp.where(filled, self._config.updates_per_step, 0)
+        made, every = self._config.update_schedule
+        learns = (replay.size >= self._config.first_fill) & (state.vector_steps % every == 0)
+        actor, metrics = jax.lax.cond(learns, learn, wait, state.actor)
+        updates = state.updates + jnp.where(learns, made, 0)
         return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay, updates=updates), (stats, metrics)
 
     def _learn(
         self, actor: Actor, replay: Replay, rewards: RewardScaler | tuple[()], key: jax.Array
     ) -> tuple[Actor, Metrics]:
         """The gradient steps of one iteration, on batches that are all drawn in one gather."""
-        updates, size = self._config.updates_per_step, self._config.batch_size
+        (updates, _), size = self._config.update_schedule, self._config.batch_size
         key_sample, key_update = jax.random.split(key)
         drawn = sample(replay, key_sample, updates * size, self._agent.n_step, self._agent.discount)
         drawn = drawn.map_obs(lambda obs: self._problem.observe(actor.normalizer, obs))

@@ -56,6 +56,16 @@ class OnPolicyIteration:
         self._worlds = worlds
         self.vector_steps = steps
 
+    @property
+    def pace(self) -> str:
+        """How often there are gradient steps, in words."""
+        rows = self.vector_steps * self._problem.config.num_envs
+        return f"{self._agent.updates_per_rollout:,d} after each rollout of {rows:,d} environment steps"
+
+    def updates(self, iterations: int) -> int:
+        """Gradient steps in so many iterations."""
+        return iterations * self._agent.updates_per_rollout
+
     def init_memory(self) -> tuple[tuple[()], tuple[()]]:
         """Nothing is kept."""
         return (), ()

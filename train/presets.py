@@ -41,7 +41,7 @@ PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
 CATEGORICAL = (ParallelConfig, DSACEConfig)
 """Configs with the range and the atoms of a categorical critic; of DSAC-E it is a choice."""
 
-LENGTH = ("total_steps", "num_envs", "updates_per_step")
+LENGTH = ("total_steps", "num_envs", "steps_per_update", "updates_per_step")
 """What says how many gradient steps a run makes."""
 
 
@@ -91,7 +91,7 @@ ROWS = (
         run=dict(
             total_steps=30_000_000,
             num_envs=20,
-            updates_per_step=1,
+            steps_per_update=20,
             batch_size=256,
             replay_size=1_000_000,
             learning_starts=10_000,
@@ -108,7 +108,7 @@ ROWS = (
         run=dict(
             total_steps=2_000_000,
             num_envs=16,
-            updates_per_step=1,
+            steps_per_update=16,
             batch_size=256,
             replay_size=400_000,
             learning_starts=2_000,
@@ -130,7 +130,7 @@ ROWS = (
         run=dict(
             total_steps=100_000_000,
             num_envs=4096,
-            updates_per_step=2,
+            steps_per_update=2048,
             batch_size=8192,
             replay_size=4_096_000,
             learning_starts=40_960,
@@ -167,7 +167,7 @@ ROWS = (
     Row(
         PAPER,
         (SACERAConfig,),
-        run=dict(total_steps=1_000_000, num_envs=1, updates_per_step=2, learning_starts=5_000, eval_steps=10_000),
+        run=dict(total_steps=1_000_000, num_envs=1, steps_per_update=0.5, learning_starts=5_000, eval_steps=10_000),
     ),
     # --- FastTD3's family.
     # FastTD3 keeps 51200 steps of each of 128 worlds, and updates twice per step with 32768 transitions.
@@ -177,7 +177,7 @@ ROWS = (
         run=dict(
             total_steps=12_800_000,
             num_envs=128,
-            updates_per_step=2,
+            steps_per_update=64,
             batch_size=32768,
             replay_size=128 * 51200,
             learning_starts=32768,
@@ -194,7 +194,7 @@ ROWS = (
         run=dict(
             total_steps=100_000_000,
             num_envs=4096,
-            updates_per_step=8,
+            steps_per_update=512,
             batch_size=8192,
             replay_size=4096 * 1024,
             learning_starts=40_960,
@@ -248,7 +248,7 @@ ROWS = (
         run=dict(
             total_steps=50_000_000,
             num_envs=1024,
-            updates_per_step=2,
+            steps_per_update=512,
             batch_size=2048,
             replay_size=10_000_000,
             learning_starts=100_000,
@@ -276,7 +276,7 @@ ROWS = (
 """Read downwards: where two rows set the same value, the later one holds."""
 
 
-def preset(name: str, env: str, agent: str, **length: int) -> Config:
+def preset(name: str, env: str, agent: str, **length: Any) -> Config:
     """The config that preset ``name`` gives for a task and an agent; what no row sets keeps the agent's own default.
 
     Args:
@@ -301,10 +301,7 @@ def preset(name: str, env: str, agent: str, **length: int) -> Config:
             agent_values |= row.agent
             run_values |= row.run
     run_values |= length
-    if issubclass(kind.Config, FlashSACConfig):
-        total, worlds, updates = (run_values[field] for field in LENGTH)
-        agent_values["decay_updates"] = max(1, total // max(1, worlds) * updates)
-    return Config(
+    config = Config(
         env=task.name,
         agent=agent,
         preset=name,
@@ -313,3 +310,8 @@ def preset(name: str, env: str, agent: str, **length: int) -> Config:
         randomization=task.randomization,
         **run_values,
     )
+    if isinstance(config.agent_args, FlashSACConfig):
+        updates, every = config.update_schedule
+        decay_updates = max(1, config.total_steps // max(1, config.num_envs) // every * updates)
+        config = dataclasses.replace(config, agent_args=dataclasses.replace(config.agent_args, decay_updates=decay_updates))
+    return config

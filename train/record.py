@@ -24,15 +24,17 @@ class Progress:
     Attributes:
       chunks: finished chunks, which are in the logs.
       iterations: iterations made so far of the chunk under way.
+      logged: those of them that a log line tells of already: 0, or all if the run ended with a short chunk.
       train_s: seconds that those iterations took.
       wall_s: seconds that the run has taken.
-      updates: gradient steps up to the last log line.
-      diverged: blow-ups in worlds of this seed, up to the last log line.
+      updates: gradient steps up to the last log line of a whole chunk.
+      diverged: blow-ups in worlds of this seed, up to the last log line of a whole chunk.
       return_mean: mean return of this seed's evaluation at the last log line; None without an evaluation.
     """
 
     chunks: int = 0
     iterations: int = 0
+    logged: int = 0
     train_s: float = 0.0
     wall_s: float = 0.0
     updates: int = 0
@@ -83,11 +85,16 @@ class Record:
             return
         self._logs = Logs(self.run_dir, env_steps, self.config.to_json() if self.config.wandb else None)
 
-    def write(self, line: dict[str, Any], metrics: dict[str, Any]) -> dict[str, float | int | None]:
-        """Writes a log line that joins ``line`` with this seed's ``metrics``. Returns it flattened."""
-        self._diverged += int(metrics["safety/diverged"])
+    def write(self, line: dict[str, Any], metrics: dict[str, Any], whole: bool = True) -> dict[str, float | int | None]:
+        """Writes a log line that joins ``line`` with this seed's ``metrics``. Returns it flattened.
+
+        ``whole`` says whether the chunk ends here. Otherwise its blow-ups are counted again if the chunk goes on.
+        """
+        diverged = self._diverged + int(metrics["safety/diverged"])
+        if whole:
+            self._diverged = diverged
         self._return_mean = float(metrics["eval/return_mean"]) if "eval/return_mean" in metrics else None
-        line = line | {"safety/diverged_total": self._diverged} | metrics
+        line = line | {"safety/diverged_total": diverged} | metrics
         return self._logs.write(line) if self._logs else flatten(line)
 
     def save_evidence(self, blow_ups: BlowUps, metrics: dict[str, Any]) -> None:
@@ -102,7 +109,7 @@ class Record:
 
     def save(self, step: int, state: TrainState, progress: Progress) -> None:
         """Begins a checkpoint of ``state``, ``progress``, and what this seed has to remember. None may be under way."""
-        return_mean = None if progress.iterations else self._return_mean
+        return_mean = self._return_mean if progress.iterations == progress.logged else None
         progress = dataclasses.replace(progress, diverged=self._diverged, return_mean=self._return_mean)
         notes = Notes(self.config.to_json(), dataclasses.asdict(progress), return_mean)
         self.checkpoints.save(step, checkpoint_parts(state), notes)

@@ -24,7 +24,8 @@ def measure(full: bool) -> Iterator[Row]:
 
 def _overlapping(config: Config, steps: int) -> Iterator[Row]:
     step = stepper(envs.make(config.env, physics="auto"), config.num_envs)
-    learn = program(config.preset, config.env, config.agent, config.batch_size, steps * config.updates_per_step).run
+    updates, every = config.update_schedule
+    learn = program(config.preset, config.env, config.agent, config.batch_size, steps // every * updates).run
 
     def one_after_the_other() -> None:
         step(steps)

@@ -10,7 +10,7 @@ import pytest
 from envs.command import UserError
 from mjx_tecrl import AGENTS
 from tests.runs import tiny_config
-from train.config import load_config
+from train.config import SCHEDULE_TOLERANCE, load_config
 from train.presets import preset
 
 
@@ -21,6 +21,11 @@ from train.presets import preset
         ({"total_steps": -5}, "--total-steps must be at least 1"),
         ({"batch_size": 41}, "--batch-size 41 is larger than the first fill"),
         ({"learning_starts": 400}, "must be smaller than --replay-size"),
+        ({"updates_per_step": None, "steps_per_update": 0.0}, "--steps-per-update must be from 1e-06 to 1e"),
+        ({"updates_per_step": None, "steps_per_update": float("nan")}, "for an on-policy agent, not nan"),
+        ({"updates_per_step": 2**31}, "asks for 2147483648 gradient steps in a row with 4 worlds"),
+        ({"replay_size": 399, "num_envs": 200, "learning_starts": 300}, "must hold at least 2 steps"),
+        ({"replay_size": 599, "num_envs": 200, "learning_starts": 500}, "holds 400 transitions, the same number of each"),
         ({"num_envs": 300}, "must hold at least 2 steps of each of the 300 worlds"),
         (
             {"batch_size": 0},
@@ -32,6 +37,28 @@ from train.presets import preset
 def test_validate_refuses_what_cannot_be(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         tiny_config(**values).validate()
+
+
+@pytest.mark.parametrize(
+    ("worlds", "schedule"),
+    [(1, (1, 16)), (3, (3, 16)), (8, (1, 2)), (16, (1, 1)), (24, (3, 2)), (100, (19, 3)), (256, (16, 1)), (4096, (256, 1))],
+)
+def test_the_number_of_worlds_does_not_change_the_updates(worlds: int, schedule: tuple[int, int]) -> None:
+    config = tiny_config(num_envs=worlds, steps_per_update=16.0, updates_per_step=None)
+    assert config.update_schedule == schedule
+    assert dataclasses.replace(config, updates_per_step=3).update_schedule == (3, 1)
+
+
+def test_every_number_of_worlds_comes_close_to_the_steps_per_update() -> None:
+    for worlds in range(1, 3000):
+        updates, every = tiny_config(num_envs=worlds, steps_per_update=20.0, updates_per_step=None).update_schedule
+        assert worlds * every / updates == pytest.approx(20, rel=SCHEDULE_TOLERANCE * 1.03)
+        assert updates <= max(50, worlds // 20 + 1)
+
+
+def test_learning_begins_when_there_is_a_transition_to_draw() -> None:
+    assert tiny_config(learning_starts=42).first_fill == 11
+    assert tiny_config(num_envs=64, learning_starts=42).first_fill == 2
 
 
 def test_auto_physics_is_resolved() -> None:

@@ -29,7 +29,7 @@ def test_paper_holds_the_constants_of_tecrl() -> None:
     assert (agent.rho, agent.init_log_alpha, agent.hidden) == (20, 1.0, (256, 256, 256))
     assert (config.batch_size, config.replay_size, config.learning_starts) == (256, 1_000_000, 10_000)
     # 20 environment steps per gradient step; 1.5e6 of those; an evaluation of 10 episodes every 15 000.
-    assert config.num_envs / config.updates_per_step == 20
+    assert (config.steps_per_update, config.num_envs, config.update_schedule) == (20, 20, (1, 1))
     assert config.total_steps == 1_500_000 * 20
     assert (config.eval_steps, config.eval_episodes) == (15_000 * 20, 10)
     assert preset("paper", "hopper", "dsac_e").agent_args.rho == 1
@@ -41,14 +41,14 @@ def test_paper_holds_the_constants_of_fast_td3_and_era() -> None:
     assert (agent.policy_hidden, agent.critic_hidden) == ((512, 256, 128), (1024, 512, 256))
     assert (agent.num_atoms, agent.value_range, agent.noise_range) == (101, (-250, 250), (0.001, 0.4))
     assert (agent.tau, agent.delay, agent.weight_decay, agent.entropy_per_dim) == (0.1, 1, 0.1, 0.25)
-    assert (config.batch_size, config.updates_per_step, config.num_envs) == (32768, 2, 128)
+    assert (config.batch_size, config.update_schedule, config.num_envs) == (32768, (2, 1), 128)
     assert config.replay_size == 51200 * 128
     assert config.normalize_obs
 
 
 def test_paper_holds_the_recipe_of_flash_sac_for_robots() -> None:
     config = preset("paper", "humanoid", "flash_sac")
-    assert (config.num_envs, config.updates_per_step, config.batch_size) == (1024, 2, 2048)
+    assert (config.num_envs, config.update_schedule, config.batch_size) == (1024, (2, 1), 2048)
     assert (config.total_steps, config.replay_size, config.learning_starts) == (50_000_000, 10_000_000, 100_000)
     assert config.normalize_reward
     assert not config.normalize_obs
@@ -151,7 +151,7 @@ def test_agents_depart_from_their_defaults_where_the_table_says(
 
 
 RUN = (
-    *("total_steps", "num_envs", "updates_per_step", "batch_size", "replay_size", "learning_starts"),
+    *("total_steps", "num_envs", "steps_per_update", "batch_size", "replay_size", "learning_starts"),
     *("normalize_obs", "normalize_reward", "random_start", "log_steps", "eval_steps", "checkpoint_steps", "eval_episodes"),
 )
 
@@ -161,15 +161,15 @@ RUN = (
     [
         (
             *("quick", "humanoid", "dsac_e"),
-            (2_000_000, 16, 1, 256, 400_000, 2_000, True, False, False, 4_000, 100_000, 200_000, 16),
+            (2_000_000, 16, 16, 256, 400_000, 2_000, True, False, False, 4_000, 100_000, 200_000, 16),
         ),
         (
             *("quick", "inverted_pendulum", "td3"),
-            (120_000, 16, 1, 256, 400_000, 2_000, False, False, True, 1_600, 6_000, 12_000, 16),
+            (120_000, 16, 16, 256, 400_000, 2_000, False, False, True, 1_600, 6_000, 12_000, 16),
         ),
         (
             *("quick", "inverted_pendulum", "fast_td3"),
-            (120_000, 16, 1, 256, 400_000, 2_000, True, False, False, 1_600, 6_000, 12_000, 16),
+            (120_000, 16, 16, 256, 400_000, 2_000, True, False, False, 1_600, 6_000, 12_000, 16),
         ),
         (
             *("quick", "humanoid", "ppo"),
@@ -177,35 +177,47 @@ RUN = (
         ),
         (
             *("parallel", "humanoid", "sac"),
-            (100_000_000, 4096, 2, 8192, 4_096_000, 40_960, False, False, False, 409_600, 4_096_000, 20_480_000, 128),
+            (100_000_000, 4096, 2048, 8192, 4_096_000, 40_960, False, False, False, 409_600, 4_096_000, 20_480_000, 128),
         ),
         (
             *("parallel", "humanoid", "fast_sac"),
-            (100_000_000, 4096, 2, 32768, 4_096_000, 40_960, True, False, False, 409_600, 4_096_000, 20_480_000, 128),
+            (100_000_000, 4096, 2048, 32768, 4_096_000, 40_960, True, False, False, 409_600, 4_096_000, 20_480_000, 128),
         ),
         (
             *("parallel", "humanoid", "flash_sac"),
-            (100_000_000, 4096, 2, 8192, 4_096_000, 40_960, False, True, False, 409_600, 4_096_000, 20_480_000, 128),
+            (100_000_000, 4096, 2048, 8192, 4_096_000, 40_960, False, True, False, 409_600, 4_096_000, 20_480_000, 128),
         ),
         (
             *("paper", "humanoid", "fast_sac"),
-            (100_000_000, 4096, 8, 8192, 4_194_304, 40_960, True, False, False, 409_600, 4_096_000, 20_480_000, 10),
+            (100_000_000, 4096, 512, 8192, 4_194_304, 40_960, True, False, False, 409_600, 4_096_000, 20_480_000, 10),
         ),
         (
             *("paper", "humanoid", "sac_era"),
-            (1_000_000, 1, 2, 256, 1_000_000, 5_000, False, False, False, 20_000, 10_000, 1_500_000, 10),
+            (1_000_000, 1, 0.5, 256, 1_000_000, 5_000, False, False, False, 20_000, 10_000, 1_500_000, 10),
         ),
     ],
 )
 def test_runs_have_the_values_that_the_table_says(name: str, env: str, agent: str, expected: tuple[Any, ...]) -> None:
     config = preset(name, env, agent)
     assert {field: getattr(config, field) for field in RUN} == dict(zip(RUN, expected, strict=True))
+    assert config.updates_per_step is (None if config.replay_size else 0)
+
+
+@pytest.mark.parametrize("agent", [agent for agent in AGENTS if preset("quick", "humanoid", agent).replay_size])
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_worlds_of_a_preset_make_whole_updates_after_every_step(name: str, agent: str) -> None:
+    config = preset(name, "humanoid", agent)
+    assert config.num_envs == config.update_schedule[0] * config.steps_per_update
+    assert config.update_schedule[1] == 1
 
 
 def test_step_sizes_that_fall_over_a_run_follow_its_length() -> None:
     config = preset("quick", "hopper", "flash_sac", total_steps=5_000, num_envs=3, updates_per_step=5)
     assert (config.total_steps, config.num_envs, config.updates_per_step) == (5_000, 3, 5)
     assert config.agent_args.decay_updates == 5_000 // 3 * 5
+    for worlds in (1, 16, 256):
+        config = preset("quick", "hopper", "flash_sac", total_steps=256_000, num_envs=worlds)
+        assert config.agent_args.decay_updates == 16_000
 
 
 def test_a_row_cannot_set_what_a_config_does_not_have() -> None:
