@@ -66,7 +66,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     taken = next((path for path in directories if (path / CONFIG_FILE).exists()), None)
     if taken and not resume:
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
-    if jax.config.jax_disable_jit:
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         raise UserError("JAX's setting jax_disable_jit is on, and training is a compiled program: unset JAX_DISABLE_JIT.")
     if config.wandb and is_main_process():
         check_wandb()

@@ -20,6 +20,7 @@ from envs.base import Obs, State, obs_sizes
 from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, SolverConfig, make_engine, resolve_engine
 from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
+from envs.tasks.control_limits import control_limits
 
 ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 """Gymnasium's model files."""
@@ -87,7 +88,8 @@ class MujocoTask:
       solver: how that engine solves.
 
     Raises:
-      ValueError: an argument or a setting of the engine is out of range, or the engine lacks a field that the task reads.
+      ValueError: an argument or a setting of the engine is out of range, the engine cannot simulate the model or lacks a field
+        that the task reads, the model has no actuators, or it does not limit the controls that `to_ctrl` scales.
     """
 
     name: ClassVar[str]
@@ -122,14 +124,19 @@ class MujocoTask:
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
         self.args: Any = self.Args() if args is None else args
         self.model = self.load()
+        if self.model.nu == 0:
+            raise ValueError(f"the model of {self.name} has no actuators, so a policy could not move anything")
         self.engine_name = resolve_engine(physics)
         self._solver = self._complete(solver)
         self.engine = self.make_engine(self.model, self.reads, self.engine_name)
         self.engine_at_reset = self.make_engine_at_reset()
         self.dt = self.model.opt.timestep * self.substeps
         self.action_size = self.model.nu
-        low, high = jnp.asarray(self.model.actuator_ctrlrange, jnp.float32).T
+        limits, self._unlimited = control_limits(self.model)
+        low, high = jnp.asarray(limits, jnp.float32).T
         self._ctrl_centre, self._ctrl_half_range = (high + low) / 2, (high - low) / 2
+        if type(self).to_ctrl is MujocoTask.to_ctrl:
+            self._check_limits()
         self.obs_size, self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)
 
     def _complete(self, solver: SolverConfig) -> SolverConfig:
@@ -262,8 +269,22 @@ class MujocoTask:
         raise NotImplementedError
 
     def to_ctrl(self, action: jax.Array) -> jax.Array:
-        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units."""
+        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units.
+
+        The actions -1 and 1 become the limits that `control_limits` finds.
+
+        Raises:
+          ValueError: the model does not limit the controls of all actuators.
+        """
+        self._check_limits()
         return self._ctrl_centre + self._ctrl_half_range * action
+
+    def _check_limits(self) -> None:
+        if self._unlimited:
+            raise ValueError(
+                f"{self.name} has actuators whose controls the model does not limit ({', '.join(self._unlimited)}): "
+                "give them a ctrlrange, or override to_ctrl"
+            )
 
     def applied(self, info: Info, action: jax.Array) -> jax.Array:
         """The action that reaches the actuators in place of ``action`` ``[action_size]``: the same, unless it is delayed."""

@@ -1,0 +1,82 @@
+"""Which controls the actions -1 and 1 stand for, as the model says it."""
+
+import mujoco
+import numpy as np
+
+# NumPy's numbers are equal to these enumerations, but not found in a tuple of them.
+_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+_SCALAR = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+_FILTERS = (int(mujoco.mjtDyn.mjDYN_NONE), int(mujoco.mjtDyn.mjDYN_FILTER), int(mujoco.mjtDyn.mjDYN_FILTEREXACT))
+"""Dynamics whose activation becomes the control if that is held."""
+
+
+def control_limits(model: mujoco.MjModel) -> tuple[np.ndarray, list[str]]:
+    """Finds the limits of each control.
+
+    They are the first of these that the model has:
+
+    1. the control's ``ctrlrange``. A muscle without one has [0, 1], to which MuJoCo clips it.
+    2. of a position actuator: the range of its joint or tendon, times the gear.
+    3. of a motor: the forces in its ``forcerange``, or in the joint's ``actuatorfrcrange``, as controls.
+
+    An actuator with none of them is unlimited. Its ``ctrlrange`` in the compiled model is [0, 0], which limits nothing.
+
+    Returns:
+      ``[nu, 2]`` the limits, and the names of the actuators that are unlimited (a number stands for a missing name).
+    """
+    limits = np.array(model.actuator_ctrlrange)
+    unlimited = []
+    for actuator in range(model.nactuator):
+        first = model.actuator_ctrladr[actuator]
+        controls = slice(first, first + model.actuator_ctrlnum[actuator])
+        if model.actuator_ctrllimited[controls].all():
+            continue
+        found = _implied(model, actuator) if model.actuator_ctrlnum[actuator] == 1 else None
+        if found is None:
+            unlimited.append(model.actuator(actuator).name or str(actuator))
+        else:
+            limits[controls] = np.sort(found)
+    return limits, unlimited
+
+
+def _implied(model: mujoco.MjModel, actuator: int) -> np.ndarray | None:
+    """``[2]`` the limits of a control that follow from other limits, in either order; None if there are none."""
+    if model.actuator_dyntype[actuator] == mujoco.mjtDyn.mjDYN_MUSCLE:
+        return np.array([0.0, 1.0])
+    gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
+    if (
+        model.actuator_gaintype[actuator] != mujoco.mjtGain.mjGAIN_FIXED
+        or model.actuator_dyntype[actuator] not in _FILTERS
+        or gain == 0
+    ):
+        return None
+    if model.actuator_biastype[actuator] == mujoco.mjtBias.mjBIAS_AFFINE and bias[0] == 0 and bias[1] == -gain:
+        return _lengths(model, actuator)
+    if model.actuator_biastype[actuator] == mujoco.mjtBias.mjBIAS_NONE:
+        forces = _forces(model, actuator)
+        return None if forces is None else forces / gain
+    return None
+
+
+def _lengths(model: mujoco.MjModel, actuator: int) -> np.ndarray | None:
+    """``[2]`` the lengths of an actuator between which its joint or tendon may move."""
+    gear, target = model.actuator_gear[actuator, 0], model.actuator_trnid[actuator, 0]
+    if model.actuator_trntype[actuator] in _JOINTS:
+        if model.jnt_type[target] in _SCALAR and model.jnt_limited[target]:
+            return gear * model.jnt_range[target]
+    elif model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_TENDON and model.tendon_limited[target]:
+        return gear * model.tendon_range[target]
+    return None
+
+
+def _forces(model: mujoco.MjModel, actuator: int) -> np.ndarray | None:
+    """``[2]`` the forces of an actuator to which it, its joint or its tendon is limited."""
+    gear, target = model.actuator_gear[actuator, 0], model.actuator_trnid[actuator, 0]
+    if model.actuator_forcelimited[actuator]:
+        return np.array(model.actuator_forcerange[actuator])
+    if model.actuator_trntype[actuator] in _JOINTS:
+        if gear and model.jnt_type[target] in _SCALAR and model.jnt_actfrclimited[target]:
+            return model.jnt_actfrcrange[target] / gear
+    elif model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_TENDON and model.tendon_actfrclimited[target]:
+        return np.array(model.tendon_actfrcrange[target])
+    return None
