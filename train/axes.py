@@ -55,9 +55,17 @@ def axes_of(tree: Any, inherited: Axes = Axes()) -> Any:
       inherited: the axes of what declares nothing.
 
     Raises:
-      TypeError: a field without a declaration beside others that have one, or an unknown axis.
+      TypeError: a field without a declaration beside others that have one, or around one, or an unknown axis.
     """
-    if not dataclasses.is_dataclass(tree) or not any("axes" in field.metadata for field in dataclasses.fields(tree)):
+    if not dataclasses.is_dataclass(tree):
+        return inherited
+    if not _declares(tree):
+        for field in dataclasses.fields(tree):
+            if _declares(inner := getattr(tree, field.name)):
+                raise TypeError(
+                    f"{type(tree).__name__} declares nothing, and what {type(inner).__name__} in it declares would be lost: "
+                    "declare the axes of its fields (train.axes)."
+                )
         return inherited
     parts = {}
     for field in dataclasses.fields(tree):
@@ -68,3 +76,8 @@ def axes_of(tree: Any, inherited: Axes = Axes()) -> Any:
         parts[field.name] = axes_of(getattr(tree, field.name), own)
     kind: Any = type(tree)
     return kind(**parts)
+
+
+def _declares(tree: Any) -> bool:
+    """Whether this is a dataclass that declares axes."""
+    return dataclasses.is_dataclass(tree) and any("axes" in field.metadata for field in dataclasses.fields(tree))

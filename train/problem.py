@@ -27,8 +27,8 @@ class Actor:
       normalizer: statistics of the observations.
     """
 
-    agent: AgentState
-    normalizer: Normalizer
+    agent: AgentState = dataclasses.field(metadata={"axes": ()})
+    normalizer: Normalizer = dataclasses.field(metadata={"axes": ()})
 
 
 @dataclasses.dataclass(frozen=True)

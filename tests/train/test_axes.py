@@ -65,6 +65,20 @@ def test_an_unknown_axis_of_an_exploration_is_refused() -> None:
         state_axes(state, agent)
 
 
+def test_a_declaration_inside_of_what_declares_nothing_is_refused() -> None:
+    """It would be lost: all of the outer one's arrays have the axes of its own field."""
+    with pytest.raises(TypeError, match=r"Inner declares nothing, and what Outer in it declares would be lost"):
+        axes_of(Inner(Outer(Inner(jnp.zeros(4)), jnp.zeros(()))))
+
+
+def test_counters_are_shared_by_all_seeds() -> None:
+    training, state = shapes_of("td3")
+    axes = state_axes(state, training.problem.agent)
+    counters = (axes.vector_steps, axes.updates, axes.actor.agent.updates, axes.replay.head, axes.replay.size)
+    assert not any(one.per_seed for one in counters)
+    assert axes.key.per_seed
+
+
 def shapes_of(agent: str) -> tuple[Training, TrainState]:
     training = Training(make_problem(tiny_config(agent=agent)))
     return training, training.state_shapes()

@@ -80,7 +80,7 @@ def test_a_run_stops_when_it_skips_most_updates_for_some_intervals_in_a_row(tmp_
 def test_a_run_whose_every_update_is_skipped_stops(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mjx_tecrl import off_policy
 
-    monkeypatch.setattr(off_policy, "is_finite", lambda *_: jnp.zeros((), bool))
+    monkeypatch.setattr(off_policy, "is_finite_step", lambda *_: jnp.zeros((), bool))
     with pytest.raises(UserError, match="gradient steps were skipped"):
         train(tiny_config(tmp_path, "ddpg", total_steps=800))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
