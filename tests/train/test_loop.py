@@ -10,6 +10,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 import pytest
 
@@ -111,8 +112,8 @@ def test_a_run_stopped_in_an_evaluation_makes_it_again(
             time.sleep(0.1)
             return False
 
-    def busy(config: Config) -> Program:
-        program = healthy(config)
+    def busy(config: Config, model: mujoco.MjModel | None = None) -> Program:
+        program = healthy(config, model)
         program.evaluate = lambda *_: Running()  # type: ignore[assignment]
         return program
 
