@@ -28,7 +28,8 @@ OFF_POLICY = shlex.split(
 """The replay wraps around within the run."""
 
 ON_POLICY = shlex.split(
-    "--num-envs 8 --total-steps 4096 --log-steps 1024 --eval-steps 2048 --checkpoint-steps 2048 --eval-episodes 4"
+    "--num-envs 8 --agent.rollout-steps 128 --agent.minibatches 32 "
+    "--total-steps 4096 --log-steps 1024 --eval-steps 2048 --checkpoint-steps 2048 --eval-episodes 4"
 )
 
 CASES = {

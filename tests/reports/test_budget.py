@@ -38,6 +38,19 @@ def test_worlds_do_not_change_the_number_of_gradient_steps(env: str, worlds: int
     assert f"{plan.updates:,d} gradient steps" in plan.describe()
 
 
+@pytest.mark.parametrize("agent", ["ppo", "eapo"])
+@pytest.mark.parametrize("worlds", [1, 8, 24, 256, 4096])
+def test_worlds_do_not_change_the_number_of_gradient_steps_on_rollouts(agent: str, worlds: int) -> None:
+    """The same of agents without a replay: with 4096 worlds they made 4 rollouts."""
+    flags = ["--env", "humanoid", "--agent", agent, "--preset", "quick", "--physics", "native"]
+    own, other = (plan_of(parse([*flags, *more])[1]) for more in ([], ["--num-envs", str(worlds)]))
+    assert other.updates == pytest.approx(own.updates, rel=0.04)
+    assert other.iterations > 30
+    assert not list(other.warnings())
+    _, config = parse([*flags, "--num-envs", str(worlds), "--agent.rollout-steps", "32", "--agent.minibatches", "4"])
+    assert (config.agent_args.rollout_steps, config.agent_args.minibatches) == (32, 4)
+
+
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("worlds", [2, 16, 64])
 def test_a_run_makes_the_gradient_steps_that_it_announces(tmp_path: pathlib.Path, worlds: int) -> None:
