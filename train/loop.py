@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError
+from envs.command import Interrupted, UserError, user_errors
+from envs.jax_settings import COMPILATION, check_jax_settings
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -59,8 +60,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         check_same_run(config, load_config(run_dir))
     elif taken := next((path for path in directories if (path / CONFIG_FILE).exists()), None):
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
-    if jax.config.jax_disable_jit:
-        raise UserError("JAX's setting jax_disable_jit is on, and training is a compiled program: unset JAX_DISABLE_JIT.")
+    with user_errors():
+        check_jax_settings(COMPILATION)
     if config.wandb and is_main_process():
         check_wandb()
     program = Program(config)
