@@ -13,7 +13,7 @@ from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
 from envs.dmc import DMC_TASKS
 from envs.engines import Derived, PhysicsState, SolverConfig
-from envs.jax_settings import check_jax_settings
+from envs.jax_settings import SIMULATION, check_jax_settings
 from envs.names import nearest
 from envs.randomization import NOT_RANDOMIZED, Randomization
 from envs.randomized_env import RandomizedEnv
@@ -89,7 +89,7 @@ def make(
       ValueError: a name is unknown, an argument is out of range, or a setting of JAX does not allow it.
       NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
-    check_jax_settings()
+    check_jax_settings(SIMULATION)
     kind = task(name)
     if model is not None and issubclass(kind, MujocoTask):
         kind = type(kind.__name__, (kind,), {"load": lambda self: model})

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError, quoted, say, warn
+from envs.command import Interrupted, UserError, quoted, say, user_errors, warn
+from envs.jax_settings import COMPILATION, check_jax_settings
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -66,8 +67,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     taken = next((path for path in directories if (path / CONFIG_FILE).exists()), None)
     if taken and not resume:
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
-    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
-        raise UserError("JAX's setting jax_disable_jit is on, and training is a compiled program: unset JAX_DISABLE_JIT.")
+    with user_errors():
+        check_jax_settings(COMPILATION)
     if config.wandb and is_main_process():
         check_wandb()
     model = load_saved_model(run_dir) if resume else None
