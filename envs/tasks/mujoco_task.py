@@ -77,8 +77,8 @@ class MujocoTask:
       solver: how that engine solves.
 
     Raises:
-      ValueError: an argument or a setting of the engine is out of range, the engine cannot simulate the model or lacks a field
-        that the task reads, the model has no actuators, or it does not limit the controls that `to_ctrl` scales.
+      ValueError: an argument or a setting of the engine is out of range, the engine cannot simulate the model or lacks a
+        field that the task reads, the model has no actuators, or it does not limit the controls that `to_ctrl` scales.
     """
 
     name: ClassVar[str]
