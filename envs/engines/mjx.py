@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from envs.engines.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
+from envs.engines.support import MJX_LACKS, STATEFUL, Feature, at_reset, check_fields, refuse
 from envs.engines.worlds import in_groups, over_worlds
 
 # The import of MJX prints a message if the optional Warp is not installed.
@@ -39,12 +40,15 @@ class MjxEngine:
       current: see `envs.engines.make_engine`.
 
     Raises:
-      ValueError: the model uses a feature that MJX lacks. The message ends with MJX's own, which names the feature.
+      ValueError: the model uses a feature that MJX lacks, or one that keeps a state of its own (`STATEFUL`). The message
+        names the feature, in MJX's own words where MJX refuses it.
       NotImplementedError: ``reads`` has sensors of acceleration, and MJX would leave them at zero in this model.
     """
 
     name = "mjx"
     impl = "jax"
+    lacks: Mapping[str, Feature] = MJX_LACKS
+    """features that the implementation would leave out without a word"""
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class MjxEngine:
         ls_iterations: int | None = None,
         current: bool = False,
     ):
+        refuse(model, self.name, STATEFUL)
         self.model = model.__copy__()
         self.model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
         # MJX computes no energies and refuses models that ask for them; nothing else depends on them.
@@ -66,7 +71,8 @@ class MjxEngine:
             self.model.opt.ls_iterations = ls_iterations
         self._reads = reads
         self._current = current
-        self._mjx_model = self._put_model()
+        self._mjx_model = self._put_model()  # may refuse the model for reasons of MJX's own
+        refuse(model, self.name, self.lacks, ", the native one can")
         self._blank = self._make_data(1)
         # These are traced once, however many programs use them: to trace MJX takes as long as to compile it.
         self._init_once, self._substep_once = jax.jit(self._init), jax.jit(self._substep)
@@ -85,17 +91,28 @@ class MjxEngine:
         """See `Engine.step`."""
         return self._all_worlds(functools.partial(self._step_once, n_substeps))(state, ctrl, dict(fields))
 
-    # An engine that uses another implementation of MJX (Warp) overrides the following.
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Within this block, MJX may refuse the model.
 
-    def _put_model(self) -> mjx.Model:
+        Raises:
+          ValueError: it does.
+        """
         try:
-            return mjx.put_model(self.model, impl=self.impl)
+            yield
         except NotImplementedError as error:
             raise ValueError(f"the {self.name} engine cannot simulate this model, the native one can: {error}") from error
 
+    # An engine that uses another implementation of MJX (Warp) overrides the following.
+
+    def _put_model(self) -> mjx.Model:
+        with self._refusals():
+            return mjx.put_model(self.model, impl=self.impl)
+
     def _make_data(self, worlds: int) -> mjx.Data:
         """Data of one world, when so many ``worlds`` are stepped together."""
-        return mjx.make_data(self._mjx_model)
+        with self._refusals():
+            return mjx.make_data(self._mjx_model)
 
     def _all_worlds(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Turns ``function(blank, *args)`` of one world into a function of ``args`` that can be under any ``vmap``."""
@@ -110,7 +127,7 @@ class MjxEngine:
 
     def _with_fields(self, blank: mjx.Data, fields: ModelFields) -> mjx.Data:
         """``blank`` as it is in a world whose model differs in ``fields``."""
-        return blank
+        return blank.replace(**at_reset(self.model, fields))
 
     def _computes_accelerations(self) -> bool:
         return bool(self._blank._impl.efc_J.size)  # without constraints `forward` of MJX 3.17 returns too early
@@ -167,8 +184,10 @@ class MjxEngine:
         """The model of a world that differs in ``fields``.
 
         Raises:
-          ValueError: a field cannot differ between worlds, because MJX compiles its value into the program.
+          ValueError: there is no such field, or it cannot differ between worlds, because MJX compiles its value into the
+            program.
         """
+        check_fields(fields, {field.name for field in dataclasses.fields(self._mjx_model)}.__contains__)
         fixed = [name for name in fields if not isinstance(getattr(self._mjx_model, name), jax.Array)]
         if fixed:
             raise ValueError(

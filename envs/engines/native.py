@@ -20,6 +20,7 @@ import numpy as np
 
 from envs.engines.base import NO_FIELDS, Derived, ModelFields, PhysicsState
 from envs.engines.host_call import host_call
+from envs.engines.support import STATEFUL, at_reset, check_fields, refuse
 
 _STATE = ("qpos", "qvel", "act", "qacc_warmstart", "time")
 
@@ -38,13 +39,14 @@ class NativeEngine:
       current: see `envs.engines.make_engine`.
 
     Raises:
-      ValueError: a field cannot be read.
+      ValueError: a field cannot be read, or the model has a feature that keeps a state of its own (`STATEFUL`).
     """
 
     def __init__(self, model: mujoco.MjModel, reads: tuple[str, ...], current: bool = False):
         unknown = set(reads) - mujoco.batch.DATA_FIELDS
         if unknown:
             raise ValueError(f"the native engine cannot read mjData.{', mjData.'.join(sorted(unknown))}")
+        refuse(model, "native", STATEFUL)
         self.model = _without_autoreset(model)
         self._reads = reads
         self._stage = (mujoco.mjtStage.mjSTAGE_VEL if current else mujoco.mjtStage.mjSTAGE_NONE).value
@@ -75,6 +77,8 @@ class NativeEngine:
           values: its arguments by name.
           fields: fields of the model that differ in this world.
         """
+        check_fields(fields, mujoco.batch.MODEL_FIELDS.__contains__)
+        values = {**values, **at_reset(self.model, fields)}
         names = (*values, *fields)
 
         def call(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

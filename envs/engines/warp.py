@@ -6,7 +6,7 @@ caller to count.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 
 from envs.engines.base import OVERFLOW, Derived, ModelFields, PhysicsState
 from envs.engines.mjx import MjxEngine, mjx
+from envs.engines.support import Feature
 from envs.engines.worlds import over_worlds
 
 
@@ -38,6 +39,7 @@ class WarpEngine(MjxEngine):
 
     name = "warp"
     impl = "warp"
+    lacks: Mapping[str, Feature] = {}
 
     def __init__(
         self,
@@ -63,7 +65,10 @@ class WarpEngine(MjxEngine):
         return super()._put_model().tree_replace({"opt._impl.warn_overflow": 0})  # overflows are counted, not printed
 
     def _make_data(self, worlds: int) -> mjx.Data:
-        return mjx.make_data(self.model, impl=self.impl, naconmax=worlds * self._max_contacts, njmax=self._max_constraints)
+        with self._refusals():
+            return mjx.make_data(
+                self.model, impl=self.impl, naconmax=worlds * self._max_contacts, njmax=self._max_constraints
+            )
 
     def _all_worlds(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def together(*args: Any) -> Any:
@@ -83,6 +88,7 @@ class WarpEngine(MjxEngine):
             raise ValueError(
                 f"on the warp engine worlds cannot differ in mjModel.{', mjModel.'.join(refused)}: use mjx or native"
             )
+        blank = super()._with_fields(blank, fields)
         if "geom_pos" not in fields:
             return blank
         model = self.model

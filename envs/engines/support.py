@@ -1,0 +1,95 @@
+"""What engines can simulate: which features of a model are refused by name, and what follows from fields of the model."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from envs.engines.base import ModelFields
+
+Feature = Callable[[mujoco.MjModel], bool]
+"""Whether a model has the feature."""
+
+
+def _disables(flag: mujoco.mjtDisableBit) -> Feature:
+    return lambda model: bool(model.opt.disableflags & int(flag))
+
+
+def _enables(flag: mujoco.mjtEnableBit) -> Feature:
+    return lambda model: bool(model.opt.enableflags & int(flag))
+
+
+def _nonzero(*fields: str) -> Feature:
+    return lambda model: any(np.any(getattr(model, name)) for name in fields)
+
+
+STATEFUL: Mapping[str, Feature] = {
+    "delays or intervals of actuators and sensors": lambda model: model.nhistory > 0,
+    "plugins with a state of their own": lambda model: model.npluginstate > 0,
+    "sleeping (flag sleep)": _enables(mujoco.mjtEnableBit.mjENBL_SLEEP),
+    "the flag ipc": _enables(mujoco.mjtEnableBit.mjENBL_IPC),
+}
+"""Features that keep something from one physics step to the next which is not in `PhysicsState`. A world would depend on
+what other worlds did before it. No engine simulates them."""
+
+MJX_LACKS: Mapping[str, Feature] = {
+    "the discrete integrator": lambda model: model.opt.integrator == mujoco.mjtIntegrator.mjINT_DISCRETE,
+    "noslip_iterations": lambda model: model.opt.noslip_iterations > 0,
+    "actuatorgroupdisable": lambda model: any(
+        0 <= group < 31 and model.opt.disableactuator >> int(group) & 1 for group in model.actuator_group
+    ),
+    "one of the flags spring and damper disabled": lambda model: (
+        _disables(mujoco.mjtDisableBit.mjDSBL_SPRING)(model) != _disables(mujoco.mjtDisableBit.mjDSBL_DAMPER)(model)
+    ),
+    "actearly": lambda model: bool(np.any(model.actuator_actearly & (model.actuator_actadr >= 0))),
+    "plugins": lambda model: model.nplugin > 0,
+    "polynomial stiffness": _nonzero("jnt_stiffnesspoly", "tendon_stiffnesspoly"),
+    "polynomial damping": _nonzero("dof_dampingpoly", "tendon_dampingpoly", "actuator_dampingpoly"),
+    "damping of actuators": _nonzero("actuator_damping"),
+    "armature of actuators": _nonzero("actuator_armature"),
+    "adhesion of geoms": lambda model: bool(model.flg_adhesion),
+    "surfacevel": lambda model: bool(model.flg_surfacevel),
+    "fluidshape ellipsoid": lambda model: bool(
+        (model.opt.density > 0 or model.opt.viscosity > 0) and np.any(model.geom_fluid)
+    ),
+}
+"""Features that MJX would simulate as something else without a word. What else it lacks, MJX refuses by itself."""
+
+
+def refuse(model: mujoco.MjModel, engine: str, lacks: Mapping[str, Feature], advice: str = "") -> None:
+    """Refuses a model that has one of the features.
+
+    Raises:
+      ValueError: it has; the message names all of them.
+    """
+    found = [name for name, has in lacks.items() if has(model)]
+    if found:
+        raise ValueError(f"the {engine} engine cannot simulate this model{advice}: it has {', '.join(found)}")
+
+
+def check_fields(fields: ModelFields, known: Callable[[str], bool]) -> None:
+    """Checks the names of the fields in which a world differs.
+
+    Raises:
+      ValueError: MuJoCo's model has no such field that could differ.
+    """
+    unknown = [name for name in fields if not known(name)]
+    if unknown:
+        raise ValueError(f"worlds cannot differ in mjModel.{', mjModel.'.join(unknown)}: there is no such field")
+
+
+def at_reset(model: mujoco.MjModel, fields: ModelFields) -> dict[str, jax.Array]:
+    """The ``mjData`` fields that ``mj_resetData`` takes from the model, in a world that differs from it in ``fields``.
+
+    So a mocap body stands where this world's ``body_pos`` and ``body_quat`` say, and ``eq_active0`` switches equalities.
+    """
+    mocap = np.flatnonzero(model.body_mocapid >= 0)
+    values = {}
+    for source, name in (("body_pos", "mocap_pos"), ("body_quat", "mocap_quat")):
+        if source in fields and mocap.size:
+            values[name] = jnp.asarray(fields[source])[mocap]
+    if "eq_active0" in fields and model.neq:
+        values["eq_active"] = jnp.asarray(fields["eq_active0"])
+    return values

@@ -1,0 +1,124 @@
+"""Engines agree on what a model means: a feature is simulated as C MuJoCo does it, or refused by name."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from benchmarks.features import FEATURES, TOLERANCE, compare
+from envs.engines import SolverConfig, make_engine
+
+KEEPS_STATE = ("actuator delay", "sensor delay", "sensor interval", "flag sleep", "flag ipc")
+"""features that keep something between two steps which no state holds"""
+LEFT_OUT_BY_MJX = {
+    "actuator acts early (actearly)": "actearly",
+    "actuator plugin": "plugins",
+    "cable (plugin)": "plugins",
+    "integrator discrete": "the discrete integrator",
+    "noslip": "noslip_iterations",
+    "actuator group disabled": "actuatorgroupdisable",
+    "flag spring disabled": "one of the flags spring and damper disabled",
+    "flag damper disabled": "one of the flags spring and damper disabled",
+    "joint stiffness polynomial": "polynomial stiffness",
+    "joint damping polynomial": "polynomial damping",
+    "tendon stiffness polynomial": "polynomial stiffness",
+    "tendon damping polynomial": "polynomial damping",
+    "actuator damping": "damping of actuators",
+    "actuator armature": "armature of actuators",
+    "contact adhesion": "adhesion of geoms",
+    "contact surface velocity": "surfacevel",
+    "fluid, ellipsoid model": "fluidshape ellipsoid",
+}
+
+
+@pytest.mark.parametrize("name", KEEPS_STATE)
+@pytest.mark.parametrize("engine", ["native", "mjx"])
+def test_what_outlives_a_step_outside_the_state_is_refused(name: str, engine: str) -> None:
+    """google-deepmind/mujoco_warp PR#1169, PR#1629, #887; google-deepmind/mujoco#3597: delays and sleep are state, too."""
+    refused = compare(FEATURES[name], engine)["refused"]
+    assert refused is not None
+    assert re.match(f"the {engine} engine cannot simulate this model: it has (delays|sleeping|the flag ipc)", refused)
+
+
+@pytest.mark.parametrize("name", LEFT_OUT_BY_MJX)
+def test_what_mjx_would_leave_out_without_a_word_is_refused_by_name(name: str) -> None:
+    """google-deepmind/mujoco_warp#345, google-deepmind/mujoco#2667: features that one implementation lacks."""
+    model = mujoco.MjModel.from_xml_string(FEATURES[name].xml)
+    with pytest.raises(ValueError, match="mjx engine cannot simulate this model, the native one can: it has ") as refusal:
+        make_engine(model, (), "mjx", SolverConfig())
+    assert LEFT_OUT_BY_MJX[name] in str(refusal.value)
+
+
+def test_what_mjx_finds_out_late_is_refused_in_the_same_words() -> None:
+    """MJX refuses this when data are made, after it took the model."""
+    model = mujoco.MjModel.from_xml_string(FEATURES["contact condim 1, elliptic"].xml)
+    with pytest.raises(ValueError, match="the mjx engine cannot simulate this model, the native one can: "):
+        make_engine(model, (), "mjx", SolverConfig())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "actuator filterexact",
+            "actuator muscle",
+            "actuator dcmotor",
+            "actuator plugin",
+            "actuator acts early (actearly)",
+        ),
+        *("equality weld", "tendon wrapped around a sphere", "contact pair", "flex", "fluid, ellipsoid model"),
+        *("sensors of acceleration", "mocap body", "equality switched in a world"),
+    ],
+)
+def test_the_native_engine_simulates_what_plain_mujoco_does(name: str) -> None:
+    """google/brax#585 (mocap bodies), google-deepmind/mujoco_warp#345"""
+    found = compare(FEATURES[name], "native")
+    assert found["refused"] is None
+    assert found["error"] < 1e-5
+
+
+@pytest.mark.slow
+def test_mjx_carries_what_hangs_on_a_mocap_body() -> None:
+    """google/brax#585: goals that are mocap bodies did not move."""
+    found = compare(FEATURES["mocap body"], "mjx")
+    assert found["refused"] is None
+    assert found["error"] < TOLERANCE
+
+
+def test_an_equality_that_differs_between_worlds_is_refused_by_mjx() -> None:
+    """google/brax#585: this field, too, takes effect at a reset only. Native carries it."""
+    assert (
+        "worlds cannot differ in mjModel.eq_active0" in compare(FEATURES["equality switched in a world"], "mjx")["refused"]
+    )
+
+
+@pytest.mark.parametrize("engine", ["native", pytest.param("mjx", marks=pytest.mark.slow)])
+def test_a_mocap_body_stands_where_the_model_of_its_world_says(engine: str) -> None:
+    """google/brax#585: at the start of an episode and after a step, in each world at a place of its own."""
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><body name="goal" mocap="true" pos="1 0 1"><geom size=".1"/></body>'
+        '<body><joint axis="0 1 0"/><geom size=".1" pos=".5 0 0"/></body></worldbody></mujoco>'
+    )
+    made = make_engine(model, ("xpos",), engine, SolverConfig())
+    places = jnp.array([[5.0, 0, 5], [6, 1, 2]])
+
+    def play(place: jax.Array) -> tuple[jax.Array, jax.Array]:
+        fields = {"body_pos": jnp.asarray(model.body_pos, jnp.float32).at[1].set(place)}
+        state, at_first = made.init(jnp.zeros(1), jnp.zeros(1), fields)
+        _, after = made.step(state, jnp.zeros(0), 2, fields)
+        return at_first["xpos"][1], after["xpos"][1]
+
+    for seen in jax.jit(jax.vmap(play))(places):
+        np.testing.assert_allclose(seen, places, rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["native", "mjx"])
+def test_a_field_that_no_model_has_is_refused_by_name(engine: str) -> None:
+    """A misspelt name in ``info["model"]``."""
+    model = mujoco.MjModel.from_xml_string(FEATURES["integrator Euler"].xml)
+    made = make_engine(model, (), engine, SolverConfig())
+    with pytest.raises(ValueError, match=r"worlds cannot differ in mjModel\.body_poss: there is no such field"):
+        jax.eval_shape(lambda: made.init(jnp.zeros(2), jnp.zeros(2), {"body_poss": jnp.zeros(3)}))
