@@ -7,14 +7,21 @@ import jax.numpy as jnp
 
 from mjx_tecrl.checks import check_array
 
+REMEMBERED_UPDATES = 2**18
+"""The statistics are those of everything seen up to so many updates. From then on each update forgets as much as it adds.
+
+Without this bound a float32 count stops growing at 2^24 updates while the sum of squares goes on, and before that the sum of
+squares rounds away what is added to it.
+"""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Normalizer:
-    """Statistics of all observations seen.
+    """Statistics of the observations seen, see `REMEMBERED_UPDATES`.
 
     Attributes:
-      count: [] number of observations.
+      count: [] number of observations, at most `REMEMBERED_UPDATES` batches of them.
       mean: ``[obs_size]``.
       squares: ``[obs_size]`` sum of squared deviations from the mean.
     """
@@ -46,6 +53,8 @@ def init_normalizer(obs_size: int) -> Normalizer:
 def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -> Normalizer:
     """Merges ``obs`` ``[batch, obs_size]`` into the statistics where ``seen`` ``[batch]`` bool (Chan et al., 1979).
 
+    Beyond `REMEMBERED_UPDATES` batches the count stands still, and the sum of squares is scaled down with it.
+
     Raises:
       TypeError, ValueError: arrays of another dtype or shape.
     """
@@ -58,10 +67,14 @@ def update_normalizer(normalizer: Normalizer, obs: jax.Array, seen: jax.Array) -
     count = normalizer.count + n
     share = n / count.clip(1.0)
     delta = mean - normalizer.mean
+    total = normalizer.squares + squares + delta**2 * normalizer.count * share
+    most = float(REMEMBERED_UPDATES * obs.shape[0])
+    # Not count - most: where both are large, the few observations between them would be rounded.
+    excess = (n - (most - normalizer.count)).clip(0.0)
     return Normalizer(
-        count=count,
+        count=jnp.minimum(count, most),
         mean=normalizer.mean + delta * share,
-        squares=normalizer.squares + squares + delta**2 * normalizer.count * share,
+        squares=total - total * (excess / count.clip(1.0)),
     )
 
 
@@ -72,13 +85,13 @@ LARGEST_RETURN = 5.0
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RewardScaler:
-    """Statistics of the discounted returns so far (arXiv 2604.04539).
+    """Statistics of the discounted returns (arXiv 2604.04539).
 
     G starts at 0 with each episode; each step sets it to ``discount * G + reward``.
 
     Attributes:
       returns: ``[worlds]`` G of the present episode.
-      moments: statistics of all G seen, with ``obs_size`` 1.
+      moments: statistics of G, with ``obs_size`` 1.
       largest: [] the largest ``|G|`` seen.
     """
 
