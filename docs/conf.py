@@ -48,7 +48,8 @@ autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do w
 OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|pathlib|collections|matplotlib|concurrent"
 nitpick_ignore_regex = [
     (r"any|py:.*", rf"({OTHERS})\..*"),
-    (r"py:.*", r"Array|ArrayLike|DTypeLikeFloat|NamedSharding|P|RealArray|Shape"),  # the same, by JAX's short names
+    # The same, by their short names.
+    (r"py:.*", r"Array|ArrayLike|DTypeLikeFloat|NamedSharding|P|RealArray|ResetNeeded|Shape|signal\.Signals"),
     (r"py:.*", r"FlagCreatePairsOff|randomize|Positional|UseAppendAction|([\w.]+\.)?Annotated"),  # tyro's marks on a flag
 ]
 

@@ -18,7 +18,9 @@ from envs.command import UserError, warn
 from train.files import replace_file
 
 MODEL_FILE = "model.mjb"
+"""The compiled model of a run, in its directory."""
 ORIGIN_FILE = "model.json"
+"""What the compiled model was made of, in the run directory: MuJoCo's version, and each file with its digest."""
 ORIGIN_BYTES = 2**24
 """Largest `ORIGIN_FILE` that is read. It takes some hundred bytes for each file of a model."""
 

@@ -195,7 +195,7 @@ class MujocoTask:
         return self.engine
 
     def make_gymnasium(self) -> gymnasium.Env:
-        """Makes Gymnasium's own environment with the same arguments; where ``xml_file`` is one of them, on `model`.
+        """Makes Gymnasium's own environment with the same arguments; where ``xml_file`` is one of them, on ``model``.
 
         Raises:
           ValueError: Gymnasium has no such task, or its task does not take these arguments.
@@ -271,7 +271,7 @@ class MujocoTask:
     def to_ctrl(self, action: jax.Array) -> jax.Array:
         """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units.
 
-        The actions -1 and 1 become the limits that `control_limits` finds.
+        The actions -1 and 1 become the limits that `envs.tasks.control_limits.control_limits` finds.
 
         Raises:
           ValueError: the model does not limit the controls of all actuators.
