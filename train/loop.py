@@ -23,7 +23,7 @@ from train.divergence import check_starts
 from train.interrupt import Interrupt
 from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
-from train.model_file import MODEL_FILE, load_saved_model, save_model, warn_of_edits
+from train.model_file import describe_model, load_saved_model, save_model, warn_of_edits
 from train.plan import Plan
 from train.processes import is_main_process, largest
 from train.program import Program
@@ -87,13 +87,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
         if model is not None and is_main_process():
             warn_of_edits(run_dir)
-        model_file = ""
-        if getattr(config.env_args, "xml_file", None) is not None:
-            model_file = f"model {getattr(env, 'model_file', None) or run_dir / MODEL_FILE}; "
         say(
             console,
             f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
-            f"preset {config.preset}; {model_file}run directory {run_dir}\n{plan.describe()}\ncompiling",
+            f"preset {config.preset}; {describe_model(env, config.env_args, run_dir)}"
+            f"run directory {run_dir}\n{plan.describe()}\ncompiling",
         )
         for text in plan.warnings() if is_main_process() else ():
             warn(text)

@@ -91,6 +91,13 @@ def load_saved_model(run_dir: pathlib.Path) -> mujoco.MjModel | None:
         raise UserError(f"{path} is damaged: {error}.") from error
 
 
+def describe_model(env: Any, env_args: Any, run_dir: pathlib.Path) -> str:
+    """Names the model file in use, for the first line of a run, where the user named one; empty otherwise."""
+    if getattr(env_args, "xml_file", None) is None:
+        return ""
+    return f"model {getattr(env, 'model_file', None) or run_dir / MODEL_FILE}; "
+
+
 def warn_of_edits(run_dir: pathlib.Path) -> None:
     """Warns of each file that the run's model was compiled from and that says something else today."""
     for path in _edited(origin) if (origin := _load_origin(run_dir)) else ():

@@ -14,16 +14,13 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import mujoco
-from gymnasium.envs.registration import load_env_creator
 
 from envs.base import Obs, State, obs_sizes
 from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, SolverConfig, make_engine, resolve_engine
 from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
 from envs.tasks.control_limits import control_limits
-
-ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-"""Gymnasium's model files."""
+from envs.tasks.model_files import ASSETS, find_model, gymnasium_on_model, load_model
 
 Info = dict[str, Any]
 """What a task keeps from one step to the next, see `State.info`. Under ``"model"``, if present, it holds `ModelFields`: the
@@ -206,7 +203,7 @@ class MujocoTask:
         changed = {name: value for name, value in dataclasses.asdict(self.args).items() if value != default[name]}
         spec: Any = copy.deepcopy(gymnasium.spec(self.gymnasium_id))
         if changed.pop("xml_file", None) is not None:
-            spec.entry_point = _on_model(spec.entry_point, self.model)
+            spec.entry_point = gymnasium_on_model(spec.entry_point, self.model)
         with warnings.catch_warnings(), silent():
             warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)  # v4 is wanted here
             try:
@@ -349,47 +346,3 @@ def draw_until(
 
     first = again((key, jnp.zeros(())))
     return jax.lax.while_loop(lambda carry: ~accept(carry[1]), again, first)[1]
-
-
-def _on_model(entry_point: Any, model: mujoco.MjModel) -> type[gymnasium.Env]:
-    """The class of one of Gymnasium's environments, but on ``model``. The class itself can only read a file of text."""
-    original: Any = load_env_creator(entry_point)
-
-    class OnModel(original):
-        def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-            own = copy.copy(model)
-            return own, mujoco.MjData(own)
-
-    return OnModel
-
-
-def find_model(name: str) -> pathlib.Path:
-    """The absolute path of the model file that a user names.
-
-    A path that exists wins. Otherwise a bare name is that of one of Gymnasium's model files, if there is one.
-    """
-    path = pathlib.Path(name).expanduser()
-    if not path.is_file() and "/" not in name and (ASSETS / name).is_file():
-        return ASSETS / name
-    return path.absolute()
-
-
-def load_model(path: pathlib.Path) -> mujoco.MjModel:
-    """Loads a model file. The result equals that of ``MjModel.from_xml_path``.
-
-    Raises:
-      ValueError: there is no such file, or it is not a model.
-    """
-    if not path.is_file():
-        raise ValueError(f"there is no model file {path}")
-    return compile_model(mujoco.MjSpec.from_file(str(path)))
-
-
-def compile_model(spec: mujoco.MjSpec) -> mujoco.MjModel:
-    """Compiles a specification, and spares the user MuJoCo's warning that ``settotalmass`` is deprecated."""
-    total_mass, spec.compiler.settotalmass = spec.compiler.settotalmass, -1
-    model = spec.compile()
-    if total_mass > 0:  # as the compiler would have done
-        mujoco.mj_setTotalmass(model, total_mass)
-        mujoco.mj_setConst(model, mujoco.MjData(model))
-    return model

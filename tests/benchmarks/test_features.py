@@ -7,7 +7,8 @@ import mujoco
 import pytest
 
 from benchmarks import features
-from benchmarks.features import FEATURES, TOLERANCE, Args, compare, main
+from benchmarks.feature_models import FEATURES
+from benchmarks.features import TOLERANCE, Args, compare, main
 from benchmarks.report import read_sections
 from envs.command import UserError
 from envs.engines import make_engine

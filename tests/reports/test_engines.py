@@ -8,7 +8,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from benchmarks.features import FEATURES, TOLERANCE, compare
+from benchmarks.feature_models import FEATURES
+from benchmarks.features import TOLERANCE, compare
 from envs.engines import SolverConfig, make_engine
 
 KEEPS_STATE = ("actuator delay", "sensor delay", "sensor interval", "flag sleep", "flag ipc")

@@ -9,7 +9,7 @@ import pytest
 
 import envs
 from envs.command import UserError
-from envs.tasks.mujoco_task import ASSETS
+from envs.tasks.model_files import ASSETS
 from eval import run
 from eval.restore import load_problem, restore
 from tests.runs import TINY_FLAGS, quiet, tiny_config, untimed
