@@ -20,8 +20,8 @@ def forward(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> mjx.
     data = mjx.sensor_pos(mjx_model, mjx.fwd_position(mjx_model, data))
     data = mjx.sensor_vel(mjx_model, mjx.fwd_velocity(mjx_model, data))
     data = mjx.fwd_acceleration(mjx_model, mjx.fwd_actuation(mjx_model, data))
-    drift = _drift(model, mjx_model, data)  # MJX puts these rows first
-    aref = data._impl.efc_aref.at[: drift.shape[0]].add(-drift)
+    known = drift(model, mjx_model, data)  # MJX puts these rows first
+    aref = data._impl.efc_aref.at[: known.shape[0]].add(-known)
     return mjx.sensor_acc(mjx_model, mjx.solve(mjx_model, data.tree_replace({"_impl.efc_aref": aref})))
 
 
@@ -31,8 +31,18 @@ def step(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> mjx.Dat
     return (mjx.euler if euler else mjx.implicit)(mjx_model, forward(model, mjx_model, data))
 
 
-def _drift(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> jax.Array:
-    """``Jdot @ qvel`` of all connect and then all weld constraints, ``[3 * connects + 6 * welds]``."""
+def drift(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> jax.Array:
+    """``Jdot @ qvel``: how the constraints' errors accelerate when no joint does.
+
+    Args:
+      model: the model; says which bodies and sites a constraint holds together.
+      mjx_model: the same model in one world, which may have its own ``eq_data`` and ``site_quat``.
+      data: data after ``mjx.fwd_velocity``.
+
+    Returns:
+      ``[3 * connects + 6 * welds]`` of all connect and then all weld constraints (m/s^2; for the orientation of welds 1/s^2).
+      It is 0 for those that are not active.
+    """
     ancestors = np.zeros((model.nbody, model.nbody), bool)  # of each body, itself among them
     for body in range(1, model.nbody):
         ancestors[body] = ancestors[model.body_parentid[body]]
@@ -70,7 +80,7 @@ def _drift(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> jax.A
             at(body, points(body, obj, is_site, anchor))
             for body, obj, anchor in zip(bodies, (obj1, obj2), anchors, strict=True)
         )
-        drift = first - second
+        apart = first - second
         if kind == _WELD:
             # The error of orientation is the vector part of conj(q2) q1. With w the difference of the spins, its rate is
             # that of conj(q2) w q1 / 2. This is the rate of that.
@@ -82,8 +92,8 @@ def _drift(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> jax.A
             between = jnp.concatenate([-0.5 * (w * w).sum(1, keepdims=True), inner], axis=1)
             conjugate = q2 * jnp.array([1.0, -1, -1, -1], q2.dtype)
             turn = 0.5 * _product(_product(conjugate, between), q1)[:, 1:]
-            drift = jnp.concatenate([drift, of_eq[:, 10:11] * turn], axis=1)
-        rows.append((drift * data.eq_active[chosen][:, None]).ravel())
+            apart = jnp.concatenate([apart, of_eq[:, 10:11] * turn], axis=1)
+        rows.append((apart * data.eq_active[chosen][:, None]).ravel())
     return jnp.concatenate(rows)
 
 
