@@ -194,8 +194,8 @@ Each row is one small model. {WORLDS} worlds of it make {STEPS} environment step
 controls, interleaved with {WORLDS} other worlds, and are compared with plain C MuJoCo. *Alike* gives the largest error of a
 position, velocity, activation or sensor, in units of the largest such number of the model where that is above 1. It is at
 most {TOLERANCE:.0e}: states are float32 between two steps, and mjx and warp compute in float32. *Refused* gives the sentence
-with which the engine refuses the model when it is made. *Differs* marks a larger error, which needs an explanation. *Not run*
-marks what has not been compared on this engine yet. [Physics](physics.md) explains what else is known to differ.
+with which the engine refuses the model when it is made. *Differs* marks a larger error, which needs an explanation. *Not
+run* marks what has not been compared on this engine yet. [Physics](physics.md) explains what else is known to differ.
 """
 
 

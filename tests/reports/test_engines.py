@@ -104,7 +104,8 @@ JOINED = """
   </worldbody>
   <equality>
     <connect body1="b" body2="c" anchor=".1 .2 .1"/><connect site1="t" site2="s"/>
-    <weld body1="a" body2="c" anchor=".1 .2 .1" torquescale="0.5"/><weld site1="t" site2="s"/><weld body1="a" active="false"/>
+    <weld body1="a" body2="c" anchor=".1 .2 .1" torquescale="0.5"/><weld site1="t" site2="s"/>
+    <weld body1="a" active="false"/>
   </equality>
 </mujoco>"""
 
