@@ -40,8 +40,8 @@ def drift(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> jax.Ar
       data: data after ``mjx.fwd_velocity``.
 
     Returns:
-      ``[3 * connects + 6 * welds]`` of all connect and then all weld constraints, in m/s^2, or in 1/s^2 for the orientation of
-      welds. It is 0 for those that are not active.
+      ``[3 * connects + 6 * welds]`` of all connect and then all weld constraints, in m/s^2, or in 1/s^2 for the orientation
+      of welds. It is 0 for those that are not active.
     """
     ancestors = np.zeros((model.nbody, model.nbody), bool)  # of each body, itself among them
     for body in range(1, model.nbody):
