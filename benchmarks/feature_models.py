@@ -128,7 +128,11 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
         ),
         # equalities
         "equality connect": _option(body=_HANGING, rest='<equality><connect body1="b" anchor="0.1 0 0.1"/></equality>'),
-        "equality weld": _option(body=_HANGING, rest='<equality><weld body1="b"/></equality>'),
+        # The worlds start a few centimetres off. With MuJoCo's stiffer default that alone costs 1e-3 in float32.
+        "equality weld": _option(body=_HANGING, rest='<equality><weld body1="b" solref="0.1 1"/></equality>'),
+        "equality connect, integrator RK4": _option(
+            'integrator="RK4"', body=_HANGING, rest='<equality><connect body1="b" anchor="0.1 0 0.1"/></equality>'
+        ),
         "equality weld of sites": _option(body=_HANGING, rest='<equality><weld site1="s" site2="tip"/></equality>'),
         "equality joint": _option(rest='<equality><joint joint1="j" joint2="k" polycoef="0 0.5 0.1 0 0"/></equality>'),
         "equality tendon": _option(rest=_FIXED.format("") + '<equality><tendon tendon1="t"/></equality>'),

@@ -157,20 +157,32 @@ def _play_plain(model: mujoco.MjModel, feature: Feature, reads: tuple[str, ...])
 def page(report: Report) -> str:
     """The table as a page of the documentation."""
     engines = [name for name in _ENGINES if report.rows(engine=name)]
-    lines = [_HEAD, f"| feature | {' | '.join(engines)} |", "|---|" + "---|" * len(engines)]
+    lines = [_HEAD, "| engine | alike | refused | differs | not run |", "|---|---|---|---|---|"]
+    for engine in engines:
+        verdicts = [_verdict(found) for name in FEATURES for found in report.rows(feature=name, engine=engine)]
+        counts = [verdicts.count(verdict) for verdict in ("alike", "refused", "differs")]
+        lines.append(f"| {engine} | {' | '.join(map(str, counts))} | {len(FEATURES) - len(verdicts)} |")
+    lines += ["", f"| feature | {' | '.join(engines)} |", "|---|" + "---|" * len(engines)]
     for name in FEATURES:
         cells = []
         for engine in engines:
             found = report.rows(feature=name, engine=engine)
-            cells.append(_cell(found[0]) if found else "")
+            cells.append(_cell(found[0]) if found else "not run")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(found: dict[str, Any]) -> str:
+def _verdict(found: dict[str, Any]) -> str:
     if found["refused"] is not None:
+        return "refused"
+    return "alike" if found["error"] < TOLERANCE else "differs"
+
+
+def _cell(found: dict[str, Any]) -> str:
+    verdict = _verdict(found)
+    if verdict == "refused":
         return f"refused: {found['refused']}".replace("|", "\\|").replace("\n", " ")
-    return f"{'alike' if found['error'] < TOLERANCE else '**differs**'}, {found['error']:.0e}"
+    return f"{verdict if verdict == 'alike' else '**differs**'}, {found['error']:.0e}"
 
 
 _HEAD = f"""\
@@ -182,7 +194,8 @@ Each row is one small model. {WORLDS} worlds of it make {STEPS} environment step
 controls, interleaved with {WORLDS} other worlds, and are compared with plain C MuJoCo. *Alike* gives the largest error of a
 position, velocity, activation or sensor, in units of the largest such number of the model where that is above 1. It is at
 most {TOLERANCE:.0e}: states are float32 between two steps, and mjx and warp compute in float32. *Refused* gives the sentence
-with which the engine refuses the model when it is made. No engine leaves out a feature without a word.
+with which the engine refuses the model when it is made. *Differs* marks a larger error, which needs an explanation. *Not
+run* marks what has not been compared on this engine yet. [Physics](physics.md) explains what else is known to differ.
 """
 
 

@@ -14,7 +14,7 @@ class Randomization:
     """
 
     friction: Range = (1.0, 1.0)
-    """range of a factor on the sliding friction of all geoms"""
+    """range of a factor on the sliding friction of all geoms and contact pairs"""
     mass: Range = (1.0, 1.0)
     """range of a factor on the mass and inertia of a body, drawn for each body"""
     actuator_gain: Range = (1.0, 1.0)

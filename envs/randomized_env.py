@@ -80,7 +80,7 @@ class RandomizedEnv:
 
     def _draw_factors(self, key: jax.Array) -> dict[str, jax.Array]:
         model, drawn = self.task.model, self.randomization
-        shapes: dict[str, tuple[int, ...]] = {"friction": (), "mass": (model.nbody,), "actuator_gain": (model.nu,)}
+        shapes: dict[str, tuple[int, ...]] = {"friction": (), "mass": (model.nbody,), "actuator_gain": (model.nactuator,)}
         factors = {}
         for name, k in zip(shapes, jax.random.split(key, len(shapes)), strict=True):
             low, high = getattr(drawn, name)
@@ -109,6 +109,8 @@ def _apply_factors(model: mujoco.MjModel, factors: dict[str, jax.Array], fields:
     changed = {}
     if "friction" in factors:
         changed["geom_friction"] = own("geom_friction").at[:, 0].multiply(factors["friction"])
+        if model.npair:  # such contacts ignore the friction of their geoms
+            changed["pair_friction"] = own("pair_friction").at[:, :2].multiply(factors["friction"])
     if "mass" in factors:
         changed["body_mass"] = subtree = own("body_mass") * factors["mass"]
         changed["body_inertia"] = own("body_inertia") * factors["mass"][:, None]

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,13 +11,11 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from envs.engines import equality
 from envs.engines.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
-from envs.engines.support import MJX_LACKS, STATEFUL, Feature, at_reset, check_fields, refuse
+from envs.engines.mjx_import import mjx
+from envs.engines.support import MJX_LACKS, STATEFUL, Feature, at_reset, check_fields, has_connect_or_weld, refuse
 from envs.engines.worlds import in_groups, over_worlds
-
-# The import of MJX prints a message if the optional Warp is not installed.
-with contextlib.redirect_stdout(io.StringIO()):
-    from mujoco import mjx
 
 OF_ACCELERATION = ("qacc", "actuator_force", "qfrc_actuator", "qfrc_constraint", "cacc", "cfrc_int", "cfrc_ext", "act_dot")
 """Fields that depend on accelerations and forces, not on positions and velocities alone."""
@@ -132,6 +129,14 @@ class MjxEngine:
     def _computes_accelerations(self) -> bool:
         return bool(self._blank._impl.efc_J.size)  # without constraints `forward` of MJX 3.17 returns too early
 
+    def _forward(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
+        """``mj_forward``."""
+        return equality.forward(self.model, model, data) if has_connect_or_weld(self.model) else mjx.forward(model, data)
+
+    def _advance(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
+        """``mj_step``."""
+        return equality.step(self.model, model, data) if has_connect_or_weld(self.model) else mjx.step(model, data)
+
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """Computes what follows from positions and velocities."""
         data = mjx.sensor_pos(model, mjx.fwd_position(model, data))
@@ -142,7 +147,7 @@ class MjxEngine:
     @jax.default_matmul_precision("highest")
     def _init(self, blank: mjx.Data, qpos: jax.Array, qvel: jax.Array, fields: ModelFields) -> tuple[PhysicsState, Derived]:
         blank = self._with_fields(blank, fields).replace(qpos=qpos, qvel=qvel)
-        return self._unpack(mjx.forward(self._model_with(fields), blank))
+        return self._unpack(self._forward(self._model_with(fields), blank))
 
     @jax.default_matmul_precision("highest")
     def _step(
@@ -170,7 +175,7 @@ class MjxEngine:
         self, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
     ) -> tuple[PhysicsState, Derived]:
         model = self._model_with(fields)
-        data = mjx.step(model, _pack(blank, state, ctrl))
+        data = self._advance(model, _pack(blank, state, ctrl))
         if "cfrc_ext" in self._reads:
             data = mjx.rne_postconstraint(model, data)
         return self._unpack(data)

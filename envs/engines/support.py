@@ -25,6 +25,13 @@ def _nonzero(*fields: str) -> Feature:
     return lambda model: any(np.any(getattr(model, name)) for name in fields)
 
 
+def has_connect_or_weld(model: mujoco.MjModel) -> bool:
+    """Whether the model has connect or weld constraints that are not disabled as a whole."""
+    off = mujoco.mjtDisableBit.mjDSBL_EQUALITY, mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+    kinds = mujoco.mjtEq.mjEQ_CONNECT, mujoco.mjtEq.mjEQ_WELD
+    return bool(np.isin(model.eq_type, kinds).any()) and not any(_disables(flag)(model) for flag in off)
+
+
 STATEFUL: Mapping[str, Feature] = {
     "delays or intervals of actuators and sensors": lambda model: model.nhistory > 0,
     "plugins with a state of their own": lambda model: model.npluginstate > 0,
@@ -36,6 +43,9 @@ what other worlds did before it. No engine simulates them."""
 
 MJX_LACKS: Mapping[str, Feature] = {
     "the discrete integrator": lambda model: model.opt.integrator == mujoco.mjtIntegrator.mjINT_DISCRETE,
+    "connect or weld constraints under the integrator RK4": lambda model: (
+        model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4 and has_connect_or_weld(model)
+    ),
     "noslip_iterations": lambda model: model.opt.noslip_iterations > 0,
     "actuatorgroupdisable": lambda model: any(
         0 <= group < 31 and model.opt.disableactuator >> int(group) & 1 for group in model.actuator_group
@@ -55,7 +65,8 @@ MJX_LACKS: Mapping[str, Feature] = {
         (model.opt.density > 0 or model.opt.viscosity > 0) and np.any(model.geom_fluid)
     ),
 }
-"""Features that MJX would simulate as something else without a word. What else it lacks, MJX refuses by itself."""
+"""Features that MJX would simulate as something else without a word. What else it lacks, MJX refuses by itself.
+What it lacks of connect and weld constraints, `envs.engines.equality` adds, but RK4 calls MJX within a step."""
 
 
 def refuse(model: mujoco.MjModel, engine: str, lacks: Mapping[str, Feature], advice: str = "") -> None:

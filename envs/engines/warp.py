@@ -15,7 +15,8 @@ import mujoco
 import numpy as np
 
 from envs.engines.base import OVERFLOW, Derived, ModelFields, PhysicsState
-from envs.engines.mjx import MjxEngine, mjx
+from envs.engines.mjx import MjxEngine
+from envs.engines.mjx_import import mjx
 from envs.engines.support import Feature
 from envs.engines.worlds import over_worlds
 
@@ -103,6 +104,12 @@ class WarpEngine(MjxEngine):
 
     def _computes_accelerations(self) -> bool:
         return True
+
+    def _forward(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
+        return mjx.forward(model, data)
+
+    def _advance(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
+        return mjx.step(model, data)
 
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         return mjx.forward(model, data)  # MJX-Warp cannot compute a part of it alone

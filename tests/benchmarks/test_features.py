@@ -9,9 +9,11 @@ import pytest
 from benchmarks import features
 from benchmarks.feature_models import FEATURES
 from benchmarks.features import TOLERANCE, Args, compare, main
-from benchmarks.report import read_sections
+from benchmarks.report import Report, read_sections
 from envs.command import UserError
 from envs.engines import make_engine
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -28,6 +30,27 @@ def test_the_table_says_alike_or_refused(tmp_path: pathlib.Path) -> None:
     assert alike["error"] < 1e-5
     assert f"| integrator RK4 | alike, {alike['error']:.0e} |" in page.read_text()
     assert "| actuator delay | refused: the native engine cannot simulate this model: it has delays" in page.read_text()
+
+
+def test_the_page_is_what_the_figures_give() -> None:
+    written = Report(features.PROGRAM, Args(json=ROOT / "benchmarks" / "results" / "features.json"))
+    assert features.page(written) == (ROOT / "docs" / "features.md").read_text()
+
+
+def test_what_an_engine_was_not_compared_on_is_told(tmp_path: pathlib.Path) -> None:
+    page = tmp_path / "features.md"
+    main(Args(feature=("actuator delay",), engines=("native",), markdown=page))
+    assert f"| native | 0 | 1 | 0 | {len(FEATURES) - 1} |" in page.read_text()
+    assert "| integrator RK4 | not run |" in page.read_text()
+
+
+def test_no_engine_differs_without_a_word() -> None:
+    sections = read_sections(ROOT / "benchmarks" / "results" / "features.json").values()
+    found = [row for section in sections for row in section["rows"]]
+    differ = {(row["feature"], row["engine"]) for row in found if row["refused"] is None and not row["error"] < TOLERANCE}
+    assert differ == {("geom box", "mjx"), ("geom cylinder", "mjx")}  # docs/physics.md explains them
+    assert {row["feature"] for row in found if row["engine"] == "native"} == set(FEATURES)
+    assert {row["feature"] for row in found} <= set(FEATURES)
 
 
 def test_a_feature_that_is_left_out_shows(monkeypatch: pytest.MonkeyPatch) -> None:

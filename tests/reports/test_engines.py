@@ -11,6 +11,8 @@ import pytest
 from benchmarks.feature_models import FEATURES
 from benchmarks.features import TOLERANCE, compare
 from envs.engines import SolverConfig, make_engine
+from envs.engines.equality import drift
+from envs.engines.mjx_import import mjx
 
 KEEPS_STATE = ("actuator delay", "sensor delay", "sensor interval", "flag sleep", "flag ipc")
 """features that keep something between two steps which no state holds"""
@@ -19,6 +21,7 @@ LEFT_OUT_BY_MJX = {
     "actuator plugin": "plugins",
     "cable (plugin)": "plugins",
     "integrator discrete": "the discrete integrator",
+    "equality connect, integrator RK4": "connect or weld constraints under the integrator RK4",
     "noslip": "noslip_iterations",
     "actuator group disabled": "actuatorgroupdisable",
     "flag spring disabled": "one of the flags spring and damper disabled",
@@ -87,6 +90,52 @@ def test_mjx_carries_what_hangs_on_a_mocap_body() -> None:
     found = compare(FEATURES["mocap body"], "mjx")
     assert found["refused"] is None
     assert found["error"] < TOLERANCE
+
+
+JOINED = """
+<mujoco>
+  <worldbody>
+    <body name="a"><freejoint/><geom size=".1"/>
+      <body name="b" pos=".3 0 0">
+        <joint type="ball"/><geom size=".05" pos=".1 .1 0"/><site name="t" quat="1 2 0 0" pos=".1 .2 .3"/>
+      </body>
+    </body>
+    <body name="c" pos="1 0 0"><joint axis="0 1 0"/><geom size=".1" pos=".2 0 0"/><site name="s" quat="1 0 3 0"/></body>
+  </worldbody>
+  <equality>
+    <connect body1="b" body2="c" anchor=".1 .2 .1"/><connect site1="t" site2="s"/>
+    <weld body1="a" body2="c" anchor=".1 .2 .1" torquescale="0.5"/><weld site1="t" site2="s"/>
+    <weld body1="a" active="false"/>
+  </equality>
+</mujoco>"""
+
+
+def test_mjx_gets_the_term_of_connect_and_weld_constraints_that_it_forgets() -> None:
+    """google-deepmind/mujoco_warp PR#1294: C MuJoCo and MJX-Warp got it, MJX did not."""
+    model = mujoco.MjModel.from_xml_string(JOINED)
+    data, rng = mujoco.MjData(model), np.random.default_rng(0)
+    mujoco.mj_integratePos(model, data.qpos, rng.normal(size=model.nv), 0.3)
+    data.qvel[:] = rng.normal(size=model.nv)
+    mujoco.mj_forward(model, data)
+    stiffness, damping, impedance, _ = data.efc_KBIP.T
+    forgotten = -damping * data.efc_vel - stiffness * impedance * data.efc_pos - data.efc_aref
+
+    @jax.jit
+    def ours(qpos: jax.Array, qvel: jax.Array) -> jax.Array:
+        mjx_model = mjx.put_model(model)
+        made = mjx.make_data(mjx_model).replace(qpos=qpos, qvel=qvel)
+        made = mjx.com_vel(mjx_model, mjx.com_pos(mjx_model, mjx.kinematics(mjx_model, made)))
+        return drift(model, mjx_model, made)
+
+    found = ours(data.qpos.astype(np.float32), data.qvel.astype(np.float32))
+    np.testing.assert_allclose(found[:18], forgotten, atol=1e-5)
+    assert abs(forgotten).max() > 1
+    np.testing.assert_array_equal(found[18:], np.zeros(6))
+
+
+@pytest.mark.slow
+def test_mjx_swings_a_body_about_its_anchor_as_c_mujoco_does() -> None:
+    assert compare(FEATURES["equality connect"], "mjx")["error"] < TOLERANCE
 
 
 def test_an_equality_that_differs_between_worlds_is_refused_by_mjx() -> None:
