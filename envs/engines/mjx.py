@@ -14,7 +14,17 @@ import numpy as np
 from envs.engines import equality
 from envs.engines.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
 from envs.engines.mjx_import import mjx
-from envs.engines.support import MJX_LACKS, STATEFUL, Feature, at_reset, check_fields, has_connect_or_weld, refuse
+from envs.engines.support import (
+    MJX_DIFFERS,
+    MJX_LACKS,
+    STATEFUL,
+    Feature,
+    at_reset,
+    check_fields,
+    has_connect_or_weld,
+    refuse,
+    warn_once,
+)
 from envs.engines.worlds import in_groups, over_worlds
 
 OF_ACCELERATION = ("qacc", "actuator_force", "qfrc_actuator", "qfrc_constraint", "cacc", "cfrc_int", "cfrc_ext", "act_dot")
@@ -46,6 +56,8 @@ class MjxEngine:
     impl = "jax"
     lacks: Mapping[str, Feature] = MJX_LACKS
     """features that the implementation would leave out without a word"""
+    differs: Mapping[str, Feature] = MJX_DIFFERS
+    """features that the implementation simulates in another way"""
 
     def __init__(
         self,
@@ -70,6 +82,8 @@ class MjxEngine:
         self._current = current
         self._mjx_model = self._put_model()  # may refuse the model for reasons of MJX's own
         refuse(model, self.name, self.lacks, ", the native one can")
+        for difference in (text for text, has in self.differs.items() if has(self.model)):
+            warn_once(f"{self.name} differs from C MuJoCo on this model: {difference} (docs/physics.md).")
         self._blank = self._make_data(1)
         # These are traced once, however many programs use them: to trace MJX takes as long as to compile it.
         self._init_once, self._substep_once = jax.jit(self._init), jax.jit(self._substep)

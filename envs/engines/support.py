@@ -1,5 +1,6 @@
 """What engines can simulate: which features of a model are refused by name, and what follows from fields of the model."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from envs.command import warn
 from envs.engines.base import ModelFields
 
 Feature = Callable[[mujoco.MjModel], bool]
@@ -67,6 +69,34 @@ MJX_LACKS: Mapping[str, Feature] = {
 }
 """Features that MJX would simulate as something else without a word. What else it lacks, MJX refuses by itself.
 What it lacks of connect and weld constraints, `envs.engines.equality` adds, but RK4 calls MJX within a step."""
+
+
+def _rests_on_a_plane(*kinds: mujoco.mjtGeom) -> Feature:
+    def found(model: mujoco.MjModel) -> bool:
+        planes = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        others = np.flatnonzero(np.isin(model.geom_type, kinds))
+        types, affinities = model.geom_contype, model.geom_conaffinity
+        touches = types[planes, None] & affinities[others] | affinities[planes, None] & types[others]
+        return bool(touches.any())
+
+    return found
+
+
+MJX_DIFFERS: Mapping[str, Feature] = {
+    "a tilted box or mesh touches a plane with the corners within 1 mm of its deepest, and not with up to four": (
+        _rests_on_a_plane(mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_MESH)
+    ),
+    "a cylinder touches a plane with its lower end alone, unless it lies flat": _rests_on_a_plane(
+        mujoco.mjtGeom.mjGEOM_CYLINDER
+    ),
+}
+"""What MJX simulates in another way than C MuJoCo, and what the difference is (docs/physics.md)."""
+
+
+@functools.cache
+def warn_once(text: str) -> None:
+    """Prints a warning, unless this process has printed it already."""
+    warn(text)
 
 
 def refuse(model: mujoco.MjModel, engine: str, lacks: Mapping[str, Feature], advice: str = "") -> None:

@@ -41,6 +41,7 @@ class WarpEngine(MjxEngine):
     name = "warp"
     impl = "warp"
     lacks: Mapping[str, Feature] = {}
+    differs: Mapping[str, Feature] = {}
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from benchmarks.features import TOLERANCE, compare
 from envs.engines import SolverConfig, make_engine
 from envs.engines.equality import drift
 from envs.engines.mjx_import import mjx
+from envs.engines.support import warn_once
 
 KEEPS_STATE = ("actuator delay", "sensor delay", "sensor interval", "flag sleep", "flag ipc")
 """features that keep something between two steps which no state holds"""
@@ -54,6 +55,25 @@ def test_what_mjx_would_leave_out_without_a_word_is_refused_by_name(name: str) -
     with pytest.raises(ValueError, match="mjx engine cannot simulate this model, the native one can: it has ") as refusal:
         make_engine(model, (), "mjx", SolverConfig())
     assert LEFT_OUT_BY_MJX[name] in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("geom box", "corners within 1 mm"), ("geom mesh", "corners within 1 mm"), ("geom cylinder", "its lower end alone")],
+)
+def test_what_mjx_simulates_in_another_way_is_said_once(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """google-deepmind/mujoco#2667: it has fewer points of contact on a plane."""
+    warn_once.cache_clear()
+    model = mujoco.MjModel.from_xml_string(FEATURES[name].xml)
+    for _ in range(2):
+        make_engine(model, (), "mjx", SolverConfig())
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: mjx differs from C MuJoCo on this model: ")
+    assert said in line
+    model.geom_contype[:] = model.geom_conaffinity[:] = 0  # then they never meet
+    warn_once.cache_clear()
+    make_engine(model, (), "mjx", SolverConfig())
+    assert capsys.readouterr().err == ""
 
 
 def test_what_mjx_finds_out_late_is_refused_in_the_same_words() -> None:
