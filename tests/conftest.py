@@ -24,6 +24,7 @@ import pytest
 
 from envs.command import UserError
 from envs.opengl import drawing
+from tests.missing import pytest_addoption, pytest_configure  # noqa: F401
 from tests.runs import shared_program, tiny_config
 from train.loop import train
 

@@ -1,5 +1,7 @@
 """Environments of Brax and Playground as our tasks: they give the same numbers, and final observations are kept."""
 
+import pathlib
+import subprocess
 from typing import Any
 
 import jax
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import view
 
 # Brax itself uses MJX in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing .* directly from `Data` is deprecated:DeprecationWarning")
@@ -65,8 +68,27 @@ def test_a_misspelt_name_is_answered_with_the_nearest(wrong: str, message: str) 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "mujoco_playground", None)
-    with pytest.raises(ValueError, match=r"needs Playground: pip install 'mjx-tecrl\[playground\]'"):
+    with pytest.raises(ValueError, match=r"needs Playground, .*: pip install 'mjx-tecrl\[playground\]'"):
         envs.make("playground/CartpoleBalance")
+
+
+@pytest.mark.parametrize("error", [subprocess.CalledProcessError(128, ["git", "clone"]), FileNotFoundError("git")])
+def test_robots_whose_models_cannot_be_downloaded_are_refused_in_a_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without a network, or without git, Playground's robots ended in a traceback."""
+    mjx_env = pytest.importorskip("mujoco_playground._src.mjx_env")
+
+    def clone(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(mjx_env, "_clone_with_progress", clone)
+    monkeypatch.setattr(mjx_env, "EXTERNAL_DEPS_PATH", tmp_path)
+    monkeypatch.setattr(mjx_env, "MENAGERIE_PATH", tmp_path / "menagerie")
+    assert view.main(["playground/Go1JoystickFlatTerrain", "--out", str(tmp_path / "film.png")]) == 2
+    [sentence] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert sentence.startswith("error: playground/Go1JoystickFlatTerrain needs the models of MuJoCo Menagerie, ")
+    assert sentence.endswith(f", into {tmp_path / 'menagerie'}.")
 
 
 def test_randomization_is_refused() -> None:
