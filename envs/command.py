@@ -1,6 +1,7 @@
 """What the commands of all rooms share: a user's mistake ends a command with one sentence and exit code 2, no traceback."""
 
 import contextlib
+import os
 import pathlib
 import shlex
 import signal
@@ -42,9 +43,27 @@ def say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False, emoji=False)
 
 
+def sentence(error: Exception | str) -> str:
+    """A text of an error as a sentence: it ends with a full stop, unless it ends with a question."""
+    text = str(error).rstrip(".")
+    return text if text.endswith("?") else f"{text}."
+
+
 def quoted(path: pathlib.Path) -> str:
     """A path as a word of a command that a user copies into a shell."""
     return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
+def expanded(path: str | pathlib.Path) -> pathlib.Path:
+    """A path in which ``~`` is replaced by the home directory.
+
+    Raises:
+      UserError: the home directory is not known; one sentence.
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path} cannot be found: this account has no home directory, so write the path out.") from error
 
 
 def check_seed(seed: int, flag: str = "--seed") -> None:
@@ -70,7 +89,7 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, NotImplementedError) as error:
-        raise UserError(f"{str(error).rstrip('.')}.") from error
+        raise UserError(sentence(error)) from error
 
 
 def run_command(kind: type[Args], action: Callable[[Args], int | None], prog: str, args: list[str] | None = None) -> int:
@@ -90,10 +109,15 @@ def framed(action: Callable[[], int | None]) -> int:
 
     Returns:
       What ``action`` returns, or 0 for None. After a `UserError`, whose sentence is printed: 2. After a signal: 128 plus the
-      number of the signal, so 130 after Ctrl-C.
+      number of the signal, so 130 after Ctrl-C, and 141 where nobody reads what is printed any more.
     """
+    _fill_standard_descriptors()
     try:
-        return action() or 0
+        try:
+            return action() or 0
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -101,3 +125,20 @@ def framed(action: Callable[[], int | None]) -> int:
         return 128 + stop.signal
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BrokenPipeError:
+        _forget_output()
+        return 128 + signal.SIGPIPE
+
+
+def _fill_standard_descriptors() -> None:
+    """Opens the null device in place of each closed standard stream, whose number and text the next file would take."""
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(free)
+
+
+def _forget_output() -> None:
+    """Sends what is still to be printed nowhere, so that Python does not fail on it once more as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

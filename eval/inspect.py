@@ -21,8 +21,8 @@ from envs.engines import PhysicsState
 from envs.engines.native import silent
 from envs.film import check_film, has_camera, overview, write_film
 from envs.finite import LIMIT
-from eval.restore import load_problem
-from train.divergence import load_dump
+from eval.restore import load_problem, load_single_config
+from train.divergence import DUMP_FILE, load_dump
 
 PICTURES_PER_SECOND = 10
 """Speed of the film. Every picture is one step, so the film is in slow motion."""
@@ -69,6 +69,10 @@ class Offence(NamedTuple):
 
 def inspect(args: Args) -> None:
     """Loads the evidence, repeats the steps, prints a table, and films one blow-up if asked to."""
+    load_single_config(args.run_dir)
+    if args.film is None and not (args.run_dir / DUMP_FILE).exists():
+        print(f"No world of {args.run_dir} has blown up.")
+        return
     env = load_problem(args.run_dir, args.physics).env
     blow_ups = load_dump(args.run_dir, blow_up_shapes(env))
     kept = int(blow_ups.count)

@@ -16,11 +16,14 @@ PANELS = {
     "return (deterministic policy)": ("eval/return_mean",),
     "reward critic: value, spread": ("agent/q_mean", "agent/q_std"),
     "policy entropy (nats)": ("agent/entropy",),
-    "trajectory entropy minus budget (nats)": ("agent/budget_gap",),
+    "surplus of entropy over its target (nats)": ("agent/budget_gap",),
     "log temperature": ("agent/log_alpha",),
     "TD error": ("agent/td_error",),
 }
 """The metrics that each panel shows, by its title."""
+
+MARKED = 50
+"""A curve of fewer points than this shows each of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +63,9 @@ def plot(args: Args) -> None:
             for name, style in zip(names, ("-", ":"), strict=False):
                 points = [(line["env_steps"], line[name]) for line in lines if line.get(name) is not None]
                 if points:
-                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=str(number))
+                    # A marker shows a single point too, where there is no line yet.
+                    marker = "." if len(points) < MARKED else ""
+                    axis.plot(*zip(*points, strict=True), style, marker=marker, color=f"C{number}", label=str(number))
         axis.set(title=title, xlabel="environment steps")
         axis.grid(alpha=0.3)
     _write_legend(axes[0, 0], list(runs))
@@ -81,6 +86,8 @@ def _write_legend(axis: Any, runs: list[str]) -> None:
 def _named(run_dirs: tuple[pathlib.Path, ...]) -> Iterator[tuple[str, pathlib.Path]]:
     """The metrics files that ``run_dirs`` name, each with a name. A run of several seeds has one file per seed."""
     for run_dir in run_dirs:
+        if not run_dir.exists():
+            raise UserError(f"There is no {run_dir}.")
         if not run_dir.is_dir():
             yield run_dir.stem, run_dir
             continue

@@ -1,6 +1,7 @@
 """Restores a trained policy from a run directory."""
 
 import dataclasses
+import os
 import pathlib
 
 import jax
@@ -65,7 +66,7 @@ def load_problem(run_dir: pathlib.Path, physics: str | None = None) -> Problem:
     return make_problem(config, load_saved_model(run_dir))
 
 
-def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None = None) -> Restored:
+def restore(run_dir: str | os.PathLike[str], step: int | None = None, physics: str | None = None) -> Restored:
     """Restores the policy of the newest checkpoint in a run directory, or of that of ``step``. It needs nothing else.
 
     Args:
@@ -76,6 +77,7 @@ def restore(run_dir: pathlib.Path, step: int | None = None, physics: str | None 
     Raises:
       UserError: there is no run, or no such checkpoint, or it is damaged; one sentence.
     """
+    run_dir = pathlib.Path(run_dir)
     problem = load_problem(run_dir, physics)
     step, parts, _ = Checkpoints(run_dir).restore({"actor": problem.actor_shapes()}, step=step)
     return Restored(problem, jax.device_put(parts["actor"]), step)

@@ -9,7 +9,7 @@ import pydantic
 import tyro
 
 import envs
-from envs.command import UserError, check_seed, user_errors
+from envs.command import UserError, check_seed, sentence, user_errors
 from envs.engines import resolve_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
@@ -272,7 +272,7 @@ def config_from_json(values: Any, source: str) -> Config:
         first = error.errors()[0]
         raise UserError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
     except ValueError as error:
-        raise UserError(f"{source}: {error}.") from error
+        raise UserError(sentence(f"{source}: {error}")) from error
 
 
 _JSON = pydantic.ConfigDict(ser_json_inf_nan="strings", extra="forbid")

@@ -56,7 +56,8 @@ class Watch:
     Args:
       config: the run's config.
       run_dir: the run directory, for the sentence that says why the run stops.
-      interval_steps: environment steps in an interval, over all worlds.
+      interval_steps: environment steps in an interval, over all worlds. A shorter last one counts as one of this length: a
+        share of a few steps would say little.
       pool_size: start states drawn for an interval.
     """
 
@@ -134,7 +135,7 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
     """
     path = run_dir / DUMP_FILE
     if not path.exists():
-        raise UserError(f"There is no {path}: no world of this run has blown up, or it is not a run directory.")
+        raise UserError(f"There is no {path}: no world of this run has blown up.")
     try:
         # The file is opened here because NumPy leaves an archive open that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

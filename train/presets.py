@@ -14,7 +14,6 @@ stands above it. What no row sets keeps the agent's own default, which is its au
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import jax
 
 import envs
+from envs.names import nearest
 from mjx_tecrl import named_agent
 from mjx_tecrl.agents.ddpg import DDPGConfig
 from mjx_tecrl.agents.dsac_e import DSACEConfig
@@ -297,8 +297,7 @@ def preset(name: str, env: str, agent: str, **length: Any) -> Config:
     if name == "auto":
         [name] = QUICK if jax.default_backend() == "cpu" else PARALLEL
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4) or PRESETS
-        raise ValueError(f"unknown preset {name!r}; did you mean {', '.join(near)}?")
+        raise ValueError(f"unknown preset {name!r}; did you mean {nearest(name, [*PRESETS, 'auto'])}?")
     agent_values: dict[str, Any] = {}
     run_values: dict[str, Any] = {}
     for row in ROWS:

@@ -8,13 +8,13 @@ import mujoco
 
 import envs
 from envs.adapters.foreign import ForeignTask
-from envs.base import Obs
+from envs.base import Obs, split_obs
 from envs.command import user_errors
 from envs.rollout import Policy
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.agent import AgentState, with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer
-from train.config import Config
+from train.config import Config, flag
 
 
 @jax.tree_util.register_dataclass
@@ -63,10 +63,14 @@ class Problem:
     def policy(self, actor: Actor) -> Policy:
         """The deterministic policy: ``obs [n, obs_size] -> action [n, action_size]`` in [-1, 1].
 
-        Observations may be NumPy's arrays, in double precision too: other simulators have those.
+        Observations may be NumPy's arrays, in double precision too: other simulators have those. It raises a ValueError for
+        observations of another width.
         """
 
         def act(obs: Obs) -> jax.Array:
+            width = split_obs(obs)[0].shape[-1]
+            if width != self.spec.obs_size:
+                raise ValueError(f"an observation of {self.env.name} must be {self.spec.obs_size} wide, not {width}")
             seen = self.observe(actor.normalizer, jax.tree.map(jnp.asarray, obs))
             return self.agent.act(actor.agent, seen, None, "deterministic")
 
@@ -90,7 +94,14 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
     with user_errors():
         env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization, model)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
-        agent = named_agent(config.agent).make(config.agent_args, spec)
+        kind = named_agent(config.agent)
+        try:
+            agent = kind.make(config.agent_args, spec)
+        except ValueError as error:
+            field, _, rest = str(error).partition(" ")
+            if field not in kind.Config.__dataclass_fields__:
+                raise
+            raise ValueError(f"{flag(f'agent.{field}')} {rest}") from error
     return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)
 
 

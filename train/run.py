@@ -3,14 +3,13 @@
 import argparse
 import dataclasses
 import functools
-import pathlib
 import sys
 from typing import Annotated
 
 import jax
 import tyro
 
-from envs.command import UserError, framed, user_errors
+from envs.command import UserError, expanded, framed, user_errors
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
 from train.loop import train
@@ -94,7 +93,7 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     if known.resume:
         if known.run_dir is None:
             raise UserError("--resume needs --run-dir: which run is to go on?")
-        default = load_config(pathlib.Path(known.run_dir).expanduser())
+        default = load_config(expanded(known.run_dir))
     else:
         with user_errors():
             default = preset(known.preset, known.env, known.agent)

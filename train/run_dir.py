@@ -9,7 +9,7 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
-from envs.command import UserError
+from envs.command import UserError, expanded
 from train.config import Config
 
 LOCK_FILE = ".lock"
@@ -35,7 +35,7 @@ FREE_TO_CHANGE = {
 def run_dir_of(config: Config) -> pathlib.Path:
     """The directory that the config names; or else one that is named after the task, the agent and the time."""
     if config.run_dir is not None:
-        return pathlib.Path(config.run_dir).expanduser()
+        return expanded(config.run_dir)
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     env = config.env.replace("/", "-")
     return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"

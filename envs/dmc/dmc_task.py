@@ -15,7 +15,8 @@ from envs.base import State
 from envs.engines import Derived, Engine, PhysicsState, SolverConfig
 from envs.extras import MissingExtra
 from envs.tasks.model_files import compile_model
-from envs.tasks.mujoco_task import CheckedArgs, Info, MujocoTask, draw_until
+from envs.tasks.mujoco_task import Info, MujocoTask, draw_until
+from envs.tasks.task_args import CheckedArgs
 
 
 @dataclasses.dataclass(frozen=True)

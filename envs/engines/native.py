@@ -7,7 +7,6 @@ own thread pool. Only the thread pool outlives a call, so the results depend on 
 import contextlib
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +17,7 @@ import mujoco
 import mujoco.batch
 import numpy as np
 
+from envs.cpus import usable_cpus
 from envs.engines.base import NO_FIELDS, Derived, ModelFields, PhysicsState
 from envs.engines.host_call import host_call
 from envs.engines.support import STATEFUL, at_reset, check_fields, refuse
@@ -117,8 +117,7 @@ class NativeEngine:
         if (worlds, fields) not in self._batches:
             # Contact forces are computed from the whole mjData of a world, which only a persistent batch keeps.
             # MuJoCo's own default is a thread for each CPU of the machine, of which a job may be allowed only some.
-            threads = len(os.sched_getaffinity(0))
-            batch = mujoco.batch.Batch(self.model, worlds, nthread=threads, persistent="cfrc_ext" in self._reads)
+            batch = mujoco.batch.Batch(self.model, worlds, nthread=usable_cpus(), persistent="cfrc_ext" in self._reads)
             for name in self._shapes:
                 batch.bind(name)
             for name in fields:

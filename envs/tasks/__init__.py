@@ -6,10 +6,11 @@ from envs.tasks.hopper import Hopper, HopperV4
 from envs.tasks.humanoid import Humanoid, HumanoidStandup, HumanoidStandupV4, HumanoidV4, HumanoidV5
 from envs.tasks.inverted_double_pendulum import InvertedDoublePendulum, InvertedDoublePendulumV4
 from envs.tasks.inverted_pendulum import InvertedPendulum, InvertedPendulumV4
-from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
+from envs.tasks.mujoco_task import Info, MujocoTask
 from envs.tasks.pusher import Pusher
 from envs.tasks.reacher import Reacher, ReacherV4
 from envs.tasks.swimmer import Swimmer, SwimmerV4
+from envs.tasks.task_args import TaskArgs
 from envs.tasks.walker2d import Walker2d, Walker2dV4
 
 __all__ = ["ALIASES", "GYMNASIUM_TASKS", "Info", "MujocoTask", "TaskArgs"]

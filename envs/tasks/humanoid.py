@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from envs.engines import Derived, PhysicsState
 from envs.tasks.locomotion import WITH_CONTACT_FORCES, WITHOUT_CONTACT_FORCES, HealthyLocomotion, HealthyLocomotionArgs
-from envs.tasks.mujoco_task import Info, MujocoTask, Range, TaskArgs, within
+from envs.tasks.mujoco_task import Info, MujocoTask, Range, within
+from envs.tasks.task_args import TaskArgs
 
 
 @dataclasses.dataclass(frozen=True)

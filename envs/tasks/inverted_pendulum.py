@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from envs.engines import Derived, PhysicsState
-from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs
+from envs.tasks.mujoco_task import Info, MujocoTask
+from envs.tasks.task_args import TaskArgs
 
 
 @dataclasses.dataclass(frozen=True)

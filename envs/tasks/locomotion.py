@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from envs.engines import Derived, PhysicsState
-from envs.tasks.mujoco_task import Info, MujocoTask, Range, TaskArgs
+from envs.tasks.mujoco_task import Info, MujocoTask, Range
+from envs.tasks.task_args import TaskArgs
 
 WITH_CONTACT_FORCES = ("mjx", "native")
 """Names of the engines that compute contact forces."""

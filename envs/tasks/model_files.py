@@ -8,6 +8,8 @@ import gymnasium
 import mujoco
 from gymnasium.envs.registration import load_env_creator
 
+from envs.command import expanded
+
 ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 """Gymnasium's model files."""
 
@@ -29,7 +31,7 @@ def find_model(name: str) -> pathlib.Path:
 
     A path that exists wins. Otherwise a bare name is that of one of Gymnasium's model files, if there is one.
     """
-    path = pathlib.Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file() and "/" not in name and (ASSETS / name).is_file():
         return ASSETS / name
     return path.absolute()

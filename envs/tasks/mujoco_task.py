@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import functools
-import math
 import pathlib
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,58 +15,18 @@ import jax.numpy as jnp
 import mujoco
 
 from envs.base import Obs, State, obs_sizes
+from envs.command import expanded
 from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, SolverConfig, make_engine, resolve_engine
 from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
+from envs.tasks.contract import ask, check_class
 from envs.tasks.control_limits import control_limits
 from envs.tasks.model_files import ASSETS, find_model, gymnasium_on_model, load_model
+from envs.tasks.task_args import CheckedArgs, TaskArgs
 
 Info = dict[str, Any]
 """What a task keeps from one step to the next, see `State.info`. Under ``"model"``, if present, it holds `ModelFields`: the
 fields of the model in which this episode's world differs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckedArgs:
-    """Base of a task's constructor arguments. It checks each by its name and type.
-
-    A ``*_range`` must be an increasing pair, any other float must be finite, and ``reset_noise_scale`` must not be negative.
-
-    Raises:
-      ValueError: an argument breaks one of these rules; the message says which.
-    """
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("_range"):
-                if not value[0] < value[1]:
-                    raise ValueError(f"env.{field.name} must be an increasing pair, not {value}")
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"env.{field.name} must be finite, not {value}")
-            if field.name == "reset_noise_scale" and value < 0:
-                raise ValueError(f"env.{field.name} must not be negative, not {value}")
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskArgs(CheckedArgs):
-    """Constructor arguments of a task on a model file, named as in Gymnasium v5. Each task extends them."""
-
-    xml_file: str | None = None
-    """model file: a path, or the name of one in Gymnasium's assets where there is no such file; default: the task's own"""
-    frame_skip: int | None = None
-    """physics steps per action; default: the task's own"""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.frame_skip is not None and self.frame_skip < 1:
-            raise ValueError(f"env.frame_skip must be at least 1, not {self.frame_skip}")
-
-    def located(self) -> "TaskArgs":
-        """These arguments, with an absolute path to a model file that is not one of Gymnasium's."""
-        if self.xml_file is None or (path := find_model(self.xml_file)).parent == ASSETS:
-            return self
-        return dataclasses.replace(self, xml_file=str(path))
 
 
 class MujocoTask:
@@ -86,7 +45,8 @@ class MujocoTask:
 
     Raises:
       ValueError: an argument or a setting of the engine is out of range, the engine cannot simulate the model or lacks a
-        field that the task reads, the model has no actuators, or it does not limit the controls that `to_ctrl` scales.
+        field that the task reads, the model has no actuators, it does not limit the controls that `to_ctrl` scales, or the
+        class lacks something or one of its methods fails or returns something else than it should (`envs.tasks.contract`).
     """
 
     name: ClassVar[str]
@@ -116,10 +76,12 @@ class MujocoTask:
     """the model's camera for films; -1: one that sees everything that moves"""
     model_file: pathlib.Path | None = None
     """the file that `load` read; None where the model is not from a file"""
-    Args: ClassVar[type[CheckedArgs]]
+    Args: ClassVar[type[CheckedArgs]] = TaskArgs
+    """dataclass of the task's constructor arguments; its fields become flags"""
 
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
         self.args: Any = self.Args() if args is None else args
+        check_class(self, from_file=type(self).load is MujocoTask.load)
         self.model = self.load()
         if self.model.nu == 0:
             raise ValueError(f"the model of {self.name} has no actuators, so a policy could not move anything")
@@ -157,7 +119,7 @@ class MujocoTask:
         if self.args.xml_file is not None:
             self.model_file = find_model(self.args.xml_file)
         else:
-            own = pathlib.Path(self.xml).expanduser()
+            own = expanded(self.xml)
             self.model_file = (ASSETS / own if (ASSETS / own).is_file() else own).absolute()
         return load_model(self.model_file)
 
@@ -219,7 +181,8 @@ class MujocoTask:
     def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Draws where an episode starts.
 
-        The default is the model's reference pose plus noise of size ``args.reset_noise_scale``.
+        The default is the model's reference pose plus noise of size ``args.reset_noise_scale``, or without noise where the
+        arguments have no such field.
 
         Args:
           key: PRNG key; the same key gives the same start.
@@ -229,7 +192,7 @@ class MujocoTask:
           ``"model"`` of the last changes the model for this episode, see `Info`.
         """
         key_qpos, key_qvel = jax.random.split(key)
-        scale = self.args.reset_noise_scale
+        scale = getattr(self.args, "reset_noise_scale", 0.0)
         qpos = jnp.asarray(self.model.qpos0, jnp.float32)
         qpos += scale * jax.random.uniform(key_qpos, qpos.shape, minval=-1.0)
         return qpos, scale * self.qvel_noise(key_qvel, (self.model.nv,)), {}
@@ -289,17 +252,17 @@ class MujocoTask:
 
     def reset(self, key: jax.Array) -> State:
         """See `Env.reset`."""
-        return self.reset_to(*self.reset_pose(key))
+        return self.reset_to(*ask(self, "reset_pose", key))
 
     def reset_to(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
         """The state at the start of an episode with the pose that `reset_pose` drew, or any other pose of that form."""
         physics, derived = self._reset_physics(qpos, qvel, info)
-        info = info | self.remember(physics, derived)
-        terms = jax.eval_shape(lambda: self.score(physics, derived, jnp.zeros(self.action_size), info)[0])
+        info = info | ask(self, "remember", physics, derived)
+        terms, _ = jax.eval_shape(lambda: ask(self, "score", physics, derived, jnp.zeros(self.action_size), info))
         names = [*terms, OVERFLOW] if self.engine_name == "warp" else [*terms]
         return State(
             physics=physics,
-            obs=self.observe(physics, derived, info),
+            obs=ask(self, "observe", physics, derived, info),
             reward=jnp.zeros(()),
             terminated=jnp.zeros((), bool),
             truncated=jnp.zeros((), bool),
@@ -312,16 +275,21 @@ class MujocoTask:
         return self.engine_at_reset.init(qpos, qvel, info.get("model", {}))
 
     def step(self, state: State, action: jax.Array) -> State:
-        """See `Env.step`."""
+        """See `Env.step`.
+
+        Raises:
+          ValueError: ``action`` has another shape. A number that would broadcast is refused too.
+        """
+        if action.shape != (self.action_size,):
+            raise ValueError(f"an action of {self.name} must have the shape [{self.action_size}], not {list(action.shape)}")
         ctrl = self.to_ctrl(action)
         physics, derived = self.engine.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
-        terms, terminated = self.score(physics, derived, ctrl, state.info)
-        terms = {name: jnp.asarray(term, jnp.float32) for name, term in terms.items()}
+        terms, terminated = ask(self, "score", physics, derived, ctrl, state.info)
         overflow = {OVERFLOW: jnp.asarray(derived[OVERFLOW], jnp.float32)} if OVERFLOW in derived else {}
-        info = state.info | self.remember(physics, derived)
+        info = state.info | ask(self, "remember", physics, derived)
         return State(
             physics=physics,
-            obs=self.observe(physics, derived, info),
+            obs=ask(self, "observe", physics, derived, info),
             reward=sum(terms.values(), jnp.zeros(())),
             terminated=terminated,
             truncated=jnp.zeros((), bool),

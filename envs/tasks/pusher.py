@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from envs.engines import Derived, PhysicsState
-from envs.tasks.mujoco_task import Info, MujocoTask, TaskArgs, draw_until
+from envs.tasks.mujoco_task import Info, MujocoTask, draw_until
+from envs.tasks.task_args import TaskArgs
 
 
 @dataclasses.dataclass(frozen=True)

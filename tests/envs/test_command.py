@@ -1,13 +1,16 @@
 """The frame of all commands: what ends one, and with which exit code."""
 
 import dataclasses
+import pathlib
 import signal
+import subprocess
+import sys
 
 import pytest
 
 import envs.list
 import envs.view
-from envs.command import Interrupted, UserError, framed, run_command, user_errors
+from envs.command import Interrupted, UserError, expanded, framed, run_command, sentence, user_errors
 
 
 def failing(error: BaseException) -> None:
@@ -43,6 +46,34 @@ def test_the_command_line_is_parsed() -> None:
         number: int = 0
 
     assert run_command(Args, lambda args: args.number, "prog", ["--number", "7"]) == 7
+
+
+def test_a_question_keeps_its_mark() -> None:
+    assert sentence("did you mean hopper?") == "did you mean hopper?"
+    assert sentence(ValueError("no such file.")) == sentence("no such file") == "no such file."
+
+
+def test_a_home_directory_that_is_not_known_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert expanded("~/runs") == pathlib.Path.home() / "runs"
+    with pytest.raises(UserError, match=r"~nobody_here/runs cannot be found: .* no home directory"):
+        expanded("~nobody_here/runs")
+
+
+def test_whoever_stops_reading_sees_no_traceback() -> None:
+    program = "import sys; from envs.command import framed; sys.exit(framed(lambda: print(10**6 * chr(120))))"
+    command = f"{sys.executable} -c '{program}' | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_no_file_takes_the_number_of_a_closed_stream(closed: int) -> None:
+    """iterative/dvc PR#10041, Textualize/rich#2400: what is printed would end in the next file that is opened."""
+    program = "import os; from envs.command import framed; framed(lambda: 0); print(os.open('/dev/null', os.O_RDONLY))"
+    command = f'{sys.executable} -c "{program}" {closed}>&-'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("3\n", "4\n") if closed == 2 else done.stdout == ""
 
 
 @pytest.mark.parametrize("error", [ValueError("unknown env 'x'"), NotImplementedError("unknown env 'x'.")])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eval import plot, render, run
+from eval.restore import restore
 
 
 def test_run_prints_a_table(tiny_run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +38,7 @@ def test_run_prints_json(tiny_run: pathlib.Path, capsys: pytest.CaptureFixture[s
         (render.main, ["{run}", "--out", "film.avi"], "must end in .mp4, .gif or .png"),
         (render.main, ["{run}", "--steps", "0"], "--steps must be at least 1"),
         (plot.main, ["{tmp}"], "holds no metrics"),
+        (plot.main, ["{tmp}/nowhere"], "There is no "),
         (plot.main, [], "Name at least one run directory"),
         (plot.main, ["{run}", "--out", "/proc/curve.png"], "cannot be written"),
     ],
@@ -62,6 +64,22 @@ def test_plot_draws(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     everything, one = iio.imread(tmp_path / "all.png"), iio.imread(tmp_path / "one.png")
     assert everything.shape[0] > one.shape[0]
     assert one.std() > 0
+
+
+def test_a_single_evaluation_shows(tmp_path: pathlib.Path) -> None:
+    """A line through one point cannot be seen."""
+    pictures = []
+    for number, value in enumerate((None, 5.0)):
+        log = tmp_path / f"{number}.jsonl"
+        log.write_text(json.dumps({"env_steps": 100, "eval/return_mean": value}) + "\n")
+        assert plot.main([str(log), "--out", str(tmp_path / "curve.png"), "--only-return"]) == 0
+        pictures.append(iio.imread(tmp_path / "curve.png")[..., :3].astype(int))
+    blue = [((picture[..., 2] - picture[..., 0]) > 80).sum() for picture in pictures]
+    assert blue[1] > 20 > blue[0]
+
+
+def test_a_run_may_be_named_by_a_string(tiny_run: pathlib.Path) -> None:
+    assert restore(str(tiny_run)).step == restore(tiny_run).step == 320
 
 
 @pytest.mark.usefixtures("draws")

@@ -48,6 +48,11 @@ def test_a_blow_up_is_repeated(exploded: pathlib.Path, capsys: pytest.CaptureFix
     assert "did not blow up again" not in text
 
 
+def test_a_healthy_run_has_nothing_to_inspect(tiny_run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect.main([str(tiny_run)]) == 0
+    assert capsys.readouterr().out == f"No world of {tiny_run} has blown up.\n"
+
+
 def test_what_does_not_blow_up_again_is_said(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +102,7 @@ def test_a_film_shows_the_blow_up(exploded: pathlib.Path, draws: None, tmp_path:
     ("args", "sentence"),
     [
         (["{tmp}"], "is not a run directory"),
-        (["{healthy}"], "no world of this run has blown up"),
+        (["{healthy}", "--film", "film.mp4"], "no world of this run has blown up"),
         (["{run}", "--number", "9"], "--number must be from 1 to"),
         (["{run}", "--number", "0"], "--number must be from 1 to"),
         (["{run}", "--film", "film.avi"], "must end in .mp4, .gif or .png"),

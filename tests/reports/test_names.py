@@ -12,10 +12,10 @@ import pytest
 import envs
 from envs import list as envs_list
 from envs import view
-from envs.command import quoted
+from envs.command import UserError, quoted
 from eval import plot, render, run
 from tests.runs import TINY_FLAGS, leaves, quiet, restore_state, shared_program, tiny_config
-from train.checkpoints import Checkpoints
+from train.checkpoints import Checkpoints, Notes, store
 from train.checkpoints.parts import read_parts, write_parts
 from train.loop import train
 from train.run import main
@@ -54,6 +54,26 @@ def test_a_run_in_a_directory_with_square_brackets_can_be_read_and_resumed(
     ours, plain = (leaves(restore_state(Checkpoints(path), like)[1]) for path in (run_dir, tiny_run))
     for x, y in zip(ours, plain, strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def test_a_run_learns_from_its_first_checkpoint_whether_it_can_be_read(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tensorflow/tensorflow#34290: saving worked, and that nothing could be loaded showed at the end."""
+
+    def unreadable(*_: object) -> None:
+        raise FileNotFoundError("no metadata")
+
+    notes = Notes(config={}, progress={}, return_mean=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read_parts", unreadable)
+        checkpoints = Checkpoints(tmp_path)
+        checkpoints.save(1, {"actor": {"x": np.ones(3)}}, notes)
+        with pytest.raises(UserError, match=r"could not be written .*it was written, but cannot be read \(no metadata\)"):
+            checkpoints.finish()
+    checkpoints.save(2, {"actor": {"x": np.ones(3)}}, notes)
+    checkpoints.finish()
+    assert checkpoints.restore({"actor": {"x": np.zeros(3)}})[0] == 2
 
 
 def printed_commands(text: str) -> list[list[str]]:

@@ -23,6 +23,9 @@ def test_the_policy_takes_what_other_simulators_give() -> None:
     assert action.shape == (2, 1)
     np.testing.assert_array_equal(action, policy(jnp.asarray(obs)))
     np.testing.assert_array_equal(action, jax.jit(policy)(obs))
+    for width in (3, 5):
+        with pytest.raises(ValueError, match=f"an observation of inverted_pendulum must be 4 wide, not {width}"):
+            policy(np.zeros((2, width)))
 
 
 def test_an_actor_is_known_by_its_shapes_before_it_is_there() -> None:
@@ -51,5 +54,5 @@ def test_what_the_policy_observes_comes_first() -> None:
 def test_refused_arguments_are_one_sentence() -> None:
     config = tiny_config(agent="fast_sac_era")
     args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))
-    with pytest.raises(UserError, match=r"^value_range must be an increasing pair, not .*\.$"):
+    with pytest.raises(UserError, match=r"^--agent\.value-range must be an increasing pair, not .*\.$"):
         make_problem(dataclasses.replace(config, agent_args=args))

@@ -66,6 +66,7 @@ class Checkpoints:
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._writing: concurrent.futures.Future[None] | None = None
         self._copies = HostCopies()
+        self._read_back = False  # whether a checkpoint has been
 
     @property
     def steps(self) -> list[int]:
@@ -122,6 +123,9 @@ class Checkpoints:
             write_parts(draft, parts)
             write_manifest(draft, notes, parts)
             draft.rename(self._dir / str(step))
+            if parts and not self._read_back:
+                self._check_readable(step, parts)
+                self._read_back = True
             problem = None
         except Exception as error:  # whatever Orbax, TensorStore or the file system ran into
             problem = first_line(error)
@@ -132,6 +136,21 @@ class Checkpoints:
             raise OSError(problem)
         if self._keep is not None:
             self.prune(self.steps, self._keep)
+
+    def _check_readable(self, step: int, parts: Arrays) -> None:
+        """Reads the smallest part of a checkpoint that was just written, as a run that is resumed would.
+
+        Checksums are made of the files as they are. They cannot tell that a folder has a name or lies on a file system from
+        which Orbax cannot read. A run has to learn that from its first checkpoint, not from its last.
+
+        Raises:
+          OSError: it cannot be read.
+        """
+        smallest = min(parts, key=lambda part: sum(x.nbytes for x in parts[part].values()))
+        try:
+            self._read(step, self.manifest(step), {smallest: parts[smallest]})
+        except DamagedError as error:
+            raise OSError(f"it was written, but cannot be read ({error})") from error
 
     def prune(self, steps: list[int], keep: int) -> None:
         """Removes those of ``steps`` (ascending) that are not the first, not the best, and not of the newest ``keep``."""
