@@ -22,11 +22,12 @@ def test_it_steps_as_ours_does() -> None:
     assert (theirs.observation_size, theirs.action_size, theirs.backend) == (11, 3, "native")
     key, action = jax.random.key(0), jnp.array([0.1, -0.5, 0.9])
     a, b = jax.jit(ours.reset)(key), jax.jit(theirs.reset)(key)
+    our_step, their_step = jax.jit(ours.step), jax.jit(theirs.step)
     for _ in range(5):
         np.testing.assert_array_equal(a.obs, b.obs)
         np.testing.assert_array_equal(a.reward, b.reward)
         assert bool(b.done) == bool(a.terminated)
-        a, b = jax.jit(ours.step)(a, action), jax.jit(theirs.step)(b, action)
+        a, b = our_step(a, action), their_step(b, action)
 
 
 def test_it_runs_under_braxs_wrappers() -> None:

@@ -22,11 +22,17 @@ def env(request: pytest.FixtureRequest) -> Any:
     return envs.make(request.param)
 
 
-def test_it_is_the_bare_environment(env: Any) -> None:
+@pytest.fixture(scope="module")
+def step(env: Any) -> Any:
+    """The jitted step of one world, compiled once."""
+    return jax.jit(env.step)
+
+
+def test_it_is_the_bare_environment(env: Any, step: Any) -> None:
     key, action = jax.random.key(3), jnp.full((1,), 0.3)
     state = jax.jit(env.reset)(key)
     theirs = jax.jit(env.env.reset)(key)
-    step, their_step = jax.jit(env.step), jax.jit(env.env.step)
+    their_step = jax.jit(env.env.step)
     for _ in range(3):
         np.testing.assert_array_equal(state.obs, theirs.obs)
         np.testing.assert_array_equal(state.reward, theirs.reward)
@@ -38,18 +44,18 @@ def test_it_is_the_bare_environment(env: Any) -> None:
     assert state.physics.qpos.shape == (env.model.nq,)
 
 
-def test_many_worlds_keep_their_final_observations(env: Any) -> None:
+def test_many_worlds_keep_their_final_observations(env: Any, step: Any) -> None:
     worlds = envs.VectorEnv(env, 4, 32)
     state = worlds.reset(jax.jit(worlds.draw_starts)(jax.random.key(0)))
-    step, single_step = jax.jit(worlds.step), jax.jit(env.step)
+    step_all = jax.jit(worlds.step)
     ended, last = 0, state
     for t in range(60):
-        state, row, stats = step(state, jnp.full((4, 1), (-1.0) ** (t // 30)))
+        state, row, stats = step_all(state, jnp.full((4, 1), (-1.0) ** (t // 30)))
         assert stats.diverged == 0
         for world in np.flatnonzero(row.done):
             ended += 1
             before = jax.tree.map(lambda x, w=world: x[w], last.worlds)
-            final = single_step(before, row.action[world]).obs
+            final = step(before, row.action[world]).obs
             np.testing.assert_allclose(state.worlds.obs[world], final, rtol=1e-4, atol=1e-5)
             assert state.starts_episode[world]
         last = state
