@@ -42,8 +42,8 @@ def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return pathlib.Path(config.logfile)
 
 
-# Tracing makes very many small objects, of which few are garbage. Looking through them as often as Python does by default takes
-# a twentieth of the processor time in which a small run is traced and compiled.
+# Tracing makes very many small objects, of which few are garbage. Looking through them as often as Python does by default
+# takes a twentieth of the processor time in which a small run is traced and compiled.
 gc.set_threshold(20_000, 20, 20)
 
 
