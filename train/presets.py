@@ -14,7 +14,6 @@ stands above it. What no row sets keeps the agent's own default, which is its au
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ from mjx_tecrl.agents.fast_td3 import FastTD3Config
 from mjx_tecrl.agents.flash_sac import FlashSACConfig
 from mjx_tecrl.agents.sac_era import SACERAConfig
 from mjx_tecrl.agents.td3 import TD3Config
+from train.adaptation import adapted
 from train.config import REPLAY_FIELDS, Config
 
 PAPER, QUICK, PARALLEL = ("paper",), ("quick",), ("parallel",)
@@ -42,11 +42,8 @@ PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
 CATEGORICAL = (ParallelConfig, DSACEConfig)
 """Configs with the range and the atoms of a categorical critic; of DSAC-E it is a choice."""
 
-LENGTH = ("total_steps", "num_envs", "steps_per_update", "updates_per_step")
-"""What says how many gradient steps a run makes."""
-
-SHORTEST_ROLLOUT = 16
-"""Vector steps that a rollout has at least, however many the worlds: with fewer, advantages look hardly ahead."""
+LENGTH = ("total_steps", "num_envs", "steps_per_update", "updates_per_step", "replay_size")
+"""What other values follow from, see `train.adaptation`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,8 +284,7 @@ def preset(name: str, env: str, agent: str, **length: Any) -> Config:
       name: one of `PRESETS`, or ``auto``.
       env: the task.
       agent: the agent.
-      **length: those of `LENGTH` that differ from the preset's. Step sizes that fall over a run fall over this one; rollouts
-        and minibatches have about as many transitions with this number of worlds as with the preset's own.
+      **length: those of `LENGTH` that differ from the preset's. Other values follow from them, see `train.adaptation`.
 
     Raises:
       ValueError: an unknown preset, task or agent.
@@ -315,29 +311,4 @@ def preset(name: str, env: str, agent: str, **length: Any) -> Config:
         randomization=task.randomization,
         **run_values,
     )
-    if isinstance(config.agent_args, FlashSACConfig):
-        updates, every = config.update_schedule
-        decay_updates = max(1, config.total_steps // max(1, config.num_envs) // every * updates)
-        config = dataclasses.replace(config, agent_args=dataclasses.replace(config.agent_args, decay_updates=decay_updates))
-    if isinstance(config.agent_args, OnPolicyConfig) and config.num_envs != own_worlds:
-        config = dataclasses.replace(config, agent_args=_resized(config.agent_args, own_worlds, max(1, config.num_envs)))
-    return config
-
-
-def _resized(args: OnPolicyConfig, own_worlds: int, worlds: int) -> OnPolicyConfig:
-    """Rollouts of about as many transitions in ``worlds`` worlds as in a preset's own, in minibatches of about this size.
-
-    So the number of worlds hardly changes how many gradient steps a run makes. Where rollouts cannot be shortened any more,
-    they have more transitions, and more minibatches.
-    """
-    rows = own_worlds * args.rollout_steps
-    shortest = max(SHORTEST_ROLLOUT, rows // worlds)
-
-    def minibatches(steps: int) -> tuple[float, int]:
-        wanted = steps * worlds * args.minibatches / rows
-        divisors = (n for n in range(1, math.ceil(2 * wanted) + 1) if steps * worlds % n == 0)
-        return min((abs(math.log(n / wanted)), n) for n in divisors)
-
-    # Of a few lengths the one whose transitions divide best into minibatches.
-    steps = min(range(shortest, shortest + SHORTEST_ROLLOUT), key=lambda steps: minibatches(steps)[0])
-    return dataclasses.replace(args, rollout_steps=steps, minibatches=minibatches(steps)[1])
+    return adapted(config, own_worlds)

@@ -102,11 +102,12 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     _check_agent_flags(args, default.agent)
     command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
     if not known.resume:
-        # Some step sizes fall over the whole run, so their defaults depend on the length of this run.
+        # Some defaults depend on the length of this run and its worlds (`train.adaptation`).
         length = {name: getattr(command.config, name) for name in LENGTH}
-        agent_args = preset(known.preset, known.env, known.agent, **length).agent_args
-        if agent_args != default.agent_args:
-            default = dataclasses.replace(default, agent_args=agent_args)
+        adapted = preset(known.preset, known.env, known.agent, **length)
+        values = {name: getattr(adapted, name) for name in ("agent_args", "learning_starts")}
+        if any(value != getattr(default, name) for name, value in values.items()):
+            default = dataclasses.replace(default, **values)
             command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
     return command.resume, command.config
 

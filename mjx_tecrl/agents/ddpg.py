@@ -7,7 +7,6 @@ from mjx_tecrl.agents.families import BaselineConfig
 from mjx_tecrl.critics import scalar_critic
 from mjx_tecrl.entropy import no_entropy
 from mjx_tecrl.exploration import gaussian_noise
-from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import deterministic
 from mjx_tecrl.types import Spec
@@ -26,8 +25,8 @@ class DDPGConfig(BaselineConfig):
 def ddpg(config: DDPGConfig, spec: Spec) -> Agent:
     """Deterministic policy x one scalar critic x no entropy term x Gaussian noise."""
     return compose(
-        policy=deterministic(spec, mlp(config.hidden)),
-        critic=scalar_critic(spec, mlp(config.hidden), members=1),
+        policy=deterministic(spec, config.perceptron()),
+        critic=scalar_critic(spec, config.perceptron(), members=1),
         entropy=no_entropy(),
         exploration=gaussian_noise(config.noise),
         schedule=config.schedule(target_policy=True),

@@ -7,7 +7,6 @@ from mjx_tecrl.agents.families import TemperatureConfig
 from mjx_tecrl.critics import gaussian_critic
 from mjx_tecrl.entropy import entropy_in_value, step_target
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import tanh_gaussian
 from mjx_tecrl.types import Spec
@@ -24,8 +23,8 @@ class DSACConfig(TemperatureConfig):
 def dsac(config: DSACConfig, spec: Spec) -> Agent:
     """Tanh-Gaussian policy x one unrefined Gaussian critic x entropy inside the value."""
     return compose(
-        policy=tanh_gaussian(spec, mlp(config.hidden)),
-        critic=gaussian_critic(spec, mlp(config.hidden), members=1, tau_b=1.0, zeta=config.zeta, refined=False),
+        policy=tanh_gaussian(spec, config.perceptron()),
+        critic=gaussian_critic(spec, config.perceptron(), members=1, tau_b=1.0, zeta=config.zeta, refined=False),
         entropy=entropy_in_value(step_target(spec, config.rho, config.init_log_alpha)),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=True),

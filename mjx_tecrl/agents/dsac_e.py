@@ -22,7 +22,7 @@ from mjx_tecrl.entropy import (
     trajectory_budget,
 )
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.networks import Architecture, mlp, residual
+from mjx_tecrl.networks import Architecture, residual
 from mjx_tecrl.off_policy import Learned, compose
 from mjx_tecrl.policies import Policy, era_gaussian, tanh_gaussian
 from mjx_tecrl.types import Spec
@@ -96,7 +96,7 @@ def _optimizers(config: DSACEConfig) -> Learned:
 
 
 def _network(config: DSACEConfig) -> Architecture:
-    return residual(config.blocks, config.width) if config.network == "residual" else mlp(config.hidden)
+    return residual(config.blocks, config.width) if config.network == "residual" else config.perceptron()
 
 
 def _policy(config: DSACEConfig, spec: Spec) -> Policy:

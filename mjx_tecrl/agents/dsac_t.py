@@ -7,7 +7,6 @@ from mjx_tecrl.agents.families import TemperatureConfig
 from mjx_tecrl.critics import gaussian_critic
 from mjx_tecrl.entropy import entropy_in_value, step_target
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import tanh_gaussian
 from mjx_tecrl.types import Spec
@@ -26,8 +25,8 @@ class DSACTConfig(TemperatureConfig):
 def dsac_t(config: DSACTConfig, spec: Spec) -> Agent:
     """Tanh-Gaussian policy x Gaussian critics x entropy inside the value."""
     return compose(
-        policy=tanh_gaussian(spec, mlp(config.hidden)),
-        critic=gaussian_critic(spec, mlp(config.hidden), members=config.critics, tau_b=config.tau, zeta=config.zeta),
+        policy=tanh_gaussian(spec, config.perceptron()),
+        critic=gaussian_critic(spec, config.perceptron(), members=config.critics, tau_b=config.tau, zeta=config.zeta),
         entropy=entropy_in_value(step_target(spec, config.rho, config.init_log_alpha)),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=True),

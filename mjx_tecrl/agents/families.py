@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from mjx_tecrl.networks import mlp
+from mjx_tecrl.networks import Architecture, mlp
 from mjx_tecrl.objectives import Objective, clipped
 from mjx_tecrl.off_policy import NOT_LEARNED, Learned, Schedule
 from mjx_tecrl.on_policy import RolloutSchedule, Stream, clipped_adam, reward_stream
@@ -43,10 +43,16 @@ class BaselineConfig(OffPolicyConfig):
     """factor on the rewards that the critics see"""
     hidden: tuple[int, ...] = (256, 256, 256)
     """widths of the hidden layers of every network"""
+    layer_norm: bool = False
+    """normalise each hidden layer: values stay bounded when many gradient steps follow one vector step"""
     critic_lr: float = 1e-4
     """Adam step size of the critics"""
     policy_lr: float = 1e-4
     """Adam step size of the policy"""
+
+    def perceptron(self) -> Architecture:
+        """The multilayer perceptron that policy and critics are made of."""
+        return mlp(self.hidden, layer_norm=self.layer_norm)
 
     def optimizers(self, alpha_lr: float | None = None, entropy_critic_lr: float | None = None) -> Learned:
         """Adam for everything that has a step size. What has none is not learned."""

@@ -7,7 +7,6 @@ from mjx_tecrl.agents.families import TemperatureConfig
 from mjx_tecrl.critics import scalar_critic
 from mjx_tecrl.entropy import entropy_in_value, step_target
 from mjx_tecrl.exploration import no_exploration
-from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import tanh_gaussian
 from mjx_tecrl.types import Spec
@@ -26,8 +25,8 @@ class SACConfig(TemperatureConfig):
 def sac(config: SACConfig, spec: Spec) -> Agent:
     """Tanh-Gaussian policy x scalar critics x entropy inside the value."""
     return compose(
-        policy=tanh_gaussian(spec, mlp(config.hidden)),
-        critic=scalar_critic(spec, mlp(config.hidden), members=config.critics),
+        policy=tanh_gaussian(spec, config.perceptron()),
+        critic=scalar_critic(spec, config.perceptron(), members=config.critics),
         entropy=entropy_in_value(step_target(spec, config.rho, config.init_log_alpha)),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=False),

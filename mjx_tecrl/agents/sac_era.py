@@ -21,6 +21,8 @@ class SACERAConfig(BaselineConfig):
 
     hidden: tuple[int, ...] = (512, 512)
     """widths of the hidden layers of every network"""
+    layer_norm: bool = True
+    """normalise each hidden layer of the critics"""
     critics: int = 2
     """number of critics"""
     critic_lr: float = 3e-4
@@ -43,7 +45,7 @@ def sac_era(config: SACERAConfig, spec: Spec) -> Agent:
     """ERA truncated Gaussian x scalar critics x no entropy term."""
     return compose(
         policy=era_gaussian(spec, mlp(config.hidden, "relu"), config.entropy_per_dim, config.log_std_range),
-        critic=scalar_critic(spec, mlp(config.hidden, "relu", layer_norm=True), config.critics),
+        critic=scalar_critic(spec, mlp(config.hidden, "relu", layer_norm=config.layer_norm), config.critics),
         entropy=no_entropy(),
         exploration=no_exploration(),
         schedule=config.schedule(target_policy=False),

@@ -7,7 +7,6 @@ from mjx_tecrl.agents.families import BaselineConfig
 from mjx_tecrl.critics import scalar_critic
 from mjx_tecrl.entropy import no_entropy
 from mjx_tecrl.exploration import gaussian_noise
-from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import compose
 from mjx_tecrl.policies import deterministic
 from mjx_tecrl.types import Spec
@@ -28,8 +27,8 @@ class TD3Config(BaselineConfig):
 def td3(config: TD3Config, spec: Spec) -> Agent:
     """Deterministic policy x scalar critics x no entropy term x Gaussian noise, with smoothing and delay."""
     return compose(
-        policy=deterministic(spec, mlp(config.hidden)),
-        critic=scalar_critic(spec, mlp(config.hidden), members=config.critics),
+        policy=deterministic(spec, config.perceptron()),
+        critic=scalar_critic(spec, config.perceptron(), members=config.critics),
         entropy=no_entropy(),
         exploration=gaussian_noise(config.noise),
         schedule=config.schedule(target_policy=True, smoothing=config.smoothing),

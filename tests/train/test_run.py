@@ -69,7 +69,7 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         (["--agent", "ppo", "--agent.minibatches", "7"], "--agent.minibatches 7 must divide the"),
         (["--agent", "ppo", "--batch-size", "64"], "or all 0 for an on-policy agent, not 0, 64, 0, 0"),
         (["--agent", "td3", "--agent.rho", "3"], "td3 has nothing that --agent.rho could set; agents that have it: dsac_e"),
-        (["--agent", "fast_td3", "--agent.value-range", "5", "-5"], "value_range must be an increasing pair"),
+        (["--agent", "fast_td3", "--agent.value-range", "5", "-5"], "--agent.value-range must be an increasing pair"),
         (["--agent.rho", "-2"], "rho -2.0 asks for 2.0 nats per action dimension, and actions in [-1, 1] have at most"),
         (["--physics.iterations", "0"], "physics.iterations must be at least 1"),
         (["--resume"], "--resume needs --run-dir"),
