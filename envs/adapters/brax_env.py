@@ -18,10 +18,10 @@ import envs
 from envs.base import Env
 
 
-def _device_put_replicated(tree: Any, devices: Sequence[jax.Device]) -> Any:
+def _device_put_replicated(x: Any, devices: Sequence[jax.Device]) -> Any:
     """Copies a tree to each of the devices, along a new leading axis, as JAX's guide on leaving ``pmap`` does."""
     sharding = jax.sharding.NamedSharding(jax.sharding.Mesh(np.array(devices), ("devices",)), jax.P("devices"))
-    return jax.tree.map(lambda x: jax.device_put(jnp.broadcast_to(x, (len(devices), *jnp.shape(x))), sharding), tree)
+    return jax.tree.map(lambda y: jax.device_put(jnp.broadcast_to(y, (len(devices), *jnp.shape(y))), sharding), x)
 
 
 if not hasattr(jax, "device_put_replicated"):
