@@ -48,8 +48,8 @@ class Args:
 
 _MEASURE = """
 import json, sys
-from benchmarks.memory import CASES, measure
-print(json.dumps(measure(*CASES[int(sys.argv[1])])))
+from benchmarks.memory import measure
+print(json.dumps(measure(*json.loads(sys.argv[1]))))
 """
 
 
@@ -57,8 +57,8 @@ def main(args: Args) -> None:
     """Measures, prints, writes."""
     report = Report(PROGRAM, args)
     table = Table("task", "agent", "worlds", "replay", "predicted (MB)", "measured (MB)", "ratio")
-    for number in range(len(CASES)):
-        command = [sys.executable, "-c", _MEASURE, str(number)]
+    for case in CASES:
+        command = [sys.executable, "-c", _MEASURE, json.dumps(case)]
         row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         report.add("memory", row)
         ratio = f"{row['measured_mb'] / row['predicted_mb']:.2f}"

@@ -1,6 +1,7 @@
 """``python -m envs.list``: lists every task with its sizes, time limit, engines and source."""
 
 import dataclasses
+import importlib.util
 import sys
 
 import tyro
@@ -10,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 import envs
-from envs.command import UserError, run_command
+from envs.adapters.foreign import LIBRARIES
+from envs.command import UserError, run_command, say
+from envs.extras import MissingExtra
 from envs.names import nearest
 
 
@@ -23,29 +26,43 @@ class Args:
 
 
 def list_tasks(args: Args) -> None:
-    """Prints the table.
+    """Prints the table, and below it a line for each other library and each extra that is not installed.
 
     Raises:
       UserError: no task's name matches.
     """
     names = [name for name in envs.TASKS if args.match in name]
-    if not names:
+    libraries = [kind for kind in LIBRARIES.values() if args.match.partition("/")[0] in kind.name]
+    if not names and not libraries:
         raise UserError(f"no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?")
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "observation", "action", "steps", "engines", "source"):
         table.add_column(column, no_wrap=column != "source")
+    missing: dict[str, list[str]] = {}
     for name in names:
         task = envs.task(name)
         try:
             env = envs.make(name, physics="native")
             row = (str(env.obs_size), str(env.action_size), str(env.episode_length), " ".join(task.engines), task.source())
-        except (ValueError, NotImplementedError) as error:  # for instance, an extra is not installed
+        except MissingExtra as error:
+            missing.setdefault(error.needs, []).append(name)
+            continue
+        except (ValueError, NotImplementedError) as error:
             row = ("", "", "", "", str(error))
-        table.add_row(*map(Text, (name, *row)))  # otherwise rich takes '[dmc]' for one of its own marks and drops it
+        table.add_row(*map(Text, (name, *row)))  # otherwise rich takes '[x]' for one of its own marks and drops it
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)  # so that nothing is cut in a file or a pipe
-    console.print(table)
+    if table.rows:
+        console.print(table)
+    for kind in libraries:  # their packages are not imported: that takes seconds
+        if importlib.util.find_spec(kind.package) is None:
+            missing[kind.missing().needs] = [kind.name]
+        else:
+            say(console, f"{kind.name}: the environments of {kind.library}, with their own physics")
+    for needs, theirs in missing.items():
+        who = f"{theirs[0]} needs" if len(theirs) == 1 else f"{theirs[0]} to {theirs[-1]}: {len(theirs)} tasks need"
+        say(console, f"{who} {needs}")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import pathlib
 
@@ -24,6 +25,7 @@ import pytest
 
 from envs.command import UserError
 from envs.opengl import drawing
+from tests.missing import pytest_addoption, pytest_configure  # noqa: F401
 from tests.runs import shared_program, tiny_config
 from train.loop import train
 
@@ -38,6 +40,11 @@ def mujoco_log(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     config.logfile = str(tmp_path_factory.mktemp("mujoco") / "MUJOCO_LOG.TXT")
     config.set()
     return pathlib.Path(config.logfile)
+
+
+# Tracing makes very many small objects, of which few are garbage. Looking through them as often as Python does by default
+# takes a twentieth of the processor time in which a small run is traced and compiled.
+gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

@@ -1,13 +1,31 @@
-"""Our tasks as Brax environments, for code that expects those. Needs Brax."""
+"""Our tasks as Brax environments, for code that expects those. Needs Brax.
+
+Brax 0.14's own trainers call ``jax.device_put_replicated``, which JAX 0.10 no longer has. Where it is missing, importing
+this module gives it back, so that those trainers run.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from brax.envs.base import Env as BraxBase
 from brax.envs.base import ObservationSize
 from brax.envs.base import State as BraxState
 
 import envs
 from envs.base import Env
+
+
+def _device_put_replicated(x: Any, devices: Sequence[jax.Device]) -> Any:
+    """Copies a tree to each of the devices, along a new leading axis, as JAX's guide on leaving ``pmap`` does."""
+    sharding = jax.sharding.NamedSharding(jax.sharding.Mesh(np.array(devices), ("devices",)), jax.P("devices"))
+    return jax.tree.map(lambda y: jax.device_put(jnp.broadcast_to(y, (len(devices), *jnp.shape(y))), sharding), x)
+
+
+if not hasattr(jax, "device_put_replicated"):
+    jax.device_put_replicated = _device_put_replicated
 
 
 class BraxEnv(BraxBase):

@@ -5,6 +5,7 @@ used here, and `VectorEnv` resets them.
 """
 
 import dataclasses
+import subprocess
 import warnings
 from collections.abc import Collection
 from typing import Any, ClassVar, Literal
@@ -15,6 +16,7 @@ import mujoco
 
 from envs.base import Obs, State, obs_sizes
 from envs.engines import SolverConfig
+from envs.extras import MissingExtra
 from envs.names import nearest
 from envs.randomization import NOT_RANDOMIZED, Randomization
 
@@ -42,9 +44,11 @@ class ForeignTask:
       solver: not used.
 
     Raises:
-      ValueError: the library is not installed, or has no environment of that name.
+      ValueError: the library is not installed, has no environment of that name, or cannot download what that needs.
     """
 
+    library: ClassVar[str]
+    package: ClassVar[str]
     name: ClassVar[str]
     foreign_name: ClassVar[str]
     engine_name = "its own"
@@ -64,7 +68,12 @@ class ForeignTask:
     @classmethod
     def source(cls) -> str:
         """Where the task comes from, in words."""
-        return cls.name.split("/")[0].capitalize()
+        return cls.library
+
+    @classmethod
+    def missing(cls) -> MissingExtra:
+        """The refusal where the library is not installed."""
+        return MissingExtra(cls.name, cls.library, cls.library.lower())
 
     def reset(self, key: jax.Array) -> State:
         """See `Env.reset`."""
@@ -125,6 +134,9 @@ class BraxArgs:
 class BraxTask(ForeignTask):
     """An environment of Brax."""
 
+    library = "Brax"
+    package = "brax"
+    name = "brax/<name>"
     episode_length = 1000
     Args = BraxArgs
 
@@ -140,7 +152,7 @@ class BraxTask(ForeignTask):
             try:
                 import brax.envs as brax_envs
             except ImportError as error:
-                raise ValueError(f"{self.name} needs Brax: pip install 'mjx-tecrl[brax]'") from error
+                raise self.missing() from error
             _check_name(self.foreign_name, brax_envs._envs)
             return brax_envs.get_environment(self.foreign_name, backend=self.args.backend)
 
@@ -156,6 +168,9 @@ class PlaygroundArgs:
 class PlaygroundTask(ForeignTask):
     """An environment of MuJoCo Playground."""
 
+    library = "Playground"
+    package = "mujoco_playground"
+    name = "playground/<name>"
     Args = PlaygroundArgs
 
     @property
@@ -167,12 +182,22 @@ class PlaygroundTask(ForeignTask):
         try:
             from mujoco_playground import registry
         except ImportError as error:
-            raise ValueError(f"{self.name} needs Playground: pip install 'mjx-tecrl[playground]'") from error
+            raise self.missing() from error
         _check_name(self.foreign_name, registry.ALL_ENVS)
         config = registry.get_default_config(self.foreign_name)
         config.impl = self.args.impl
         self.episode_length = config.episode_length
-        return registry.load(self.foreign_name, config)
+        try:
+            return registry.load(self.foreign_name, config)
+        except (subprocess.CalledProcessError, OSError) as error:  # it downloads the robots' models when it needs them
+            from mujoco_playground._src.mjx_env import MENAGERIE_COMMIT_SHA, MENAGERIE_PATH
+
+            if MENAGERIE_PATH.exists():
+                raise
+            raise ValueError(
+                f"{self.name} needs the models of MuJoCo Menagerie, which Playground could not download: put them, as of"
+                f" commit {MENAGERIE_COMMIT_SHA[:7]}, into {MENAGERIE_PATH}"
+            ) from error
 
 
 def _check_name(name: str, names: Collection[str]) -> None:
@@ -180,13 +205,14 @@ def _check_name(name: str, names: Collection[str]) -> None:
         raise ValueError(f"it has no environment {name!r}; did you mean {nearest(name, names)}?")
 
 
-_LIBRARIES: dict[str, type[ForeignTask]] = {"brax": BraxTask, "playground": PlaygroundTask}
+LIBRARIES: dict[str, type[ForeignTask]] = {"brax": BraxTask, "playground": PlaygroundTask}
+"""The class of a library's tasks by the prefix of their names."""
 
 
 def foreign_task(name: str) -> type[ForeignTask] | None:
     """The task class for a name such as ``brax/ant``, or None if the name belongs to no other library."""
     library, _, foreign_name = name.partition("/")
-    if library not in _LIBRARIES:
+    if library not in LIBRARIES:
         return None
-    kind = _LIBRARIES[library]
+    kind = LIBRARIES[library]
     return type(kind.__name__, (kind,), {"name": name, "foreign_name": foreign_name, "__doc__": kind.__doc__})

@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.base import State
 from envs.engines import Derived, Engine, PhysicsState, SolverConfig
+from envs.extras import MissingExtra
 from envs.tasks.model_files import compile_model
 from envs.tasks.mujoco_task import Info, MujocoTask, draw_until
 from envs.tasks.task_args import CheckedArgs
@@ -58,16 +59,14 @@ class DmcTask(MujocoTask):
         """Loads the model as dm_control builds it.
 
         Raises:
-          ValueError: dm_control is not installed.
+          MissingExtra: dm_control is not installed.
         """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # dm_control's renderers warn if there is no display
                 suite = importlib.import_module(f"dm_control.suite.{self.domain()}")
         except ImportError as error:
-            raise ValueError(
-                f"{self.name} needs dm_control, which is not installed: pip install 'mjx-tecrl[dmc]'"
-            ) from error
+            raise MissingExtra(self.name, "dm_control", "dmc") from error
         xml, assets = self.xml_and_assets(suite)
         return compile_model(mujoco.MjSpec.from_string(xml, include=assets, assets=assets))
 

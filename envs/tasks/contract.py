@@ -20,11 +20,11 @@ class TaskError(ValueError):
 
 
 _NEEDED = {
-    "name": "the task's name",
-    "xml": "the model file, unless it overrides load",
-    "frame_skip": "physics steps per environment step",
+    "name": ("the task's name", None),
+    "xml": ("the model file, unless it overrides load", "load"),
+    "frame_skip": ("physics steps per environment step", "substeps"),
 }
-"""Class attributes without a default, and what they are."""
+"""Class attributes without a default: what they are, and the only method that reads them."""
 
 _TRACED = (
     jax.errors.ConcretizationTypeError,
@@ -34,21 +34,22 @@ _TRACED = (
 """What JAX raises where Python or NumPy wants to see a value that is only known when the compiled program runs."""
 
 
-def check_class(task: Any, *, from_file: bool) -> None:
+def check_class(task: Any, base: type) -> None:
     """Checks what a task's class states, before its model is loaded.
 
     Args:
       task: a `MujocoTask`, of which nothing is set but its arguments.
-      from_file: the model is a file that the arguments or the class name.
+      base: `MujocoTask`. What only one of its methods reads is not needed where the class overrides that method.
 
     Raises:
       TaskError: an attribute is missing, or of another type.
     """
     kind = type(task)
-    for attribute, meaning in _NEEDED.items():
-        if not hasattr(kind, attribute) and (from_file or attribute != "xml"):
+    own = {method for method in ("load", "substeps") if getattr(kind, method) is not getattr(base, method)}
+    for attribute, (meaning, reader) in _NEEDED.items():
+        if not hasattr(kind, attribute) and reader not in own:
             raise TaskError(f"{kind.__name__} lacks the class attribute {attribute}: {meaning}")
-    if from_file and not isinstance(task.args, TaskArgs):
+    if "load" not in own and not isinstance(task.args, TaskArgs):
         raise TaskError(f"{kind.__name__}.Args must be a dataclass derived from envs.TaskArgs, not {task.args!r}")
     if isinstance(task.reads, str) or not all(isinstance(field, str) for field in task.reads):
         raise TaskError(f"{kind.__name__}.reads must be a tuple of names, such as ('xpos',), not {task.reads!r}")

@@ -81,7 +81,7 @@ class MujocoTask:
 
     def __init__(self, args: Any = None, physics: str = "auto", solver: SolverConfig = SolverConfig()):
         self.args: Any = self.Args() if args is None else args
-        check_class(self, from_file=type(self).load is MujocoTask.load)
+        check_class(self, MujocoTask)
         self.model = self.load()
         if self.model.nu == 0:
             raise ValueError(f"the model of {self.name} has no actuators, so a policy could not move anything")

@@ -1,8 +1,7 @@
-"""The benchmark of checkpoints, and the one of memory."""
+"""The benchmark of checkpoints."""
 
 import pathlib
 
-from benchmarks import memory
 from benchmarks.checkpoint import Args, main
 from benchmarks.report import read_sections
 
@@ -16,9 +15,3 @@ def test_a_checkpoint_is_measured_with_and_without_its_replay(tmp_path: pathlib.
     for row in (with_replay, without):
         assert 0 < row["stall_s"] < row["write_s"]
         assert row["read_s"] > 0
-
-
-def test_the_prediction_of_a_runs_memory_is_the_runs_own() -> None:
-    row = memory.measure("inverted_pendulum", "sac", 4, 10_000)
-    assert row["predicted_mb"] > 0
-    assert row["measured_mb"] >= 0

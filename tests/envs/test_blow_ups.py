@@ -102,8 +102,9 @@ def test_bad_start_states_never_enter() -> None:
     np.testing.assert_array_equal(state.pool.obs[:, 0], np.where(ids < 0.5, ids[np.argmax(ids >= 0.5)], ids))
 
     # When the pool is refilled, an old start state stays where the new one is bad, even if all new ones are.
+    draw_starts = jax.jit(vector.draw_starts)
     for seed in range(1, 4):
-        new = jax.jit(vector.draw_starts)(jax.random.key(seed))
+        new = draw_starts(jax.random.key(seed))
         refilled = vector.refill_pool(state, new)
         np.testing.assert_array_equal(refilled.pool.obs, np.where(np.isnan(new.obs), state.pool.obs, new.obs))
     new = jax.jit(envs.VectorEnv(Shaky(bad=2.0), 4, 32).draw_starts)(jax.random.key(1))

@@ -1,8 +1,9 @@
 """``envs.list`` and ``envs.view``: what they print, and how they answer a mistake."""
 
+import importlib.util
 import pathlib
+import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -51,10 +52,31 @@ def test_the_list_says_what_each_task_is(capsys: pytest.CaptureFixture[str]) -> 
     assert line.split() == ["hopper-v4", "11", "3", "1000", "mjx", "warp", "native", "Hopper-v4"]
 
 
-def test_the_list_says_which_extra_a_task_needs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(name: str, **kwargs: Any) -> None:
-        raise ValueError(f"{name} needs dm_control: pip install 'mjx-tecrl[dmc]'")
+@pytest.mark.parametrize(
+    ("match", "line"),
+    [
+        ("dmc/", f"dmc/humanoid-stand to dmc/walker-run: {len(envs.DMC_TASKS)} tasks need dm_control, "),
+        ("dmc/dog-run", "dmc/dog-run needs dm_control, "),
+    ],
+)
+def test_the_list_has_one_line_for_each_extra_that_is_missing(
+    match: str, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for domain in {task.domain() for task in envs.DMC_TASKS.values()}:
+        monkeypatch.setitem(sys.modules, f"dm_control.suite.{domain}", None)
+    assert list_command.main([match]) == 0
+    assert capsys.readouterr().out == f"{line}which is not installed: pip install 'mjx-tecrl[dmc]'\n"
 
-    monkeypatch.setattr(envs, "make", make)
-    assert list_command.main(["dmc/dog-run"]) == 0
-    assert "pip install 'mjx-tecrl[dmc]'" in " ".join(capsys.readouterr().out.split())
+
+@pytest.mark.parametrize("package", ["brax", "mujoco_playground"])
+def test_the_list_says_whether_another_library_is_installed(
+    package: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = package.removeprefix("mujoco_")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert list_command.main([prefix]) == 0
+    missing = f"{prefix.capitalize()}, which is not installed: pip install 'mjx-tecrl[{prefix}]'"
+    assert capsys.readouterr().out == f"{prefix}/<name> needs {missing}\n"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == package or None)
+    assert list_command.main([f"{prefix}/ant"]) == 0
+    assert capsys.readouterr().out == f"{prefix}/<name>: the environments of {prefix.capitalize()}, with their own physics\n"

@@ -17,12 +17,11 @@ import time
 import numpy as np
 import pytest
 
-from tests.runs import CHUNK_STEPS, leaves, restore_state, tiny_config, untimed
+from tests.runs import CHUNK_STEPS, leaves, restore_state, shared_program, tiny_config, untimed
 from train.checkpoints import CHECKPOINTS_DIR, Checkpoints
 from train.config import Config
 from train.logs import METRICS_FILE
 from train.loop import train
-from train.program import Program
 
 TIMEOUT_S = 300
 
@@ -95,7 +94,7 @@ class Victim:
 def kill(config: Config, hits: list[tuple[int, str]], seed: int = 0) -> Tally:
     """Hits a run with a signal at each of these moments, and checks each time what is left of it. Then lets it end."""
     victim = Victim(config, seed)
-    like = Program(config).state_shapes()
+    like = shared_program(config).state_shapes()
     most_lost = 0
     for number, moment in hits:
         code = victim.hit(number, moment)
@@ -118,7 +117,7 @@ def check_equal(config: Config, uninterrupted: pathlib.Path) -> None:
     run_dir = pathlib.Path(str(config.run_dir))
     assert untimed(run_dir) == untimed(uninterrupted)
     assert [line["env_steps"] for line in untimed(run_dir)] == list(range(CHUNK_STEPS, config.total_steps + 1, CHUNK_STEPS))
-    like = Program(config).state_shapes()
+    like = shared_program(config).state_shapes()
     a, b = (leaves(restore_state(Checkpoints(path), like)[1]) for path in (run_dir, uninterrupted))
     for x, y in zip(a, b, strict=True):
         np.testing.assert_array_equal(x, y)
@@ -136,6 +135,7 @@ def compare(tmp_path: pathlib.Path, chunks: int, hits: list[tuple[int, str]], **
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("programs")
 def test_a_run_killed_while_it_saves_and_then_terminated_is_the_same_run(tmp_path: pathlib.Path) -> None:
     tally = compare(tmp_path, 8, [(signal.SIGKILL, "save"), (signal.SIGTERM, "train")])
     assert tally.moments == {"save": 1, "train": 1}

@@ -1,5 +1,7 @@
 """Environments of Brax and Playground as our tasks: they give the same numbers, and final observations are kept."""
 
+import pathlib
+import subprocess
 from typing import Any
 
 import jax
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import view
 
 # Brax itself uses MJX in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing .* directly from `Data` is deprecated:DeprecationWarning")
@@ -19,11 +22,17 @@ def env(request: pytest.FixtureRequest) -> Any:
     return envs.make(request.param)
 
 
-def test_it_is_the_bare_environment(env: Any) -> None:
+@pytest.fixture(scope="module")
+def step(env: Any) -> Any:
+    """The jitted step of one world, compiled once."""
+    return jax.jit(env.step)
+
+
+def test_it_is_the_bare_environment(env: Any, step: Any) -> None:
     key, action = jax.random.key(3), jnp.full((1,), 0.3)
     state = jax.jit(env.reset)(key)
     theirs = jax.jit(env.env.reset)(key)
-    step, their_step = jax.jit(env.step), jax.jit(env.env.step)
+    their_step = jax.jit(env.env.step)
     for _ in range(3):
         np.testing.assert_array_equal(state.obs, theirs.obs)
         np.testing.assert_array_equal(state.reward, theirs.reward)
@@ -35,18 +44,18 @@ def test_it_is_the_bare_environment(env: Any) -> None:
     assert state.physics.qpos.shape == (env.model.nq,)
 
 
-def test_many_worlds_keep_their_final_observations(env: Any) -> None:
+def test_many_worlds_keep_their_final_observations(env: Any, step: Any) -> None:
     worlds = envs.VectorEnv(env, 4, 32)
     state = worlds.reset(jax.jit(worlds.draw_starts)(jax.random.key(0)))
-    step, single_step = jax.jit(worlds.step), jax.jit(env.step)
+    step_all = jax.jit(worlds.step)
     ended, last = 0, state
     for t in range(60):
-        state, row, stats = step(state, jnp.full((4, 1), (-1.0) ** (t // 30)))
+        state, row, stats = step_all(state, jnp.full((4, 1), (-1.0) ** (t // 30)))
         assert stats.diverged == 0
         for world in np.flatnonzero(row.done):
             ended += 1
             before = jax.tree.map(lambda x, w=world: x[w], last.worlds)
-            final = single_step(before, row.action[world]).obs
+            final = step(before, row.action[world]).obs
             np.testing.assert_allclose(state.worlds.obs[world], final, rtol=1e-4, atol=1e-5)
             assert state.starts_episode[world]
         last = state
@@ -65,8 +74,27 @@ def test_a_misspelt_name_is_answered_with_the_nearest(wrong: str, message: str) 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "mujoco_playground", None)
-    with pytest.raises(ValueError, match=r"needs Playground: pip install 'mjx-tecrl\[playground\]'"):
+    with pytest.raises(ValueError, match=r"needs Playground, .*: pip install 'mjx-tecrl\[playground\]'"):
         envs.make("playground/CartpoleBalance")
+
+
+@pytest.mark.parametrize("error", [subprocess.CalledProcessError(128, ["git", "clone"]), FileNotFoundError("git")])
+def test_robots_whose_models_cannot_be_downloaded_are_refused_in_a_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without a network, or without git, Playground's robots ended in a traceback."""
+    mjx_env = pytest.importorskip("mujoco_playground._src.mjx_env")
+
+    def clone(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(mjx_env, "_clone_with_progress", clone)
+    monkeypatch.setattr(mjx_env, "EXTERNAL_DEPS_PATH", tmp_path)
+    monkeypatch.setattr(mjx_env, "MENAGERIE_PATH", tmp_path / "menagerie")
+    assert view.main(["playground/Go1JoystickFlatTerrain", "--out", str(tmp_path / "film.png")]) == 2
+    [sentence] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert sentence.startswith("error: playground/Go1JoystickFlatTerrain needs the models of MuJoCo Menagerie, ")
+    assert sentence.endswith(f", into {tmp_path / 'menagerie'}.")
 
 
 def test_randomization_is_refused() -> None:
