@@ -13,6 +13,11 @@ FEW_UPDATES = 1000
 FEW_ROLLOUTS = 20
 """With fewer rollouts than this, an on-policy agent has hardly seen what its updates did."""
 
+FEW_POLICIES, BURST = 1000, 64
+"""Little is learned from a step where fewer policies than the first act after one another, with more gradient steps than the
+second between two of them. Humanoid with 4096 worlds has 457 policies and 256 gradient steps between them. Its return was
+743 after 41,000 gradient steps, where 16 worlds had 789 after 19,000 (docs/presets.md)."""
+
 FEW_ROWS = 10
 """A replay that holds fewer steps of each world than this forgets them before they have been learned from."""
 
@@ -70,6 +75,14 @@ class Plan:
             yield (
                 f"This run makes {self.updates} gradient steps, and hardly anything is learned in fewer than {FEW_UPDATES}: "
                 f"{more} or {lower}."
+            )
+        burst, every = config.update_schedule
+        policies = (self.env_steps // config.num_envs - config.first_fill) // every
+        if burst > BURST and policies < FEW_POLICIES:
+            yield (
+                f"All {config.num_envs} worlds step together, so this run has {max(0, policies)} policies that act, with "
+                f"{burst} gradient steps between two of them: fewer worlds learn more from a step; lower "
+                f"--num-envs, or {more}."
             )
         rows = config.replay_size // config.num_envs
         if rows < min(FEW_ROWS, self.iterations):

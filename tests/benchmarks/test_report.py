@@ -77,7 +77,7 @@ def test_another_file_is_left_alone(text: str, tmp_path: pathlib.Path) -> None:
 
 def test_the_results_in_the_repository_are_reports() -> None:
     paths = sorted(RESULTS.glob("*.json"))
-    assert len(paths) == 9
+    assert len(paths) == 10
     for path in paths:
         assert all(section["rows"] and section["environment"]["versions"] for section in read_sections(path).values()), path
 

@@ -143,6 +143,8 @@ def test_the_score_of_a_short_last_interval_belongs_to_its_checkpoint(tmp_path: 
         ("--agent ppo --total-steps 20000", ["makes 10 rollouts, and hardly anything is learned from fewer than 20"]),
         ("", []),
         ("--num-envs 256", []),
+        ("--num-envs 2048 --total-steps 2000000", ["this run has 945 policies that act, with 128 gradient steps"]),
+        ("--num-envs 2048 --total-steps 3000000", []),
         ("--agent ppo", []),
     ],
 )

@@ -38,8 +38,12 @@ def test_warnings_of_schedulers_and_a_closed_terminal_leave_a_checkpoint(
         time.sleep(0.1)
 
     monkeypatch.setattr(ProgressDisplay, "advance", stop)
-    with pytest.raises(Interrupted) as interrupted:
-        train(tiny_config(tmp_path, checkpoint_steps=10**6), console=quiet())
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup, SIGHUP is ignored
+    try:
+        with pytest.raises(Interrupted) as interrupted:
+            train(tiny_config(tmp_path, checkpoint_steps=10**6), console=quiet())
+    finally:
+        signal.signal(number, before)
     assert interrupted.value.signal == number
     assert len(Checkpoints(tmp_path).steps) == 1
 

@@ -189,7 +189,9 @@ def test_a_damaged_table_is_one_sentence(
 def start(sweep_dir: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
     """Starts a sweep in a process of its own."""
     command = [sys.executable, "-m", "train.sweep", *TINY, "--sweep-dir", str(sweep_dir), "--vary", *RHO, *flags]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    # All trials are the same program, which is compiled once.
+    command += ["--compilation-cache", str(sweep_dir.parent / "compiled")]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "JAX_ENABLE_COMPILATION_CACHE": "true"}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
