@@ -1,7 +1,6 @@
 """Restores a trained policy from a run directory."""
 
 import dataclasses
-import os
 import pathlib
 
 import jax
@@ -66,7 +65,7 @@ def load_problem(run_dir: pathlib.Path, physics: str | None = None) -> Problem:
     return make_problem(config, load_saved_model(run_dir))
 
 
-def restore(run_dir: str | os.PathLike[str], step: int | None = None, physics: str | None = None) -> Restored:
+def restore(run_dir: str | pathlib.Path, step: int | None = None, physics: str | None = None) -> Restored:
     """Restores the policy of the newest checkpoint in a run directory, or of that of ``step``. It needs nothing else.
 
     Args:
