@@ -1,7 +1,6 @@
 """The iteration of agents with a replay: one vector step, one row per world into the ring, then gradient steps."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,8 @@ import jax.numpy as jnp
 from envs import VectorEnv
 from envs.command import UserError
 from envs.vector import StepStats
-from mjx_tecrl import Agent, Batch
+from mjx_tecrl import Agent
+from mjx_tecrl.agent import learn
 from mjx_tecrl.normalizer import RewardScaler, init_reward_scaler, update_reward_scaler
 from mjx_tecrl.replay import Replay, init_replay, insert, sample
 from mjx_tecrl.types import Metrics
@@ -103,11 +103,7 @@ class OffPolicyIteration:
             drawn = dataclasses.replace(drawn, reward=rewards.scale(drawn.reward))
         batches = jax.tree.map(lambda x: x.reshape(updates, size, *x.shape[1:]), drawn)
 
-        def update(agent: Any, given: tuple[Batch, jax.Array]) -> tuple[Any, Metrics]:
-            batch, key = given
-            if self._mesh:
-                batch = jax.lax.with_sharding_constraint(batch, sharded(self._mesh))
-            return self._agent.update(agent, batch, key)
-
-        agent, metrics = jax.lax.scan(update, actor.agent, (batches, jax.random.split(key_update, updates)))
+        if self._mesh:
+            batches = jax.lax.with_sharding_constraint(batches, sharded(self._mesh, axis=1))
+        agent, metrics = learn(self._agent, actor.agent, batches, jax.random.split(key_update, updates))
         return dataclasses.replace(actor, agent=agent), metrics

@@ -1,0 +1,76 @@
+"""Reads XLA's account of what a GPU would be told to do: its *thunks*, one for each kernel, copy, call, loop or graph.
+
+The account is a file of text that XLA dumps. A line of it is a thunk, and what is indented below it belongs to it: the body
+and the condition of a loop, the branches of a conditional, the nodes of a graph.
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterator
+
+_THUNK = re.compile(r"\b\d+: (k[A-Z]\w+)")
+
+GRAPH, LOOP, BRANCHES, SEQUENCE = "kCommandBuffer", "kWhile", "kConditional", "kSequential"
+COPIES = frozenset({"kCopy", "kDeviceToDeviceCopy", "kMemzero", "kMemset32BitValue"})
+KERNELS = frozenset({"kCustomKernel", "kKernel", "kDynamicSliceFusion"})
+CALLS = frozenset({"kCustomCall", "kTriangularSolve", "kCholesky", "kCublasLtMatmul", "kGemm", "kFft", "kSort", "kSelectK"})
+"""Calls of libraries. Of these, a graph cannot hold some."""
+HOST_COPIES = frozenset({"kHostToDeviceCopy", "kDeviceToHostCopy"})
+
+
+@dataclasses.dataclass
+class Thunk:
+    """One thunk, and what belongs to it.
+
+    Attributes:
+      kind: as XLA calls it.
+      parts: thunks by label (``body``, ``condition``, ``branch 0``; "" for the nodes of a graph).
+    """
+
+    kind: str
+    parts: dict[str, list["Thunk"]] = dataclasses.field(default_factory=dict)
+
+    def everything(self) -> Iterator["Thunk"]:
+        """This thunk and all that belong to it."""
+        yield self
+        for part in self.parts.values():
+            for thunk in part:
+                yield from thunk.everything()
+
+
+def read_thunks(folder: pathlib.Path) -> list[Thunk]:
+    """The thunks of the only program in a folder of dumps.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    # Where XLA's last passes have changed nothing, only the first of these files is there.
+    for name in ("thunk_sequence_after_thunk_passes", "thunk_sequence"):
+        if found := sorted(folder.glob(f"*.{name}.txt")):
+            return parse(found[-1].read_text())
+    raise FileNotFoundError(f"no account of thunks in {folder}")
+
+
+def parse(text: str) -> list[Thunk]:
+    """The thunks that an account lists."""
+    root = latest = Thunk("root")
+    enclosing: list[tuple[float, Thunk, str]] = [(-1, root, "")]  # indentation, thunk and part of it that enclose a line
+    for line in filter(str.strip, text.splitlines()):
+        indent = len(line) - len(line.lstrip())
+        if line.strip() == "condition:":  # stands just below its loop, but not indented
+            enclosing.append((enclosing[-1][0] + 0.5, latest, "condition"))
+            continue
+        while enclosing[-1][0] >= indent:
+            enclosing.pop()
+        _, parent, part = enclosing[-1]
+        if not (found := _THUNK.findall(line)):
+            enclosing.append((indent, parent, line.strip().rstrip(":")))
+            continue
+        latest = Thunk(found[0])
+        parent.parts.setdefault(part, []).append(latest)
+        # The first step of a sequence stands on the line of the sequence.
+        if found[1:]:
+            latest.parts[""] = [Thunk(found[1])]
+        enclosing.append((indent, latest, ""))
+    return root.parts.get("", [])
