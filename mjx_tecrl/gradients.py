@@ -22,7 +22,7 @@ def is_finite_step(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.A
     parameters. The gradient's own numbers are not enough: a loss that overflowed may have a finite gradient, and a clip by
     an infinite norm turns any gradient into 0.
     """
-    # A GPU then needs two reductions, and not one or two for each array. A CPU would only copy: 0.8 of the updates per second.
+    # At once, a GPU needs two reductions, and not one or two for each array. A CPU would copy: 0.8 of the updates per second.
     return jax.lax.platform_dependent(loss, gradient, others, cpu=_is_finite_by_array, default=_is_finite_at_once)
 
 
