@@ -49,6 +49,12 @@ def sentence(error: Exception | str) -> str:
     return text if text.endswith("?") else f"{text}."
 
 
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """What an error says, in one line of at most so many characters, without a full stop; its kind if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:most].rstrip(".") if lines else type(error).__name__
+
+
 def quoted(path: pathlib.Path) -> str:
     """A path as a word of a command that a user copies into a shell."""
     return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))

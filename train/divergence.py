@@ -11,7 +11,7 @@ import numpy as np
 
 from envs import State
 from envs.blow_ups import BlowUps
-from envs.command import UserError, quoted, warn
+from envs.command import UserError, first_line, quoted, warn
 from envs.finite import is_finite
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.config import Config
@@ -141,9 +141,7 @@ def load_dump(run_dir: pathlib.Path, like: BlowUps) -> BlowUps:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             stored = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
-        ) from error
+        raise UserError(f"{path} is damaged: {first_line(error)}.") from error
     kept = len(stored["world"]) if stored.get("world", np.zeros(())).ndim else 0
     as_many = jax.tree.map(lambda x: jax.ShapeDtypeStruct((kept, *x.shape[1:]) if x.ndim else (), x.dtype), like)
     count = {"count": jnp.asarray(kept, jnp.int32)}

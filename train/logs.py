@@ -16,7 +16,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from envs.command import UserError, warn
+from envs.command import UserError, first_line, warn
 from train.files import replace_file
 
 METRICS_FILE = "metrics.jsonl"
@@ -151,7 +151,7 @@ def check_wandb() -> None:
     except wandb.Error as error:
         raise UserError(
             "--wandb needs an account: call wandb login, or set WANDB_API_KEY, or set WANDB_MODE to offline "
-            f"({str(error).splitlines()[0].rstrip('.')})."
+            f"({first_line(error)})."
         ) from error
 
 
@@ -178,7 +178,7 @@ def _wandb_run(run_dir: pathlib.Path, config: dict[str, Any]) -> Any:
             reinit="create_new",  # one for each seed
         )
     except (OSError, wandb.Error) as error:
-        raise UserError(f"Weights & Biases cannot be used: {str(error).splitlines()[0].rstrip('.')}.") from error
+        raise UserError(f"Weights & Biases cannot be used: {first_line(error)}.") from error
 
 
 def _text(line: dict[str, Any]) -> str:

@@ -239,7 +239,7 @@ ROWS = (
     # Atoms must not lie much farther apart than what a step earns, here 0.1 to 0.3: with 1.0 between them the policy stayed
     # with a single jump. The paper's 101 atoms are too few for this range.
     Row(QUICK + PARALLEL, CATEGORICAL, ("hopper",), agent=dict(value_range=(-20.0, 40.0), num_atoms=201)),
-    # --- FlashSAC, which also lowers its step sizes over the updates of the run: see `preset`.
+    # --- FlashSAC, which also lowers its step sizes over the updates of the run: see `train.adaptation`.
     Row(PRESETS, (FlashSACConfig,), run=dict(normalize_reward=True, normalize_obs=False)),
     # Its authors' recipe for robots. With `parallel` it has the worlds, steps, replay and batch of the other agents.
     Row(PAPER + PARALLEL, (FlashSACConfig,), agent=dict(n_step=3)),

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from envs.command import UserError, say
+from envs.command import UserError, first_line, say
 from train.interrupt import INSISTING_SIGNALS, stop_signals
 from train.logs import evaluations
 from train.trials import Args, Trial
@@ -204,7 +204,7 @@ def _connect(args: Args) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"There is no Ray cluster at {args.address}.") from error
     except Exception as error:  # Ray has no class of its own for a start that took too long
-        raise UserError(f"Ray did not start: {str(error).partition(chr(10))[0].rstrip('.')}.") from error
+        raise UserError(f"Ray did not start: {first_line(error)}.") from error
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # `_Watch` and the table say the same
     logging.getLogger("ray.tune.execution.insufficient_resources_manager").setLevel(logging.WARNING)
     if args.address != "local":

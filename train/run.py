@@ -9,7 +9,7 @@ from typing import Annotated
 import jax
 import tyro
 
-from envs.command import UserError, expanded, framed, user_errors
+from envs.command import UserError, expanded, first_line, framed, user_errors
 from mjx_tecrl import AGENTS
 from train.config import Config, load_config
 from train.loop import train
@@ -70,7 +70,7 @@ def join_processes(args: list[str]) -> None:
     try:
         start()
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"The processes could not come together: {str(error).splitlines()[0].rstrip('.')}.") from error
+        raise UserError(f"The processes could not come together: {first_line(error)}.") from error
 
 
 def parse(args: list[str]) -> tuple[bool, Config]:

@@ -2,7 +2,7 @@
 
 MuJoCo lets the acceleration of a constraint's error, ``J @ qacc + Jdot @ qvel``, follow a damped spring. MJX forgets the
 second term, which grows with the square of the velocity: a body that swings about a connect is pulled too weakly. C MuJoCo
-and MJX-Warp have it.
+has it.
 """
 
 import jax

@@ -93,6 +93,20 @@ MJX_DIFFERS: Mapping[str, Feature] = {
 """What MJX simulates in another way than C MuJoCo, and what the difference is (docs/physics.md)."""
 
 
+WARP_LACKS: Mapping[str, Feature] = {name: MJX_LACKS[name] for name in ("actuatorgroupdisable", "armature of actuators")}
+"""Features that MJX-Warp would leave out without a word."""
+
+WARP_DIFFERS: Mapping[str, Feature] = {
+    "connect and weld constraints are off by some percent where bodies are fast": has_connect_or_weld,
+    "cylinders on a plane touch it at other points": _rests_on_a_plane(mujoco.mjtGeom.mjGEOM_CYLINDER),
+    "ellipsoids on boxes, height fields and distance fields touch at other points": lambda model: bool(
+        np.isin(model.geom_type, (mujoco.mjtGeom.mjGEOM_HFIELD, mujoco.mjtGeom.mjGEOM_SDF)).any()
+        or np.isin((mujoco.mjtGeom.mjGEOM_ELLIPSOID, mujoco.mjtGeom.mjGEOM_BOX), model.geom_type).all()
+    ),
+}
+"""What MJX-Warp simulates in another way than C MuJoCo (docs/physics.md)."""
+
+
 @functools.cache
 def warn_once(text: str) -> None:
     """Prints a warning, unless this process has printed it already."""

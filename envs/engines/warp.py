@@ -6,7 +6,7 @@ caller to count.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 from envs.engines.base import OVERFLOW, Derived, ModelFields, PhysicsState
 from envs.engines.mjx import MjxEngine
 from envs.engines.mjx_import import mjx
-from envs.engines.support import Feature
+from envs.engines.support import WARP_DIFFERS, WARP_LACKS
 from envs.engines.worlds import over_worlds
 
 
@@ -40,8 +40,8 @@ class WarpEngine(MjxEngine):
 
     name = "warp"
     impl = "warp"
-    lacks: Mapping[str, Feature] = {}
-    differs: Mapping[str, Feature] = {}
+    lacks = WARP_LACKS
+    differs = WARP_DIFFERS
 
     def __init__(
         self,

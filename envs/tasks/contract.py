@@ -45,7 +45,8 @@ def check_class(task: Any, base: type) -> None:
       TaskError: an attribute is missing, or of another type.
     """
     kind = type(task)
-    own = {method for method in ("load", "substeps") if getattr(kind, method) is not getattr(base, method)}
+    readers = {reader for _, reader in _NEEDED.values() if reader}
+    own = {method for method in readers if getattr(kind, method) is not getattr(base, method)}
     for attribute, (meaning, reader) in _NEEDED.items():
         if not hasattr(kind, attribute) and reader not in own:
             raise TaskError(f"{kind.__name__} lacks the class attribute {attribute}: {meaning}")

@@ -10,7 +10,7 @@ import pytest
 
 import envs.list
 import envs.view
-from envs.command import Interrupted, UserError, expanded, framed, run_command, sentence, user_errors
+from envs.command import Interrupted, UserError, expanded, first_line, framed, run_command, sentence, user_errors
 
 
 def failing(error: BaseException) -> None:
@@ -51,6 +51,12 @@ def test_the_command_line_is_parsed() -> None:
 def test_a_question_keeps_its_mark() -> None:
     assert sentence("did you mean hopper?") == "did you mean hopper?"
     assert sentence(ValueError("no such file.")) == sentence("no such file") == "no such file."
+
+
+def test_the_first_line_of_an_error_stands_for_it() -> None:
+    assert first_line(OSError("\nno room.\nSee the log.")) == "no room"
+    assert first_line(OSError("no room left"), most=7) == "no room"
+    assert first_line(OSError()) == "OSError"
 
 
 def test_a_home_directory_that_is_not_known_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,17 @@ def test_what_mjx_simulates_in_another_way_is_said_once(name: str, said: str, ca
     assert capsys.readouterr().err == ""
 
 
+def test_what_warp_lacks_is_refused_and_what_differs_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """google-deepmind/mujoco_warp#345: it moves actuators of a group that is switched off."""
+    pytest.importorskip("warp")
+    model = mujoco.MjModel.from_xml_string(FEATURES["actuator group disabled"].xml)
+    with pytest.raises(ValueError, match="warp engine cannot simulate this model, the native one can: it has actuatorgroup"):
+        make_engine(model, (), "warp", SolverConfig())
+    warn_once.cache_clear()
+    make_engine(mujoco.MjModel.from_xml_string(FEATURES["equality connect"].xml), (), "warp", SolverConfig())
+    assert capsys.readouterr().err.startswith("warning: warp differs from C MuJoCo on this model: connect and weld")
+
+
 def test_what_mjx_finds_out_late_is_refused_in_the_same_words() -> None:
     """MJX refuses this when data are made, after it took the model."""
     model = mujoco.MjModel.from_xml_string(FEATURES["contact condim 1, elliptic"].xml)

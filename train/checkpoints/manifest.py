@@ -14,13 +14,15 @@ import numpy as np
 import pydantic
 
 import mjx_tecrl
-from envs.command import UserError
+from envs.command import UserError, first_line
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA = 2
 """Version of the layout. Raise it by one whenever the new program would misread an older checkpoint."""
 MANIFEST_BYTES = 2**24
 """Largest manifest that is read. One takes some hundred bytes for each array, so a larger file is not a manifest of ours."""
+LONGEST_REASON = 200
+"""Characters of a library's message that are passed on."""
 BLOCK_BYTES = 2**22
 """How much of a file is read at a time to compute its checksum."""
 
@@ -131,7 +133,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
                 progress = {renames.progress.get(key, key): value for key, value in progress.items()}
             return dataclasses.replace(manifest, notes=dataclasses.replace(manifest.notes, progress=progress))
     except Exception as error:  # damage has no type of its own
-        raise DamagedError(first_line(error)) from error
+        raise DamagedError(first_line(error, LONGEST_REASON)) from error
     raise UserError(
         f"The checkpoint of step {folder.name} in {folder.parent} was written by version {values.get('version')} (schema "
         f"{values['schema']}), which is newer than this one (schema {SCHEMA}): update mjx-tecrl to read it."
@@ -152,12 +154,6 @@ def file_checksums(folder: pathlib.Path) -> Iterator[tuple[str, int]]:
 def describe_array(array: np.ndarray) -> tuple[str, tuple[int, ...], int]:
     """Type, shape and CRC-32 of an array."""
     return str(array.dtype), array.shape, zlib.crc32(np.ascontiguousarray(array).data)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line without a full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(error).__name__
 
 
 def _renames_since(schema: int) -> Iterator[Renames]:

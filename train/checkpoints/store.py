@@ -24,17 +24,17 @@ from typing import Any
 
 import jax
 
-from envs.command import UserError, warn
+from envs.command import UserError, first_line, warn
 from train.arrays import describe, from_arrays, misfit, to_arrays
 from train.checkpoints.copies import HostCopies
 from train.checkpoints.manifest import (
+    LONGEST_REASON,
     MANIFEST_FILE,
     DamagedError,
     Manifest,
     Notes,
     describe_array,
     file_checksums,
-    first_line,
     read_manifest,
     write_manifest,
 )
@@ -113,7 +113,9 @@ class Checkpoints:
         try:
             writing.result()
         except OSError as error:
-            raise UserError(f"A checkpoint could not be written to {self._dir}: {first_line(error)}.") from error
+            raise UserError(
+                f"A checkpoint could not be written to {self._dir}: {first_line(error, LONGEST_REASON)}."
+            ) from error
 
     def _write(self, step: int, parts: Arrays, notes: Notes) -> None:
         """Writes a checkpoint under another name, and gives it its own once it is complete."""
@@ -128,7 +130,7 @@ class Checkpoints:
                 self._read_back = True
             problem = None
         except Exception as error:  # whatever Orbax, TensorStore or the file system ran into
-            problem = first_line(error)
+            problem = first_line(error, LONGEST_REASON)
             with contextlib.suppress(OSError):
                 self._remove_if(lambda name: not _is_step(name))  # the draft may be what fills the disk
         if problem is not None:  # handled here, where the error no longer refers to the tasks that failed
@@ -271,7 +273,7 @@ class Checkpoints:
                     if describe_array(parts[part][stored]) != manifest.arrays[part][stored]:
                         raise ValueError(f"the array {part}.{stored} has changed since it was written")
         except Exception as error:  # damage has no type of its own
-            raise DamagedError(first_line(error)) from error
+            raise DamagedError(first_line(error, LONGEST_REASON)) from error
         arrays = {part: {name: parts[part][old] for name, old in stored.items()} for part, stored in names.items()}
         return {part: from_arrays(arrays.get(part, {}), tree) for part, tree in like.items()}
 
