@@ -1,7 +1,8 @@
 """Makes one step in a process of its own: ``python -m benchmarks.accelerator.child REQUEST``.
 
 The request is JSON: the function (``module:name``), its keyword arguments, and the file that the answer goes to. The answer
-is JSON too: what the function returned (``figures``), or what it says instead (``error``). A process that crashes leaves none.
+is JSON too: what the function returned (``figures``), or what it says instead (``error``). A process that crashes leaves no
+answer.
 """
 
 import importlib

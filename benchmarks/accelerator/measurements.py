@@ -69,9 +69,7 @@ def physics(task: str, engine: EngineName, num_envs: int, seconds: float) -> dic
     }
 
 
-def updates(
-    task: str, agent: str, preset: str, batch_size: int, count: int, precision: MatmulPrecision
-) -> dict[str, Any]:
+def updates(task: str, agent: str, preset: str, batch_size: int, count: int, precision: MatmulPrecision) -> dict[str, Any]:
     """Gradient steps per second on one batch.
 
     Args:
@@ -145,6 +143,8 @@ def progress(config: Config) -> dict[str, Any]:
         if all(seed[number].get("eval/return_mean") is not None for seed in seeds)
     ]
     last = lines[-1] if lines else {}
+    speed = _mean([line["speed/env_steps_per_s"] for line in steady]) if steady else None
+    _, every = config.update_schedule
     return {
         "task": config.env,
         "agent": config.agent,
@@ -156,8 +156,9 @@ def progress(config: Config) -> dict[str, Any]:
         "env_steps": last.get("env_steps", 0),
         "updates": last.get("updates", 0),
         "wall_s": last.get("wall_s", 0.0),
-        "env_steps_per_s": _mean([config.num_seeds * line["speed/env_steps_per_s"] for line in steady]),
-        "updates_per_s": _mean([config.num_seeds * line["speed/updates_per_s"] for line in steady]),
+        "ms_per_iteration": speed and 1e3 * config.num_envs * every / speed,
+        "env_steps_per_s": speed and config.num_seeds * speed,
+        "updates_per_s": config.num_seeds * _mean([line["speed/updates_per_s"] for line in steady]) if steady else None,
         "diverged": sum(seed[-1].get("safety/diverged_total", 0) for seed in seeds if seed),
         "skipped_updates": sum(line.get("safety/skipped_updates") or 0 for seed in seeds for line in seed),
         "best_return": max((point["return_mean"] for point in curve), default=None),
@@ -205,5 +206,5 @@ def _driver() -> str | None:
         return None
 
 
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
