@@ -39,7 +39,8 @@ def _in_one_line(error: Exception) -> str:
 
 def _end_with_the_parent() -> None:
     """Asks this process, and those that it started, to stop as soon as the parent is gone: standard input ends then."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # `sys.stdin` has a lock, which a thread must not hold when Python ends
+        pass
     os.killpg(0, signal.SIGTERM)
 
 

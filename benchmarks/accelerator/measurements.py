@@ -97,32 +97,41 @@ def updates(task: str, agent: str, preset: str, batch_size: int, count: int, pre
     }
 
 
-def training(
-    task: str, agent: str, preset: str, run_dir: str, env_args: dict[str, Any] | None = None, **values: Any
-) -> dict[str, Any]:
+def training(run_dir: str, **options: Any) -> dict[str, Any]:
     """Begins a run, or goes on with it from its newest checkpoint; to its end, or until a signal comes.
+
+    Args:
+      run_dir: its directory.
+      **options: as `run_config` has them.
+
+    Raises:
+      UserError: the run is impossible; one sentence.
+    """
+    config, complete = run_config(run_dir=run_dir, **options), True
+    try:
+        train(config, resume=(pathlib.Path(run_dir) / CONFIG_FILE).exists())
+    except Interrupted:
+        complete = False
+    return {"complete": complete, "preset": config.preset, **progress(config), "peak_bytes": _memory("peak_bytes_in_use")}
+
+
+def run_config(task: str, agent: str, preset: str, env_args: dict[str, Any] | None = None, **values: Any) -> Config:
+    """The checked config of a run.
 
     Args:
       task: name of the task.
       agent: the agent, with its choices.
       preset: of the run.
-      run_dir: its directory.
       env_args: arguments of the task that differ from its defaults.
       **values: fields of the config that differ from the preset's.
 
     Raises:
-      UserError: the run is impossible; one sentence.
+      UserError: a name is unknown or a value impossible; one sentence.
     """
     length = {name: value for name, value in values.items() if name in LENGTH}
     config = chosen(preset, task, agent, **length)
     args = dataclasses.replace(config.env_args, **env_args or {})
-    config = dataclasses.replace(config, **values, env_args=args, run_dir=run_dir).validate()
-    complete = True
-    try:
-        train(config, resume=(pathlib.Path(run_dir) / CONFIG_FILE).exists())
-    except Interrupted:
-        complete = False
-    return {"complete": complete, "preset": preset, **progress(config), "peak_bytes": _memory("peak_bytes_in_use")}
+    return dataclasses.replace(config, **values, env_args=args).validate()
 
 
 def progress(config: Config) -> dict[str, Any]:
