@@ -113,7 +113,7 @@ def test_steps_that_crash_are_recorded_and_the_others_go_on_and_nothing_is_done_
     assert start(*steps) == found
     assert made == []
     start(*steps, retry=True)
-    assert made == [one.name for one in BROKEN]
+    assert sorted(made) == sorted(one.name for one in BROKEN)
 
 
 def test_only_named_steps_are_made(start: Start, made: list[str]) -> None:
@@ -218,7 +218,8 @@ def test_the_measurements_of_the_short_form() -> None:
     assert rate["physics_steps_per_s"] == 2 * rate["env_steps_per_s"] > 0  # two substeps
     assert rate["ms_per_vector_step"] == pytest.approx(2e3 / rate["env_steps_per_s"])
     rate = measurements.updates(**found["updates bfloat16 8"].options)
-    assert rate["ms_per_update"] == pytest.approx(1e3 / rate["updates_per_s"]) and rate["updates_per_s"] > 0
+    assert rate["updates_per_s"] > 0
+    assert rate["ms_per_update"] == pytest.approx(1e3 / rate["updates_per_s"])
     assert json.dumps(rate)
     assert "jax" in measurements.machine()["packages"]
 
