@@ -25,10 +25,12 @@ class Thunk:
 
     Attributes:
       kind: as XLA calls it.
+      turns: how often a loop runs, where the compiler knows it; the host then reads no condition.
       parts: thunks by label (``body``, ``condition``, ``branch 0``; "" for the nodes of a graph).
     """
 
     kind: str
+    turns: int | None = None
     parts: dict[str, list["Thunk"]] = dataclasses.field(default_factory=dict)
 
     def everything(self) -> Iterator["Thunk"]:
@@ -39,8 +41,12 @@ class Thunk:
                 yield from thunk.everything()
 
 
-def read_thunks(folder: pathlib.Path) -> list[Thunk]:
+def read_thunks(folder: pathlib.Path, program: str) -> list[Thunk]:
     """The thunks of the only program in a folder of dumps.
+
+    Args:
+      folder: of the dumps.
+      program: its text, from which it is known how often its loops run.
 
     Raises:
       FileNotFoundError: there is none.
@@ -48,8 +54,36 @@ def read_thunks(folder: pathlib.Path) -> list[Thunk]:
     # Where XLA's last passes have changed nothing, only the first of these files is there.
     for name in ("thunk_sequence_after_thunk_passes", "thunk_sequence"):
         if found := sorted(folder.glob(f"*.{name}.txt")):
-            return parse(found[-1].read_text())
+            thunks = parse(found[-1].read_text())
+            loops = [thunk for top in thunks for thunk in top.everything() if thunk.kind == LOOP]
+            for loop, turns in zip(loops, known_turns(program), strict=True):
+                loop.turns = turns
+            return thunks
     raise FileNotFoundError(f"no account of thunks in {folder}")
+
+
+def known_turns(program: str) -> list[int | None]:
+    """How often each loop of a compiled program runs, None where it is not known; in the order in which they are entered."""
+    computations: dict[str, list[str]] = {}
+    for line in program.splitlines():
+        if opened := re.match(r"(ENTRY )?%?(\S+) .*\{$", line):
+            instructions = computations["ENTRY" if opened[1] else opened[2]] = []
+        elif line.startswith("  "):
+            instructions.append(line)
+
+    def visit(name: str) -> Iterator[int | None]:
+        for line in computations[name]:
+            if not re.search(r" (while|conditional|call)\(", line):
+                continue
+            if " while(" in line:
+                turns = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line)
+                yield int(turns[1]) if turns else None
+            for label in ("condition", "body", "to_apply", "branch_computations", "true_computation", "false_computation"):
+                if named := re.search(rf"\b{label}=(\{{[^}}]*\}}|%?[^\s,]+)", line):
+                    for inner in named[1].strip("{}").split(","):
+                        yield from visit(inner.strip().lstrip("%"))
+
+    return list(visit("ENTRY"))
 
 
 def parse(text: str) -> list[Thunk]:
