@@ -11,7 +11,7 @@ from benchmarks.gpu_program.__main__ import Args, compiled, main, table
 from benchmarks.gpu_program.cards import CARDS, NODE_US, SYNCHRONISATION_US
 from benchmarks.gpu_program.compile import COMPILER, PROGRAM_FILE, Request, environment
 from benchmarks.gpu_program.counts import Counts, count, count_turn, floor_ms, large_copies, row, tree
-from benchmarks.gpu_program.thunks import known_turns, parse, read_thunks
+from benchmarks.gpu_program.thunks import empty_copies, known_turns, parse, read_thunks
 from envs.command import UserError
 from tests.runs import long_but
 
@@ -110,6 +110,22 @@ def test_of_a_loop_whose_turns_are_known_the_host_reads_nothing(tmp_path: pathli
     assert tree(thunks)[1].startswith("loop of 3 turns, body")
     with pytest.raises(ValueError, match="zip"):
         read_thunks(tmp_path, PROGRAM)
+
+
+def test_copies_of_nothing_do_not_count() -> None:
+    described = """
+      thunk_info { profile_annotation: "copy.1"
+        thunk_id: 1 }
+      thunk_info { profile_annotation: "copy.7"
+        thunk_id: 404 }
+      thunk_info { profile_annotation: "copy.3"
+        thunk_id: 223 }
+    """
+    program = (
+        "%copy.1 = f32[4096,0,3]{2,1,0} copy(%a)\n%copy.7 = s32[0,2]{1,0} copy(%a)\n%copy.3 = f32[40,10]{1,0} copy(%a)\n"
+    )
+    assert (found := empty_copies(described, program)) == {1, 404}
+    assert count(parse(ACCOUNT)).copies - count(parse(ACCOUNT, found)).copies == 2
 
 
 def test_the_tree_has_a_line_for_each_graph_loop_and_branch() -> None:
