@@ -16,13 +16,15 @@ out of the vector."""
 
 
 def pack_small(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Puts the small arrays of a pytree into one vector for each of their types, and leaves the large ones.
+    """Puts the small arrays of floats of a pytree into one vector for each of their types, and leaves everything else.
+
+    Counters stay as they are: where several seeds are trained side by side, some are shared by all of them.
 
     Returns:
       The packed pytree, and the function that unpacks it.
     """
     leaves, structure = jax.tree.flatten(tree)
-    packable = [x.size <= SMALL and not jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in leaves]
+    packable = [x.size <= SMALL and jnp.issubdtype(x.dtype, jnp.floating) for x in leaves]
     members: dict[str, list[int]] = {}
     for i, x in enumerate(leaves):
         if packable[i]:

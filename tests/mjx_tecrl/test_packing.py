@@ -26,10 +26,10 @@ def test_what_was_packed_comes_back_as_it_was() -> None:
         assert (x == y).all()
 
 
-def test_there_is_one_vector_for_each_type_and_the_large_arrays_stay() -> None:
+def test_small_floats_are_one_vector_and_everything_else_stays() -> None:
     (vectors, others), _ = pack_small(TREE)
-    assert {dtype: x.shape for dtype, x in vectors.items()} == {"float32": (7,), "int32": (4,)}
-    assert [x.shape for x in others] == [(2,), (SMALL + 1,)]
+    assert {dtype: x.shape for dtype, x in vectors.items()} == {"float32": (7,)}
+    assert [x.shape for x in others] == [(), (2,), (SMALL + 1,), (3,)]
 
 
 def test_nothing_to_pack_is_no_mistake() -> None:
