@@ -113,11 +113,13 @@ class VectorEnv:
       mesh: devices that share the worlds, along its only axis; None for one device.
 
     Raises:
-      ValueError: the devices cannot share the worlds equally.
+      ValueError: there is no world, or the devices cannot share the worlds equally.
     """
 
     def __init__(self, env: Env, num_envs: int, pool_size: int, mesh: jax.sharding.Mesh | None = None):
         devices = mesh.size if mesh else 1
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, not {num_envs}")
         if num_envs % devices:
             raise ValueError(f"{devices} devices cannot share {num_envs} worlds equally")
         self.env = env

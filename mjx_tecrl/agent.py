@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from mjx_tecrl.exploration import Draw, no_exploration
+from mjx_tecrl.packing import pack_small
 from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
@@ -97,19 +98,21 @@ def learn(agent: Agent, state: AgentState, batches: Batch, keys: jax.Array) -> t
 
     unravel: Callable[[jax.Array], Metrics] = dict
 
-    def turn(state: AgentState, given: tuple[Batch, jax.Array]) -> tuple[AgentState, jax.Array]:
+    packed, unpack = pack_small(state)
+
+    def turn(packed: Any, given: tuple[Batch, jax.Array]) -> tuple[Any, jax.Array]:
         nonlocal unravel
-        rows = []
+        state, rows = unpack(packed), []
         for number in range(size):
             batch, key = jax.tree.map(lambda x, number=number: x[number], given)
             state, metrics = agent.update(state, batch, key, number == size - 1 if known else None)
             row, unravel = ravel_pytree(metrics)
             rows.append(row)
-        return state, jnp.stack(rows)  # one array, and not one for each metric: a GPU writes it at once
+        return pack_small(state)[0], jnp.stack(rows)  # one array, and not one for each metric: a GPU writes it at once
 
     given = jax.tree.map(lambda x: x.reshape(steps // size, size, *x.shape[1:]), (batches, keys))
-    state, rows = jax.lax.scan(turn, state, given)
-    return state, jax.vmap(unravel)(rows.reshape(steps, -1))
+    packed, rows = jax.lax.scan(turn, packed, given)
+    return unpack(packed), jax.vmap(unravel)(rows.reshape(steps, -1))
 
 
 AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)

@@ -78,16 +78,18 @@ class OffPolicyIteration:
         if isinstance(rewards, RewardScaler):
             rewards = update_reward_scaler(rewards, row.reward, row.done, row.valid, self._agent.discount)
 
-        def learn(actor: Actor) -> tuple[Actor, Metrics]:
-            return self._learn(actor, replay, rewards, key_learn)
-
-        def wait(actor: Actor) -> tuple[Actor, Metrics]:
-            shapes = jax.eval_shape(learn, actor)[1]
-            return actor, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-
         made, every = self._config.update_schedule
         learns = (replay.size >= self._config.first_fill) & (state.vector_steps % every == 0)
-        actor, metrics = jax.lax.cond(learns, learn, wait, state.actor)
+
+        def learn_once(_: jax.Array, learned: tuple[Actor, Metrics]) -> tuple[Actor, Metrics]:
+            return self._learn(learned[0], replay, rewards, key_learn)
+
+        # A loop of one turn or none, and not a branch: a GPU would copy all parameters out of a branch, but a loop changes
+        # them where they lie.
+        none = jax.tree.map(
+            lambda s: jnp.full(s.shape, jnp.nan, s.dtype), jax.eval_shape(learn_once, 0, (state.actor, None))[1]
+        )
+        actor, metrics = jax.lax.fori_loop(0, learns.astype(jnp.int32), learn_once, (state.actor, none))
         updates = state.updates + jnp.where(learns, made, 0)
         return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay, updates=updates), (stats, metrics)
 

@@ -22,13 +22,12 @@ from benchmarks.gpu_program.cards import CARDS
 from benchmarks.gpu_program.compile import COMPILER, Request, environment
 from benchmarks.gpu_program.counts import row
 from benchmarks.gpu_program.programs import ProgramName
-from benchmarks.gpu_program.thunks import read_thunks
 from benchmarks.report import Report, read_sections
 from envs.command import UserError, run_command, say
 
 PROGRAM = "python -m benchmarks.gpu_program"
 
-FIGURES = ("nodes", "graphs", "alone", "copies", "calls", "synchronisations")
+FIGURES = ("nodes", "nodes_in_all", "graphs", "alone", "copies", "calls", "synchronisations")
 """What is shown of each program, beside sizes and times."""
 
 
@@ -43,7 +42,7 @@ class Args:
     """the task"""
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """agent, with choices of its own if need be; may be repeated; default: dsac_e"""
-    physics: Literal["mjx", "warp"] = "mjx"
+    physics: Literal["mjx", "warp", "native"] = "mjx"
     """physics engine"""
     preset: str = "parallel"
     """the preset of the run"""
@@ -108,7 +107,7 @@ def compiled(args: Args, agent: str) -> dict[str, Any]:
         said = json.loads(done.stdout.splitlines()[-1])
         if "refused" in said:
             raise UserError(said["refused"])
-        return row(read_thunks(pathlib.Path(kept)), said, pathlib.Path(kept), CARDS[args.card])
+        return row(pathlib.Path(kept), said, CARDS[args.card])
 
 
 def table(found: dict[str, Any], before: dict[str, Any]) -> Table:
@@ -120,7 +119,7 @@ def table(found: dict[str, Any], before: dict[str, Any]) -> Table:
         shown.add_row(name, *map(of, both))
 
     for name in FIGURES:
-        add(name, lambda figures, name=name: f"{figures[name]:,}")
+        add(name.replace("_", " "), lambda figures, name=name: f"{figures[name]:,}")
     for name in ("state", "not_in_place", "scratch"):
         add(f"{name.replace('_', ' ')} (MB)", lambda figures, name=name: f"{figures[f'{name}_bytes'] / 1e6:,.1f}")
     add("copies of the replay", lambda figures: str(figures["replay_copies"]))

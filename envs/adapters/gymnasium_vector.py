@@ -33,13 +33,13 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
     def __init__(self, env: Env, num_envs: int, seed: int = 0):
         if env.privileged_size:
             raise ValueError(f"{env.name} observes a dict; Gymnasium's vector environments here hold arrays only")
+        self._worlds = VectorEnv(env, num_envs, 4 * num_envs)
         self.env = env
         self.num_envs = num_envs
         self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (env.obs_size,), np.float32)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (env.action_size,), np.float32)
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
-        self._worlds = VectorEnv(env, num_envs, 4 * num_envs)
         self._draw_starts, self._reset = jax.jit(self._worlds.draw_starts), jax.jit(self._worlds.reset)
         self._refill_pool, self._step = jax.jit(self._worlds.refill_pool), jax.jit(self._worlds.step)
         self._key = jax.random.key(seed)

@@ -63,6 +63,9 @@ MJX_LACKS: Mapping[str, Feature] = {
     "armature of actuators": _nonzero("actuator_armature"),
     "adhesion of geoms": lambda model: bool(model.flg_adhesion),
     "surfacevel": lambda model: bool(model.flg_surfacevel),
+    "range finders in a model without materials": lambda model: bool(
+        model.nmat == 0 and (model.sensor_type == mujoco.mjtSensor.mjSENS_RANGEFINDER).any()
+    ),
     "fluidshape ellipsoid": lambda model: bool(
         (model.opt.density > 0 or model.opt.viscosity > 0) and np.any(model.geom_fluid)
     ),

@@ -140,3 +140,9 @@ def test_every_field_declares_the_leading_axes_of_its_arrays() -> None:
         for x in jax.tree.leaves(getattr(state, field.name)):
             assert x.shape[: len(leading)] == leading, field.name
             assert leading or 5 not in x.shape, field.name  # a field of all worlds must say so
+
+
+@pytest.mark.parametrize("num_envs", [0, -1])
+def test_there_must_be_a_world(num_envs: int) -> None:
+    with pytest.raises(ValueError, match=f"num_envs must be at least 1, not {num_envs}"):
+        envs.VectorEnv(Counter(), num_envs, 4)

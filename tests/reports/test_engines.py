@@ -36,6 +36,7 @@ LEFT_OUT_BY_MJX = {
     "contact adhesion": "adhesion of geoms",
     "contact surface velocity": "surfacevel",
     "fluid, ellipsoid model": "fluidshape ellipsoid",
+    "sensor rangefinder": "range finders in a model without materials",
 }
 
 

@@ -100,3 +100,8 @@ def test_actions_of_too_few_worlds_are_refused_in_a_sentence() -> None:
     vector.reset(seed=0)
     with pytest.raises(ValueError, match=r"actions must be float32 of shape \(4, 3\), not float32 of shape \(3,\)"):
         vector.step(np.zeros(3, np.float32))
+
+
+def test_there_must_be_a_world() -> None:
+    with pytest.raises(ValueError, match="num_envs must be at least 1, not 0"):
+        GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), 0)
