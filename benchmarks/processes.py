@@ -88,6 +88,8 @@ def run_child(
 ) -> int:
     """Runs a program until it ends, or until it has to: then it gets SIGTERM. Returns its exit code.
 
+    What the program started itself gets SIGTERM with it, and is killed when it has ended.
+
     Args:
       command: the program and its arguments.
       output: what it prints is added to this file.
@@ -113,11 +115,11 @@ def run_child(
             time.sleep(0.1)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        try:
-            return process.wait(None if grace_s == math.inf else grace_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(None if grace_s == math.inf else grace_s)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
     finally:
         if process.stdin is not None:
             process.stdin.close()

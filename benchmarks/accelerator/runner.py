@@ -94,7 +94,7 @@ class Runner:
         limit = max(LEAST_S, PATIENCE * share) if not step.trains else share if math.isfinite(left) else math.inf
         answer, spent = self._answer(step, limit)
         if not answer and not step.trains and not self._stop:
-            answer = {"error": f"It took longer than {limit / 60:g} minutes."}
+            answer = {"error": f"It took longer than {limit / 60:.3g} minutes."}
         figures = answer.get("figures", before.get("figures"))
         complete = "figures" in answer and figures.get("complete", True)
         state = "failed" if "error" in answer else "done" if complete else "stopped"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.accelerator import __main__ as accelerator
@@ -127,12 +127,14 @@ def test_a_measurement_that_hangs_is_ended_with_all_that_it_started(
     monkeypatch.setattr(runner, "LEAST_S", 1.0)
     monkeypatch.setattr(runner, "PATIENCE", 0.0)
     pid = tmp_path / "pid"
-    hangs = step("hangs", "subprocess:check_call", args=["sh", "-c", f"echo $$ > {pid}; exec sleep 600"])
+    hangs = step("hangs", "subprocess:check_call", args=["sh", "-c", f"trap : TERM; echo $$ > {pid}; sleep 600; sleep 600"])
     found = start(hangs, step("last"))
     assert (found["hangs"]["state"], found["last"]["state"]) == ("failed", "done")
     assert found["hangs"]["error"].startswith("It took longer than")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
+    number, end = int(pid.read_text()), time.monotonic() + 10
+    while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_trainings_take_turns_while_the_time_lasts(start: Start, made: list[str]) -> None:
@@ -279,8 +281,10 @@ def test_what_is_not_installed_is_named_with_its_pin(tmp_path: pathlib.Path) -> 
     assert missing_wheels((), root=tmp_path) == []
     assert missing_wheels(("fast",), root=tmp_path) == ["quick-engine[gpu]==2.1"]
     # pytest needs others, of which one is missing. What rich needs is not known where it is not installed.
-    here = {"pytest": "9", "rich": "0.1", "iniconfig": "2", "packaging": "26", "pygments": "2"}
-    assert missing_wheels((), here, tmp_path) == ["pluggy<2,>=1.5", "rich==0.5"]
+    here = {"pytest": "9", "rich": "0.1", "iniconfig": "99", "packaging": "99", "pygments": "99"}
+    pluggy, rich = missing_wheels((), here, tmp_path)
+    assert pluggy.startswith("pluggy<2")
+    assert rich == "rich==0.5"
     with pytest.raises(UserError, match="unknown extra 'fst'; did you mean fast"):
         missing_wheels(("fst",), root=tmp_path)
 
