@@ -211,6 +211,6 @@ SHORT = (
         total_steps=160,
     ),
     *(updates(precision, 8, 0.5, _PENDULUM, 2) for precision in PRECISIONS),
-    exactness(1.0, _PENDULUM, "native"),
+    exactness(3.0, _PENDULUM, "native"),
 )
 """The same functions on a pendulum, on a CPU."""
