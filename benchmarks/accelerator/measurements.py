@@ -115,14 +115,13 @@ def training(run_dir: str, **options: Any) -> dict[str, Any]:
     return {"complete": complete, "preset": config.preset, **progress(config), "peak_bytes": _memory("peak_bytes_in_use")}
 
 
-def run_config(task: str, agent: str, preset: str, env_args: dict[str, Any] | None = None, **values: Any) -> Config:
+def run_config(task: str, agent: str, preset: str, **values: Any) -> Config:
     """The checked config of a run.
 
     Args:
       task: name of the task.
       agent: the agent, with its choices.
       preset: of the run.
-      env_args: arguments of the task that differ from its defaults.
       **values: fields of the config that differ from the preset's.
 
     Raises:
@@ -130,8 +129,7 @@ def run_config(task: str, agent: str, preset: str, env_args: dict[str, Any] | No
     """
     length = {name: value for name, value in values.items() if name in LENGTH}
     config = chosen(preset, task, agent, **length)
-    args = dataclasses.replace(config.env_args, **env_args or {})
-    return dataclasses.replace(config, **values, env_args=args).validate()
+    return dataclasses.replace(config, **values).validate()
 
 
 def progress(config: Config) -> dict[str, Any]:
