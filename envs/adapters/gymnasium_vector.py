@@ -25,7 +25,7 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
       seed: seed that is used until `reset` is given one.
 
     Raises:
-      ValueError: the task observes a dict.
+      ValueError: the task observes a dict, or there is no world.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 (Gymnasium declares it so)

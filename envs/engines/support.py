@@ -70,7 +70,8 @@ MJX_LACKS: Mapping[str, Feature] = {
         (model.opt.density > 0 or model.opt.viscosity > 0) and np.any(model.geom_fluid)
     ),
 }
-"""Features that MJX would simulate as something else without a word. What else it lacks, MJX refuses by itself.
+"""Features that MJX would simulate as something else without a word, or end on with an error that does not name them (range
+finders: it looks up the material of every geom). What else it lacks, MJX refuses by itself.
 What it lacks of connect and weld constraints, `envs.engines.equality` adds, but RK4 calls MJX within a step."""
 
 

@@ -17,7 +17,7 @@ from envs.engines.support import warn_once
 
 KEEPS_STATE = ("actuator delay", "sensor delay", "sensor interval", "flag sleep", "flag ipc")
 """features that keep something between two steps which no state holds"""
-LEFT_OUT_BY_MJX = {
+LACKED_BY_MJX = {
     "actuator acts early (actearly)": "actearly",
     "actuator plugin": "plugins",
     "cable (plugin)": "plugins",
@@ -49,13 +49,13 @@ def test_what_outlives_a_step_outside_the_state_is_refused(name: str, engine: st
     assert re.match(f"the {engine} engine cannot simulate this model: it has (delays|sleeping|the flag ipc)", refused)
 
 
-@pytest.mark.parametrize("name", LEFT_OUT_BY_MJX)
-def test_what_mjx_would_leave_out_without_a_word_is_refused_by_name(name: str) -> None:
+@pytest.mark.parametrize("name", LACKED_BY_MJX)
+def test_what_mjx_lacks_is_refused_by_name(name: str) -> None:
     """google-deepmind/mujoco_warp#345, google-deepmind/mujoco#2667: features that one implementation lacks."""
     model = mujoco.MjModel.from_xml_string(FEATURES[name].xml)
     with pytest.raises(ValueError, match="mjx engine cannot simulate this model, the native one can: it has ") as refusal:
         make_engine(model, (), "mjx", SolverConfig())
-    assert LEFT_OUT_BY_MJX[name] in str(refusal.value)
+    assert LACKED_BY_MJX[name] in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def test_actions_of_too_few_worlds_are_refused_in_a_sentence() -> None:
         vector.step(np.zeros(3, np.float32))
 
 
-def test_there_must_be_a_world() -> None:
-    with pytest.raises(ValueError, match="num_envs must be at least 1, not 0"):
-        GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), 0)
+@pytest.mark.parametrize("num_envs", [0, -1])
+def test_there_must_be_a_world(num_envs: int) -> None:
+    with pytest.raises(ValueError, match=f"num_envs must be at least 1, not {num_envs}"):
+        GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), num_envs)
