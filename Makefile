@@ -28,7 +28,7 @@ extras = $(if $(strip $(1)),[$(subst $(space),$(comma),$(strip $(1)))])
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev peers train demo docs test lint format clean distclean
+.PHONY: help install install-dev peers gpu-check train demo docs test lint format clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,14 @@ peers: .peers/brax/.stamp .peers/sbx/.stamp ## Install the projects that benchma
 	@.peers/$*/bin/python -m pip install --disable-pip-version-check --quiet -r $<
 	@touch $@
 
+gpu-check: .gpu-check/.stamp ## Fetch the compiler for NVIDIA's cards (600 MB), for benchmarks.gpu_program
+
+.gpu-check/.stamp: constraints.txt | $(BIN)/python
+	@echo 'Fetching the compiler into .gpu-check (a minute or two, once)'
+	@rm -rf .gpu-check
+	@$(PIP_INSTALL) --no-deps --target .gpu-check jax-cuda12-plugin jax-cuda12-pjrt nvidia-cuda-nvcc-cu12
+	@touch $@
+
 train: $(RUNTIME) ## Train (humanoid by default); options in ARGS="--env hopper --num-envs 64"
 	$(BIN)/python -m train.run $(ARGS)
 
@@ -96,5 +104,5 @@ clean: ## Remove caches and build products (keeps .venv and runs)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/api/*/
 	find . -path ./$(VENV) -prune -o -path ./.peers -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-distclean: clean ## Remove .venv and .peers too
-	rm -rf $(VENV) .peers
+distclean: clean ## Remove .venv, .peers and .gpu-check too
+	rm -rf $(VENV) .peers .gpu-check

@@ -69,8 +69,9 @@ def named_tasks(names: tuple[str, ...], default: Iterable[str]) -> tuple[str, ..
 
 
 def _value(text: str) -> Any:
-    """A number or list if the text is one, otherwise the text itself."""
+    """A number or a tuple if the text is one, as a saved config has it, otherwise the text itself."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return tuple(value) if isinstance(value, list) else value

@@ -24,7 +24,7 @@ from benchmarks.choices import chosen
 from benchmarks.report import Report
 from envs.command import run_command, user_errors
 from mjx_tecrl import Batch, Spec, named_agent
-from mjx_tecrl.agent import MatmulPrecision, with_matmul_precision
+from mjx_tecrl.agent import MatmulPrecision, learn, with_matmul_precision
 
 PROGRAM = "python -m benchmarks.updates"
 
@@ -139,8 +139,8 @@ def program(
 
     @jax.jit
     def turn(state: Any, batch: Batch) -> Any:
-        keys = jax.random.split(jax.random.key(0), updates)
-        return jax.lax.scan(lambda state, key: agent.update(state, batch, key), state, keys)
+        batches = jax.tree.map(lambda x: jnp.broadcast_to(x, (updates, *x.shape)), batch)
+        return learn(agent, state, batches, jax.random.split(jax.random.key(0), updates))
 
     state = agent.init(jax.random.key(0))
     run = lambda: jax.block_until_ready(turn(state, batch))  # noqa: E731

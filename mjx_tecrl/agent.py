@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from mjx_tecrl.exploration import Draw, no_exploration
+from mjx_tecrl.packing import pack_small
 from mjx_tecrl.types import Batch, Metrics, Rollout
 
 AgentState = Any
@@ -27,8 +30,10 @@ class Agent(NamedTuple):
         experience is collected; ``draw`` is ``key -> action``, the policy's sample.
       exploration_axes: the leading axes of every array in the exploration state: ``("world",)``, or ``()`` if all worlds
         share them.
-      update: ``(state, batch, key) -> (state, metrics)``, one gradient step. A step whose batch or outcome is not finite
-        changes nothing and is counted in the metric ``skipped``.
+      update: ``(state, batch, key, moves=None) -> (state, metrics)``, one gradient step. A step whose batch or outcome is
+        not finite changes nothing and is counted in the metric ``skipped``. ``moves`` says whether the policy moves, where
+        that is known when the program is made; None leaves it to the number of the step, and costs a branch.
+      delay: the policy moves on every so many-th step.
       discount: the discount factor gamma.
       n_step: rewards summed per transition.
     """
@@ -38,7 +43,8 @@ class Agent(NamedTuple):
     init_exploration: Callable[[jax.Array, int], Any]
     explore: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]]
     exploration_axes: tuple[str, ...]
-    update: Callable[[AgentState, Batch, jax.Array], tuple[AgentState, Metrics]]
+    update: Callable[..., tuple[AgentState, Metrics]]
+    delay: int
     discount: float
     n_step: int
 
@@ -70,6 +76,43 @@ class OnPolicyAgent(NamedTuple):
     init_exploration: Callable[[jax.Array, int], Any] = no_exploration().init
     explore: Callable[[Any, Draw, jax.Array, jax.Array], tuple[jax.Array, Any]] = no_exploration().apply
     exploration_axes: tuple[str, ...] = no_exploration().axes
+
+
+def learn(agent: Agent, state: AgentState, batches: Batch, keys: jax.Array) -> tuple[AgentState, Metrics]:
+    """Makes many gradient steps in a row.
+
+    If their number is a multiple of `Agent.delay`, it is known when the program is made which of them move the policy. No
+    branch is then needed, and a GPU can hold all of a turn of the loop in one graph.
+
+    Args:
+      agent: the agent.
+      state: of the agent. The number of its updates so far must be a multiple of `Agent.delay` if that of ``keys`` is.
+      batches: with leading axis ``[steps]``.
+      keys: ``[steps]`` PRNG keys.
+
+    Returns:
+      The state after the steps, and metrics with leading axis ``[steps]``.
+    """
+    steps = len(keys)
+    size, known = (agent.delay, True) if steps % agent.delay == 0 else (1, False)
+
+    unravel: Callable[[jax.Array], Metrics] = dict
+
+    packed, unpack = pack_small(state)
+
+    def turn(packed: Any, given: tuple[Batch, jax.Array]) -> tuple[Any, jax.Array]:
+        nonlocal unravel
+        state, rows = unpack(packed), []
+        for number in range(size):
+            batch, key = jax.tree.map(lambda x, number=number: x[number], given)
+            state, metrics = agent.update(state, batch, key, number == size - 1 if known else None)
+            row, unravel = ravel_pytree(metrics)
+            rows.append(row)
+        return pack_small(state)[0], jnp.stack(rows)  # one array, and not one for each metric: a GPU writes it at once
+
+    given = jax.tree.map(lambda x: x.reshape(steps // size, size, *x.shape[1:]), (batches, keys))
+    packed, rows = jax.lax.scan(turn, packed, given)
+    return unpack(packed), jax.vmap(unravel)(rows.reshape(steps, -1))
 
 
 AnyAgent = TypeVar("AnyAgent", bound=Agent | OnPolicyAgent)

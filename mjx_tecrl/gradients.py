@@ -22,7 +22,19 @@ def is_finite_step(loss: jax.Array, gradient: Params, others: Any = ()) -> jax.A
     parameters. The gradient's own numbers are not enough: a loss that overflowed may have a finite gradient, and a clip by
     an infinite norm turns any gradient into 0.
     """
+    # At once, a GPU needs one reduction, and not one or two for each array. A CPU would copy: 0.8 of the updates per second.
+    return jax.lax.platform_dependent(loss, gradient, others, cpu=_is_finite_by_array, default=_is_finite_at_once)
+
+
+def _is_finite_by_array(loss: jax.Array, gradient: Params, others: Any) -> jax.Array:
     return all_finite((loss, optax.tree.norm(gradient), others))
+
+
+def _is_finite_at_once(loss: jax.Array, gradient: Params, others: Any) -> jax.Array:
+    # 0 times a finite number is 0, however large it is, and 0 times another is NaN.
+    rest = [0 * x for x in jax.tree.leaves((loss, others))]
+    numbers = jnp.concatenate([x.ravel() for x in (*jax.tree.leaves(gradient), *rest)])
+    return jnp.isfinite(jnp.sum(numbers * numbers))
 
 
 def loss_and_gradient(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:

@@ -199,7 +199,9 @@ def compose(
             optimizers=dataclasses.replace(state.optimizers, **new_optimizers),
         )
 
-    def update(state: OffPolicyState, batch: Batch, key: jax.Array) -> tuple[OffPolicyState, Metrics]:
+    def update(
+        state: OffPolicyState, batch: Batch, key: jax.Array, moves: bool | None = None
+    ) -> tuple[OffPolicyState, Metrics]:
         check_batch(batch)
         key_critic, key_policy = jax.random.split(key)
         batch = dataclasses.replace(batch, reward=batch.reward * schedule.reward_scale)
@@ -239,11 +241,11 @@ def compose(
             none = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
             return optax.tree.where(finite, move_critics(), state), finite, none
 
-        if schedule.delay == 1:
-            new, applied, policy_metrics = move_everything()
+        if moves is None and schedule.delay > 1:
+            now = state.updates % schedule.delay == schedule.delay - 1
+            new, applied, policy_metrics = jax.lax.cond(now, move_everything, move_critics_alone)
         else:
-            moves = state.updates % schedule.delay == schedule.delay - 1
-            new, applied, policy_metrics = jax.lax.cond(moves, move_everything, move_critics_alone)
+            new, applied, policy_metrics = move_critics_alone() if moves is False else move_everything()
 
         metrics = {name: jnp.where(applied, value, jnp.nan) for name, value in (metrics | policy_metrics).items()}
         return dataclasses.replace(new, updates=state.updates + 1), metrics | {"skipped": 1.0 - applied}
@@ -255,6 +257,7 @@ def compose(
         explore=exploration.apply,
         exploration_axes=exploration.axes,
         update=update,
+        delay=schedule.delay,
         discount=schedule.discount,
         n_step=schedule.n_step,
     )

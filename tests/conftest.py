@@ -6,9 +6,16 @@ import pathlib
 
 # Most of the time goes into compiling programs that run for milliseconds: so without optimisation, and with the older code
 # generator for fused operations, which compiles a step of MJX in two thirds of the time. What the newer one makes of it
-# without optimisation runs some forty times as long.
+# without optimisation runs some forty times as long. In one part, since the other core has tests of its own, a program
+# takes three quarters of the processor time.
 os.environ["XLA_FLAGS"] = " ".join(
-    [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
 )
 
 # Programs compiled so are of no use to anybody else.

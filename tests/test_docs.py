@@ -97,6 +97,8 @@ def test_a_command_on_a_page_exists(page: str, command: str) -> None:
     if name in ("pytest", "pip", "venv"):
         return
     module = importlib.import_module(name)
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{name}.__main__")
     with contextlib.suppress(SystemExit) if "--help" in args else contextlib.nullcontext():
         if name == "train.run":
             if "--resume" not in args:  # which asks for a run that is there

@@ -1,7 +1,6 @@
 """The iteration of agents with a replay: one vector step, one row per world into the ring, then gradient steps."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,8 @@ import jax.numpy as jnp
 from envs import VectorEnv
 from envs.command import UserError
 from envs.vector import StepStats
-from mjx_tecrl import Agent, Batch
+from mjx_tecrl import Agent
+from mjx_tecrl.agent import learn
 from mjx_tecrl.normalizer import RewardScaler, init_reward_scaler, update_reward_scaler
 from mjx_tecrl.replay import Replay, init_replay, insert, sample
 from mjx_tecrl.types import Metrics
@@ -78,16 +78,18 @@ class OffPolicyIteration:
         if isinstance(rewards, RewardScaler):
             rewards = update_reward_scaler(rewards, row.reward, row.done, row.valid, self._agent.discount)
 
-        def learn(actor: Actor) -> tuple[Actor, Metrics]:
-            return self._learn(actor, replay, rewards, key_learn)
-
-        def wait(actor: Actor) -> tuple[Actor, Metrics]:
-            shapes = jax.eval_shape(learn, actor)[1]
-            return actor, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-
         made, every = self._config.update_schedule
         learns = (replay.size >= self._config.first_fill) & (state.vector_steps % every == 0)
-        actor, metrics = jax.lax.cond(learns, learn, wait, state.actor)
+
+        def learn_once(_: jax.Array, learned: tuple[Actor, Metrics]) -> tuple[Actor, Metrics]:
+            return self._learn(learned[0], replay, rewards, key_learn)
+
+        # A loop of one turn or none, and not a branch: a GPU would copy all parameters out of a branch, but a loop changes
+        # them where they lie.
+        none = jax.tree.map(
+            lambda s: jnp.full(s.shape, jnp.nan, s.dtype), jax.eval_shape(learn_once, 0, (state.actor, None))[1]
+        )
+        actor, metrics = jax.lax.fori_loop(0, learns.astype(jnp.int32), learn_once, (state.actor, none))
         updates = state.updates + jnp.where(learns, made, 0)
         return dataclasses.replace(state, actor=actor, rewards=rewards, replay=replay, updates=updates), (stats, metrics)
 
@@ -103,11 +105,7 @@ class OffPolicyIteration:
             drawn = dataclasses.replace(drawn, reward=rewards.scale(drawn.reward))
         batches = jax.tree.map(lambda x: x.reshape(updates, size, *x.shape[1:]), drawn)
 
-        def update(agent: Any, given: tuple[Batch, jax.Array]) -> tuple[Any, Metrics]:
-            batch, key = given
-            if self._mesh:
-                batch = jax.lax.with_sharding_constraint(batch, sharded(self._mesh))
-            return self._agent.update(agent, batch, key)
-
-        agent, metrics = jax.lax.scan(update, actor.agent, (batches, jax.random.split(key_update, updates)))
+        if self._mesh:
+            batches = jax.lax.with_sharding_constraint(batches, sharded(self._mesh, axis=1))
+        agent, metrics = learn(self._agent, actor.agent, batches, jax.random.split(key_update, updates))
         return dataclasses.replace(actor, agent=agent), metrics

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 
 from envs.engines import equality
-from envs.engines.base import NO_FIELDS, OVERFLOW, Derived, ModelFields, PhysicsState
+from envs.engines.base import NO_FIELDS, Derived, ModelFields, PhysicsState
 from envs.engines.mjx_import import mjx
 from envs.engines.support import (
     MJX_DIFFERS,
@@ -169,27 +169,29 @@ class MjxEngine:
     ) -> tuple[PhysicsState, Derived]:
         blank = self._with_fields(blank, fields)
 
-        def substep(_: int, carry: tuple[PhysicsState, Derived]) -> tuple[PhysicsState, Derived]:
-            state, derived = self._substep_once(blank, carry[0], ctrl, fields)
-            if OVERFLOW in derived:
-                derived[OVERFLOW] |= carry[1][OVERFLOW]
-            return state, derived
-
-        shapes = jax.eval_shape(self._substep_once, blank, state, ctrl, fields)[1]
-        derived = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        state, derived = jax.lax.fori_loop(0, n_substeps, substep, (state, derived))
+        state, derived = self._substeps(n_substeps, blank, state, ctrl, fields)
         if self._current:
-            _, now = self._unpack(self._renew(self._model_with(fields), _pack(blank, state, ctrl)))
+            _, now = self._unpack(self._renew(self._model_with(fields), pack(blank, state, ctrl)))
             if "sensordata" in now:
                 now["sensordata"] = jnp.where(self._of_acceleration, derived["sensordata"], now["sensordata"])
             derived |= {name: value for name, value in now.items() if name not in OF_ACCELERATION}
         return state, derived
 
+    def _substeps(
+        self, number: int, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
+    ) -> tuple[PhysicsState, Derived]:
+        def substep(_: int, carry: tuple[PhysicsState, Derived]) -> tuple[PhysicsState, Derived]:
+            return self._substep_once(blank, carry[0], ctrl, fields)
+
+        shapes = jax.eval_shape(self._substep_once, blank, state, ctrl, fields)[1]
+        derived = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return jax.lax.fori_loop(0, number, substep, (state, derived))
+
     def _substep(
         self, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
     ) -> tuple[PhysicsState, Derived]:
         model = self._model_with(fields)
-        data = self._advance(model, _pack(blank, state, ctrl))
+        data = self._advance(model, pack(blank, state, ctrl))
         if "cfrc_ext" in self._reads:
             data = mjx.rne_postconstraint(model, data)
         return self._unpack(data)
@@ -227,7 +229,8 @@ class MjxEngine:
         return state, {name: _field(data, name) for name in self._reads}
 
 
-def _pack(blank: mjx.Data, state: PhysicsState, ctrl: jax.Array) -> mjx.Data:
+def pack(blank: mjx.Data, state: PhysicsState, ctrl: jax.Array) -> mjx.Data:
+    """``blank`` with this state and control."""
     return blank.replace(
         qpos=state.qpos,
         qvel=state.qvel,

@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from envs.engines.base import OVERFLOW, Derived, ModelFields, PhysicsState
-from envs.engines.mjx import MjxEngine
+from envs.engines.mjx import MjxEngine, pack
 from envs.engines.mjx_import import mjx
 from envs.engines.support import WARP_DIFFERS, WARP_LACKS
 from envs.engines.worlds import over_worlds
@@ -111,6 +111,21 @@ class WarpEngine(MjxEngine):
 
     def _advance(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         return mjx.step(model, data)
+
+    def _substeps(
+        self, number: int, blank: mjx.Data, state: PhysicsState, ctrl: jax.Array, fields: ModelFields
+    ) -> tuple[PhysicsState, Derived]:
+        """Keeps Warp's data from one substep to the next: a GPU would have to copy each of its arrays from ``blank``."""
+        # The barrier keeps XLA from making each constant of the model anew in each substep.
+        model = jax.lax.optimization_barrier(self._model_with(fields))
+
+        def substep(_: int, carry: tuple[mjx.Data, jax.Array]) -> tuple[mjx.Data, jax.Array]:
+            data = self._advance(model, carry[0])
+            return data, carry[1] | self._unpack(data)[1][OVERFLOW]
+
+        data, overflow = jax.lax.fori_loop(0, number, substep, (pack(blank, state, ctrl), jnp.bool(False)))
+        state, derived = self._unpack(data)
+        return state, derived | {OVERFLOW: overflow}
 
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         return mjx.forward(model, data)  # MJX-Warp cannot compute a part of it alone

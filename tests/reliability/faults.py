@@ -147,11 +147,11 @@ class FaultyTraining(Training):
         action, own = self._healthy.explore(own, draw, starts_episode, key)
         return jax.vmap(lambda x, s: self.put(x, "action", s))(action, self.struck), (own, number + 1)
 
-    def _update(self, agent: Any, batch: Any, key: jax.Array) -> Any:
+    def _update(self, agent: Any, batch: Any, key: jax.Array, *moves: bool | None) -> Any:
         healthy = self._healthy
         each = healthy.updates_per_rollout if isinstance(healthy, OnPolicyAgent) else 1
         self._now = self.fault.updates[(agent.updates - self._first[1]) // each]
-        return healthy.update(agent, batch, key)  # type: ignore[arg-type]
+        return healthy.update(agent, batch, key, *moves)
 
     def _value_and_grad(self, healthy: Callable[..., Any]) -> Callable[..., Any]:
         def value_and_grad(loss: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:

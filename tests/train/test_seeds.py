@@ -11,6 +11,7 @@ import pytest
 
 from envs.command import UserError
 from eval.restore import restore
+from tests.jaxprs import branches, equations
 from tests.runs import CHUNK_STEPS, long_but, quiet, restore_state, shared_program, tiny_config, untimed
 from train.checkpoints import Checkpoints
 from train.config import Config, load_config
@@ -102,8 +103,11 @@ def test_what_conditions_depend_on_is_the_same_in_all_seeds() -> None:
     """Otherwise every condition would compute both of its sides."""
     program = Program(tiny_config(agent="td3", **SEEDS))
     shapes = program.state_shapes()
-    jaxpr = str(jax.make_jaxpr(program.advance)(shapes, 2))
-    assert jaxpr.count("cond[") == 2  # the first fill, the delay
+    jaxpr = jax.make_jaxpr(program.advance)(shapes, 2)
+    assert len(branches(jaxpr)) == 1  # the delay
+    loops = [equation.params["cond_jaxpr"].out_avals for equation in equations(jaxpr) if equation.primitive.name == "while"]
+    assert len(loops) == 2  # the iterations, and the one turn or none of the gradient steps
+    assert all(aval.shape == () for avals in loops for aval in avals)
     assert shapes.updates.shape == shapes.actor.agent.updates.shape == ()
     state = program.fresh_state()
     axes = state_axes(state, program.training.problem.agent)

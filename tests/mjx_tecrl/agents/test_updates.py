@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mjx_tecrl import AGENTS, Agent, Batch, Spec
+from mjx_tecrl.agent import learn
 from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig
 from mjx_tecrl.critics import scalar_critic
 from mjx_tecrl.entropy import EntropyRule, entropy_in_value, fixed_temperature, separated_entropy, step_target
@@ -18,6 +19,7 @@ from mjx_tecrl.exploration import no_exploration
 from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import NOT_LEARNED, Learned, compose
 from mjx_tecrl.policies import tanh_gaussian
+from tests.jaxprs import branches
 from tests.mjx_tecrl.reference import last_layer
 from tests.runs import long_but
 
@@ -128,6 +130,40 @@ def test_an_update_keeps_all_types(name: str) -> None:
     assert jax.tree.structure(before) == jax.tree.structure(after)
     for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type)
+
+
+@pytest.mark.parametrize(("delay", "steps"), [(1, 3), (2, 4), (3, 6), (2, 3)])
+def test_many_steps_in_a_row_are_the_steps_one_by_one(delay: int, steps: int) -> None:
+    """Whether it is known when the program is made which of them move the policy, or not."""
+    kind = AGENTS["dsac_e"]
+    agent = kind.make(kind.Config(hidden=(8, 8), delay=delay), SPEC)
+    batches = jax.tree.map(lambda *x: np.stack(x), *[make_batch(i) for i in range(steps)])
+    keys = jax.random.split(jax.random.key(9), steps)
+    start = jax.jit(agent.init)(jax.random.key(0))
+    state, rows = start, []
+    for number in range(steps):
+        state, metrics = jax.jit(agent.update)(state, *jax.tree.map(lambda x, number=number: x[number], (batches, keys)))
+        rows.append(metrics)
+    together, metrics = jax.jit(functools.partial(learn, agent))(start, batches, keys)
+    expected = jax.tree.map(lambda *x: np.stack(x), *rows)
+    assert metrics.keys() == expected.keys()
+    assert np.isnan(expected["policy_loss"]).sum() == steps - steps // delay
+    for found, wanted in ((metrics, expected), (together, state)):
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-5, atol=1e-6), found, wanted)
+
+
+@pytest.mark.parametrize("delay", [1, 2])
+def test_no_branch_is_left_where_the_steps_are_known(delay: int) -> None:
+    kind = AGENTS["sac"]
+    agent = kind.make(kind.Config(hidden=(8, 8), delay=delay), SPEC)
+
+    def made(steps: int) -> int:
+        batches = jax.tree.map(lambda x: np.stack([x] * steps), make_batch())
+        keys = jax.random.split(jax.random.key(0), steps)
+        return len(branches(jax.make_jaxpr(functools.partial(learn, agent))(agent.init(jax.random.key(0)), batches, keys)))
+
+    assert made(4) == 0
+    assert made(3) == delay - 1
 
 
 @pytest.mark.parametrize("name", long_but(("dsac_e", "td3", "fast_sac_era"), OFF_POLICY))

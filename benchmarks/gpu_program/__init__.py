@@ -1,0 +1,1 @@
+"""What a GPU would be told to do, counted without one: see ``python -m benchmarks.gpu_program --help``."""
