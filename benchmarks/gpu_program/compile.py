@@ -15,6 +15,9 @@ COMPILER = pathlib.Path(__file__).parents[2] / ".gpu-check"
 """Where ``make gpu-check`` puts JAX's plugin for CUDA and NVIDIA's assembler. It is a folder of its own: JAX complains at
 every start of a plugin that finds no driver."""
 
+STAMP = COMPILER / ".stamp"
+"""Written once all of it is there. A download that broke off leaves the folder without it."""
+
 PROGRAM_FILE = "compiled.txt"
 """Name of the file with the text of the compiled program."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.gpu_program.__main__ import Args, compiled, main, table
 from benchmarks.gpu_program.cards import CARDS, NODE_US, SYNCHRONISATION_US
-from benchmarks.gpu_program.compile import COMPILER, PROGRAM_FILE, Request, environment
+from benchmarks.gpu_program.compile import COMPILER, PROGRAM_FILE, STAMP, Request, environment
 from benchmarks.gpu_program.counts import Counts, count, count_turn, floor_ms, large_copies, row, tree
 from benchmarks.gpu_program.thunks import empty_copies, known_turns, parse, read_thunks
 from envs.command import UserError
@@ -182,7 +182,9 @@ def test_figures_stand_beside_those_before(tmp_path: pathlib.Path) -> None:
 
 
 def test_without_the_compiler_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setattr("benchmarks.gpu_program.__main__.COMPILER", tmp_path / "nothing")
+    """Also where its folder is there, but not all that belongs into it."""
+    assert STAMP.parent == COMPILER
+    monkeypatch.setattr("benchmarks.gpu_program.__main__.STAMP", tmp_path / STAMP.name)
     with pytest.raises(UserError, match="make gpu-check"):
         main(Args())
 
@@ -217,7 +219,7 @@ SHORT = 1
 @pytest.fixture
 def compiler() -> None:
     """Skips a test where the compiler is not there."""
-    if not COMPILER.is_dir():
+    if not STAMP.is_file():
         pytest.skip("needs make gpu-check")
 
 
