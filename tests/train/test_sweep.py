@@ -80,6 +80,21 @@ def test_auto_is_what_the_trials_run_on(gpus: float, preset: str, physics: str, 
     assert (trial.config.preset, trial.config.physics) == ("paper", "warp")
 
 
+@pytest.mark.parametrize(
+    ("gpus", "environment"),
+    [(0, {"JAX_PLATFORMS": "cpu"}), (0.5, {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.375"}), (1, {}), (2, {})],
+)
+def test_a_trial_takes_no_more_of_the_gpus_than_its_share(
+    gpus: float, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    pytest.importorskip("ray")
+    from train.ray_trials import _config
+
+    chosen = args(tmp_path, vary=(("seed", "0"),), gpus=gpus)
+    [trial] = make_trials(chosen, ["--env", "hopper"])
+    assert _config(trial, chosen)["environment"] == environment
+
+
 def test_a_trial_goes_on_with_the_engine_that_it_began_with(tmp_path: pathlib.Path) -> None:
     chosen = args(tmp_path, vary=(("seed", "0"),), gpus=1)
     [trial] = make_trials(chosen, ["--env", "hopper"])
