@@ -101,7 +101,7 @@ def compiled(args: Args, agent: str) -> dict[str, Any]:
         kept = str(args.keep or folder)
         request = Request(args.program, args.card, args.preset, args.task, agent, values, args.flags, kept)
         command = [sys.executable, "-m", "benchmarks.gpu_program.compile", json.dumps(dataclasses.asdict(request))]
-        done = subprocess.run(command, env=environment(request), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment(kept, args.flags), capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"The compiler failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}.")
         said = json.loads(done.stdout.splitlines()[-1])
