@@ -1,8 +1,8 @@
 """NumPy functions as operations of compiled programs.
 
 On the CPU, XLA calls the function through its foreign function interface (FFI). The second half of this file describes the
-part of that C interface that is used. On an accelerator, JAX's own ``jax.pure_callback`` calls the function. It is not used on
-the CPU, for three reasons:
+part of that C interface that is used. On an accelerator, JAX's own ``jax.pure_callback`` calls the function. The CPU does
+without it, for three reasons:
 
 - It reaches the function by an address in this process, so JAX keeps no program that uses it in the compilation cache.
 - Each call costs half a millisecond.
