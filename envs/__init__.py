@@ -6,13 +6,17 @@ from envs import opengl  # noqa: F401  imports MuJoCo, whether or not this machi
 
 # isort: split
 
+import jax
+import jax.numpy as jnp
 import mujoco
 
 from envs.adapters import foreign_task
 from envs.adapters.foreign import ForeignTask
 from envs.base import Env, State
+from envs.command import first_line
 from envs.dmc import DMC_TASKS
-from envs.engines import Derived, PhysicsState, SolverConfig
+from envs.engines import Derived, PhysicsState, SolverConfig, candidates
+from envs.engines.support import warn_once
 from envs.jax_settings import SIMULATION, check_jax_settings
 from envs.names import nearest
 from envs.randomization import NOT_RANDOMIZED, Randomization
@@ -74,16 +78,19 @@ def make(
     solver: SolverConfig = SolverConfig(),
     randomization: Randomization | None = None,
     model: mujoco.MjModel | None = None,
+    repeatable: bool = False,
 ) -> MujocoTask | RandomizedEnv | ForeignTask:
     """Makes a task on a physics engine.
 
     Args:
       name: the task's name, see `task`.
       args: the task's constructor arguments, an instance of its ``Args``; None for the defaults.
-      physics: name of the engine: auto, mjx, warp or native; auto is native on the CPU and mjx elsewhere.
+      physics: name of the engine: auto, mjx, warp or native. auto is native on the CPU; on an NVIDIA GPU it is warp, or mjx
+        where warp refuses the task or is not installed, which a warning then says; it is mjx elsewhere.
       solver: how the engine solves.
       randomization: what differs from world to world; None for what the task declares.
       model: the compiled model; None for what the task loads. Tasks that bring their own engine have none.
+      repeatable: auto shall not be an engine that may compute other bits when it is run again, as warp may on a GPU.
 
     Raises:
       ValueError: a name is unknown, an argument is out of range, or a setting of JAX does not allow it.
@@ -93,10 +100,44 @@ def make(
     kind = task(name)
     if model is not None and issubclass(kind, MujocoTask):
         kind = type(kind.__name__, (kind,), {"load": lambda self: model})
-    made = kind(args, physics, solver)
+    *preferred, last = candidates(physics, repeatable)
+    refusals = []
+    for engine in preferred:
+        try:
+            made = _make(kind, args, engine, solver, randomization)
+            _trace_step(made)
+            return made
+        except (ValueError, NotImplementedError) as error:
+            refusals.append(first_line(error))
+    made = _make(kind, args, last, solver, randomization)
+    for refusal in refusals:  # only now: what every engine refuses is no reason to take this one
+        warn_once(f"--physics auto takes {last}: {refusal}.")
+    return made
+
+
+def _make(
+    kind: type[MujocoTask] | type[ForeignTask],
+    args: Any,
+    engine: str,
+    solver: SolverConfig,
+    randomization: Randomization | None,
+) -> MujocoTask | RandomizedEnv | ForeignTask:
+    """Makes a task on one engine; see `make`."""
+    made = kind(args, engine, solver)
     randomization = made.randomization if randomization is None else randomization
     if randomization == NOT_RANDOMIZED:
         return made
     if not isinstance(made, MujocoTask):
-        raise ValueError(f"{name} brings its own engine: --randomize does not reach into it")
+        raise ValueError(f"{made.name} brings its own engine: --randomize does not reach into it")
     return RandomizedEnv(made, randomization)
+
+
+def _trace_step(env: MujocoTask | RandomizedEnv | ForeignTask) -> None:
+    """Traces a step of a task, in which its engine may refuse the fields of the model in which worlds differ.
+
+    Raises:
+      ValueError: it does.
+    """
+    if not isinstance(env, ForeignTask):
+        state = jax.eval_shape(env.reset, jax.random.key(0))
+        jax.eval_shape(env.step, state, jax.ShapeDtypeStruct((env.action_size,), jnp.float32))

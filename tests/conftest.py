@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+from types import SimpleNamespace
 
 # Most of the time goes into compiling programs that run for milliseconds: so without optimisation, and with the older code
 # generator for fused operations, which compiles a step of MJX in two thirds of the time. What the newer one makes of it
@@ -31,6 +32,7 @@ import mujoco
 import pytest
 
 from envs.command import UserError
+from envs.engines.support import warn_once
 from envs.opengl import drawing
 from tests.missing import pytest_addoption, pytest_configure  # noqa: F401
 from tests.runs import shared_program, tiny_config
@@ -66,6 +68,14 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("train.loop.Program", shared_program)
         return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))
+
+
+@pytest.fixture
+def nvidia(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretends that JAX computes on an NVIDIA GPU: the project asks for the name and the version of the back end."""
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    monkeypatch.setattr("envs.engines.get_backend", lambda: SimpleNamespace(platform_version="PJRT C API\ncuda 12090"))
+    warn_once.cache_clear()
 
 
 @pytest.fixture(scope="session")

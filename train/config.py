@@ -10,7 +10,7 @@ import tyro
 
 import envs
 from envs.command import UserError, check_seed, sentence, user_errors
-from envs.engines import resolve_engine
+from envs.engines import check_engine
 from mjx_tecrl import named_agent
 from mjx_tecrl.agent import MatmulPrecision
 from train.files import replace_file
@@ -66,7 +66,8 @@ class Config:
     """gradient steps per vector step, that is one step of all worlds; None: as many as --steps-per-update asks for (0 for
     on-policy agents)"""
     physics: str = "auto"
-    """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
+    """physics engine: mjx, warp, native or auto; auto is native on a CPU, warp on an NVIDIA GPU where the task runs on it
+    and --deterministic is not given, and mjx elsewhere"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
     randomization: Annotated[envs.Randomization, tyro.conf.arg(name="randomize")] = envs.NOT_RANDOMIZED
     random_start: bool = False
@@ -132,7 +133,7 @@ class Config:
         return max(2, -(-self.learning_starts // self.num_envs))
 
     def validate(self) -> "Config":
-        """The config, checked, with ``auto`` resolved.
+        """The config, checked. What ``--physics auto`` stands for is left open, since that needs the task (`make_problem`).
 
         Raises:
           UserError: a value is impossible; one sentence.
@@ -159,7 +160,8 @@ class Config:
         if any(getattr(self, name) for name in REPLAY_FIELDS if name != "steps_per_update"):
             self._check_replay()
         with user_errors():
-            return dataclasses.replace(self, physics=resolve_engine(self.physics))
+            check_engine(self.physics)
+        return self
 
     def located(self) -> "Config":
         """The config, independent of the working directory: a relative path of the user's model file becomes absolute."""

@@ -30,7 +30,7 @@ from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
 from train.record import Progress, Record
 from train.resume import restore_run
-from train.run_dir import check_same_run, locked, run_dir_of, seed_configs
+from train.run_dir import locked, resumed, run_dir_of, seed_configs
 from train.seeds import one_seed
 from train.state import TrainState, state_axes
 
@@ -56,15 +56,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     config = config.validate()
     run_dir = run_dir_of(config)
     saved = load_config(run_dir) if resume else None
-    if saved is None:
-        config = config.located()
-    else:
-        check_same_run(config, saved)
-        config = dataclasses.replace(config, env_args=saved.env_args)
-    configs = seed_configs(config, run_dir)
-    # Of one seed the two are the same.
-    directories = {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in configs}
-    taken = next((path for path in directories if (path / CONFIG_FILE).exists()), None)
+    config = config.located() if saved is None else resumed(config, saved)
+    taken = next((path for path in _directories(config, run_dir) if (path / CONFIG_FILE).exists()), None)
     if taken and not resume:
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
     with user_errors():
@@ -73,6 +66,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         check_wandb()
     model = load_saved_model(run_dir) if resume else None
     program = Program(config, model)
+    config = program.config  # in which the engine is named
+    configs, directories = seed_configs(config, run_dir), _directories(config, run_dir)
     training, env = program.training, program.training.problem.env
     plan = Plan(config, training)
     shapes = program.state_shapes()
@@ -112,6 +107,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
                 save_model(path, env)
             one.save(path)
         return _Run(program, plan, advance, run_dir, records, console, interrupt).train(state, progress)
+
+
+def _directories(config: Config, run_dir: pathlib.Path) -> dict[pathlib.Path, Config]:
+    """The directories of a run and of its seeds, with the config of each. Of one seed the two are the same."""
+    return {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in seed_configs(config, run_dir)}
 
 
 class _Run:

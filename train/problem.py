@@ -10,6 +10,7 @@ import envs
 from envs.adapters.foreign import ForeignTask
 from envs.base import Obs, split_obs
 from envs.command import user_errors
+from envs.engines import ENGINES, resolve_engine
 from envs.rollout import Policy
 from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
 from mjx_tecrl.agent import AgentState, with_matmul_precision
@@ -36,7 +37,7 @@ class Problem:
     """A task and an agent that fit each other.
 
     Attributes:
-      config: a validated config, which says what the others are.
+      config: a validated config, which says what the others are. It names the engine that ``auto`` stood for.
       env: the task, in one world.
       agent: the agent.
       spec: the sizes that the agent was built for.
@@ -92,7 +93,17 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
       UserError: the task or the agent refuses its arguments.
     """
     with user_errors():
-        env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization, model)
+        env = envs.make(
+            config.env,
+            config.env_args,
+            config.physics,
+            config.solver,
+            config.randomization,
+            model,
+            repeatable=config.deterministic,
+        )
+        engine = env.engine_name if env.engine_name in ENGINES else resolve_engine(config.physics)
+        config = dataclasses.replace(config, physics=engine)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
         kind = named_agent(config.agent)
         try:

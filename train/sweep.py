@@ -15,7 +15,7 @@ from rich.text import Text
 from envs.command import UserError, framed, quoted, say, warn
 from train.config import CONFIG_FILE, load_config
 from train.files import replace_file
-from train.run_dir import check_same_run, locked
+from train.run_dir import locked, resumed
 from train.trials import Args, Trial, make_trials
 
 SWEEP_FILE = "sweep.json"
@@ -87,7 +87,7 @@ def _take_states(trials: list[Trial], args: Args) -> None:
         raise UserError(f"--resume goes on with the same search space, and {other[0]} is only in {where}.")
     for trial in trials:
         if (trial.run_dir / CONFIG_FILE).exists():
-            check_same_run(trial.config, load_config(trial.run_dir))
+            trial.config = resumed(trial.config, load_config(trial.run_dir))
         if states[trial.name] == "stopped" and args.grace_steps is not None:
             trial.state = "stopped"
         trial.update_from_files()

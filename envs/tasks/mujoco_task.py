@@ -40,7 +40,8 @@ class MujocoTask:
 
     Args:
       args: the task's constructor arguments.
-      physics: the engine that steps it: auto, mjx, warp or native.
+      physics: the engine that steps it: mjx, warp or native; or auto, which is native on the CPU and mjx elsewhere. (Of
+        `envs.make`, auto can be warp, too.)
       solver: how that engine solves.
 
     Raises:

@@ -56,3 +56,16 @@ def test_refused_arguments_are_one_sentence() -> None:
     args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))
     with pytest.raises(UserError, match=r"^--agent\.value-range must be an increasing pair, not .*\.$"):
         make_problem(dataclasses.replace(config, agent_args=args))
+
+
+def test_the_config_names_the_engine_that_auto_stands_for() -> None:
+    problem = make_problem(tiny_config(physics="auto"))
+    assert (problem.config.physics, problem.env.engine_name) == ("native", "native")
+
+
+@pytest.mark.usefixtures("nvidia")
+@pytest.mark.parametrize(("deterministic", "engine"), [(False, "warp"), (True, "mjx")])
+def test_on_an_nvidia_gpu_auto_is_warp_unless_the_run_is_to_be_repeatable(deterministic: bool, engine: str) -> None:
+    pytest.importorskip("warp")
+    problem = make_problem(tiny_config(physics="auto", deterministic=deterministic))
+    assert (problem.config.physics, problem.env.engine_name) == (engine, engine)
