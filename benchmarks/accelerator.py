@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import envs
-from benchmarks.choices import chosen
+from benchmarks.choices import chosen, file_stem
 from benchmarks.engines import seconds_per_step
 from benchmarks.report import Report
 from envs.command import Interrupted, UserError, run_command, user_errors
@@ -61,7 +61,9 @@ def main(args: Args) -> None:
         folder = args.checkpoint_dir or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         configs = {
             agent: dataclasses.replace(
-                chosen(args.preset, args.task, agent), num_envs=args.num_envs, run_dir=str(folder / agent.replace(":", ","))
+                chosen(args.preset, args.task, agent),
+                num_envs=args.num_envs,
+                run_dir=str(folder / file_stem(args.task, agent)),
             ).validate()
             for agent in args.agents
         }

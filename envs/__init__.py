@@ -15,10 +15,12 @@ from envs.dmc import DMC_TASKS
 from envs.engines import Derived, PhysicsState, SolverConfig
 from envs.jax_settings import SIMULATION, check_jax_settings
 from envs.names import nearest
+from envs.own_code import as_own_code, installed, load_installed
 from envs.randomization import NOT_RANDOMIZED, Randomization
 from envs.randomized_env import RandomizedEnv
 from envs.rollout import Episodes, run_episodes
 from envs.tasks import ALIASES, GYMNASIUM_TASKS, Info, MujocoTask, TaskArgs
+from envs.tasks.contract import check_stated
 from envs.vector import Row, VectorEnv, VectorState
 
 __all__ = [
@@ -46,25 +48,45 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[MujocoTask]] = GYMNASIUM_TASKS | DMC_TASKS
-"""Every task by its name on the command line. To add your own, put its class in: ``envs.TASKS[MyTask.name] = MyTask``."""
+"""Every task of this project by its name on the command line. `task` says which other names there are."""
 
 
 def task(name: str) -> type[MujocoTask] | type[ForeignTask]:
     """The task class of that name.
 
     Args:
-      name: a key of `TASKS`, an alias, or a name with another library's prefix (``brax/ant``).
+      name: a key of `TASKS`; an alias; a name with another library's prefix (``brax/ant``); a class in a file or module of
+        one's own (``my_robot.py:Lift``, ``my_package.tasks:Lift``), whose code is then run; or the name of a task that an
+        installed package brings (`envs.own_code`).
 
     Raises:
       ValueError: there is no such task. The message offers the nearest names.
     """
+    code = as_own_code(name)
+    if code is not None:
+        return _checked(name, code.load())
     foreign = foreign_task(name)
     if foreign is not None:
         return foreign
     name = ALIASES.get(name, name)
-    if name not in TASKS:
-        raise ValueError(f"unknown env {name!r}; did you mean {nearest(name, [*TASKS, *ALIASES])}?")
-    return TASKS[name]
+    if name in TASKS:
+        return TASKS[name]
+    brought = load_installed("env", name)
+    if brought is None:
+        raise ValueError(f"unknown env {name!r}; did you mean {nearest(name, [*TASKS, *ALIASES, *installed('env')])}?")
+    return _checked(name, brought)
+
+
+def _checked(name: str, kind: object) -> type[MujocoTask] | type[ForeignTask]:
+    """What a file or a package gives for a task.
+
+    Raises:
+      ValueError: it is not a class of tasks, or lacks a name or arguments.
+    """
+    if not isinstance(kind, type) or not issubclass(kind, MujocoTask | ForeignTask):
+        raise ValueError(f"{name} is not a task: a task is a class derived from envs.MujocoTask")
+    check_stated(kind)
+    return kind
 
 
 def make(
@@ -92,7 +114,7 @@ def make(
     check_jax_settings(SIMULATION)
     kind = task(name)
     if model is not None and issubclass(kind, MujocoTask):
-        kind = type(kind.__name__, (kind,), {"load": lambda self: model})
+        kind = type(kind.__name__, (kind,), {"load": lambda self: model, "__module__": kind.__module__})
     made = kind(args, physics, solver)
     randomization = made.randomization if randomization is None else randomization
     if randomization == NOT_RANDOMIZED:

@@ -21,7 +21,7 @@ class Args:
     """Look at a task."""
 
     name: tyro.conf.Positional[str]
-    """the task"""
+    """the task, which may be in a file of your own: my_robot.py:Lift"""
     out: pathlib.Path | None = None
     """film to write (.mp4, .gif or .png) instead of opening a window"""
     actions: Literal["random", "zero"] = "random"

@@ -11,11 +11,11 @@ import tyro
 from envs import State
 from envs.command import UserError, check_seed, run_command
 from envs.film import check_film, write_film
-from eval.restore import Restored, restore
+from eval.restore import OwnCodeArgs, Restored, restore
 
 
 @dataclasses.dataclass(frozen=True)
-class Args:
+class Args(OwnCodeArgs):
     """Film one episode of a trained run; with an --out ending in .png, take a still from its middle."""
 
     run_dir: tyro.conf.Positional[pathlib.Path]
@@ -43,7 +43,7 @@ def render(args: Args) -> None:
     if args.steps is not None and args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
     check_seed(args.seed)
-    restored = restore(args.run_dir, args.step)
+    restored = restore(args.run_dir, args.step, **args.own)
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
     check_film(out, args.width, args.height)
     env = restored.problem.env

@@ -17,6 +17,8 @@ from rich.console import Console
 import envs
 from envs.command import Interrupted, UserError, quoted, say, user_errors, warn
 from envs.jax_settings import COMPILATION, check_jax_settings
+from envs.own_code import label
+from train.code_file import naming, own_names, save_code, warn_of_changed_code
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -55,12 +57,12 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
     run_dir = run_dir_of(config)
-    saved = load_config(run_dir) if resume else None
+    saved = load_config(run_dir, **own_names(config)) if resume else None
     if saved is None:
         config = config.located()
     else:
         check_same_run(config, saved)
-        config = dataclasses.replace(config, env_args=saved.env_args)
+        config = dataclasses.replace(config, env=saved.env, agent=saved.agent, env_args=saved.env_args)
     configs = seed_configs(config, run_dir)
     # Of one seed the two are the same.
     directories = {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in configs}
@@ -87,9 +89,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
         if model is not None and is_main_process():
             warn_of_edits(run_dir)
+        if resume and is_main_process():
+            warn_of_changed_code(run_dir, config)
         say(
             console,
-            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
+            f"{label(config.agent)} on {label(config.env)}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
             f"preset {config.preset}; {describe_model(env, config.env_args, run_dir)}"
             f"run directory {run_dir}\n{plan.describe()}\ncompiling",
         )
@@ -111,6 +115,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             if model is None:
                 save_model(path, env)
             one.save(path)
+            save_code(path, one)
         return _Run(program, plan, advance, run_dir, records, console, interrupt).train(state, progress)
 
 
@@ -327,13 +332,14 @@ class _Run:
 
     def _print_how_to_score(self, progress: Progress) -> None:
         run_dir = quoted(self.records[0].run_dir)
-        say(self.console, f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}")
+        done = f"Done: {self._env_steps(progress)} steps. Score it with:"
+        say(self.console, f"{done}\n  python -m eval.run {run_dir}{naming(self.config)}")
 
     def _print_how_to_resume(self, progress: Progress) -> None:
         say(
             self.console,
             f"Interrupted at {self._env_steps(progress)} steps; the checkpoint is intact. Go on with:\n"
-            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume",
+            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume{naming(self.config)}",
         )
 
 

@@ -11,9 +11,10 @@ from envs.adapters.foreign import ForeignTask
 from envs.base import Obs, split_obs
 from envs.command import user_errors
 from envs.rollout import Policy
-from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
+from mjx_tecrl import Agent, OnPolicyAgent, Spec
 from mjx_tecrl.agent import AgentState, with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer
+from train.agents import find_agent
 from train.config import Config, flag
 
 
@@ -94,7 +95,7 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
     with user_errors():
         env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization, model)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
-        kind = named_agent(config.agent)
+        kind = find_agent(config.agent)
         try:
             agent = kind.make(config.agent_args, spec)
         except ValueError as error:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from envs.command import UserError, first_line, say
+from train.code_file import own_names
 from train.interrupt import INSISTING_SIGNALS, stop_signals
 from train.logs import evaluations
 from train.trials import Args, Trial
@@ -247,6 +248,7 @@ def _config(trial: Trial, args: Args) -> dict[str, Any]:
     elif args.gpus < 1:
         environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.75 * args.gpus:.3f}"  # JAX's default part of the share
     flags = ["--run-dir", str(trial.run_dir), "--resume"]  # without a checkpoint, this begins the run
+    flags += [word for flag, name in own_names(trial.config).items() for word in (f"--{flag}", name)]
     flags += ["--compilation-cache", str(trial.config.compilation_cache)]  # the config's file does not hold it
     return {
         "name": trial.name,

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 
 from envs.command import UserError, expanded
+from envs.own_code import label
 from train.config import Config
 
 LOCK_FILE = ".lock"
@@ -37,8 +38,8 @@ def run_dir_of(config: Config) -> pathlib.Path:
     if config.run_dir is not None:
         return expanded(config.run_dir)
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    env = config.env.replace("/", "-")
-    return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"
+    env = label(config.env).replace("/", "-")
+    return pathlib.Path("runs") / f"{env}-{label(config.agent)}-{now}"
 
 
 def seed_configs(config: Config, run_dir: pathlib.Path) -> list[Config]:

@@ -3,6 +3,7 @@
 The methods are checked while they are traced, so that a check costs nothing in a step.
 """
 
+import dataclasses
 import inspect
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,23 @@ _TRACED = (
     jax.errors.TracerIntegerConversionError,
 )
 """What JAX raises where Python or NumPy wants to see a value that is only known when the compiled program runs."""
+
+
+def check_stated(kind: type) -> None:
+    """Checks what is needed of a task's class before it is made: its name, and the defaults of its arguments.
+
+    Raises:
+      TaskError: there is no name, or the arguments are no dataclass with a default for each field.
+    """
+    if not isinstance(getattr(kind, "name", None), str):
+        raise TaskError(f"{kind.__name__} lacks the class attribute name: {_NEEDED['name'][0]}")
+    args: Any = getattr(kind, "Args", None)
+    if not (isinstance(args, type) and dataclasses.is_dataclass(args)):
+        raise TaskError(f"{kind.__name__}.Args must be a dataclass derived from envs.TaskArgs, not {args!r}")
+    try:
+        args()
+    except TypeError as error:
+        raise TaskError(f"{kind.__name__}.Args must have a default for each field: {error}") from error
 
 
 def check_class(task: Any, base: type) -> None:
