@@ -11,7 +11,7 @@ import numpy as np
 
 from envs import State
 from envs.blow_ups import BlowUps
-from envs.command import UserError, first_line, quoted, warn
+from envs.command import UserError, first_line, quoted, typed, warn
 from envs.finite import is_finite
 from envs.own_code import label
 from train.arrays import describe, from_arrays, misfit, to_arrays
@@ -83,7 +83,7 @@ class Watch:
         limit = f"limit --max-diverged {self._config.max_diverged}"
         share = metrics["safety/diverged"] / self._interval_steps
         if share > self._config.max_diverged:
-            look = f"python -m eval.inspect {quoted(self._run_dir)}{naming(self._config)}"
+            look = f"{typed('eval.inspect')} {quoted(self._run_dir)}{naming(self._config)}"
             return (
                 f"Worlds blew up on {share:.1%} of the last {self._interval_steps} environment steps ({limit}): the run "
                 f"stopped with a checkpoint; look at the states before with: {look}"

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError, quoted, say, user_errors, warn
+from envs.command import Interrupted, UserError, quoted, say, typed, user_errors, warn
 from envs.jax_settings import COMPILATION, check_jax_settings
 from envs.own_code import label
 from train.code_file import naming, own_names, save_code, warn_of_changed_code
@@ -333,13 +333,13 @@ class _Run:
     def _print_how_to_score(self, progress: Progress) -> None:
         run_dir = quoted(self.records[0].run_dir)
         done = f"Done: {self._env_steps(progress)} steps. Score it with:"
-        say(self.console, f"{done}\n  python -m eval.run {run_dir}{naming(self.config)}")
+        say(self.console, f"{done}\n  {typed('eval.run')} {run_dir}{naming(self.config)}")
 
     def _print_how_to_resume(self, progress: Progress) -> None:
         say(
             self.console,
             f"Interrupted at {self._env_steps(progress)} steps; the checkpoint is intact. Go on with:\n"
-            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume{naming(self.config)}",
+            f"  {typed('train.run')} --run-dir {quoted(self.run_dir)} --resume{naming(self.config)}",
         )
 
 

@@ -56,10 +56,12 @@ class TrialProcess(tune.Trainable):
         os.chdir(config["cwd"])  # for relative paths
         self.result: dict[str, Any] = {"env_steps": 0, "return_mean": -math.inf}
         self.output = pathlib.Path(config["output"])
+        path = os.pathsep.join(filter(None, (str(pathlib.Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *config["flags"]],
-                env=os.environ | config["environment"],
+                # -P: otherwise a file train.py in the working directory would hide ours.
+                [sys.executable, "-P", "-c", _PROGRAM, *config["flags"]],
+                env=os.environ | {"PYTHONPATH": path} | config["environment"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

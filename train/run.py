@@ -9,7 +9,7 @@ from typing import Annotated
 import jax
 import tyro
 
-from envs.command import UserError, expanded, first_line, framed, user_errors
+from envs.command import UserError, expanded, first_line, framed, typed, user_errors
 from envs.own_code import GROUPS, as_own_code, label
 from mjx_tecrl import AGENTS
 from train.agents import find_agent
@@ -102,7 +102,7 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     if jax.distributed.is_initialized():  # counting processes would start JAX
         default = dataclasses.replace(default, devices=jax.device_count())
     _check_agent_flags(args, default.agent)
-    command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
+    command = tyro.cli(Command, args=args, default=Command(default), prog=typed("train.run"))
     if not known.resume:
         # Some defaults depend on the length of this run and its worlds (`train.adaptation`).
         length = {name: getattr(command.config, name) for name in LENGTH}
@@ -110,7 +110,7 @@ def parse(args: list[str]) -> tuple[bool, Config]:
         values = {name: getattr(adapted, name) for name in ("agent_args", "learning_starts")}
         if any(value != getattr(default, name) for name, value in values.items()):
             default = dataclasses.replace(default, **values)
-            command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
+            command = tyro.cli(Command, args=args, default=Command(default), prog=typed("train.run"))
     return command.resume, command.config
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from envs.command import UserError, framed, quoted, say, warn
+from envs.command import UserError, framed, quoted, say, typed, warn
 from train.code_file import naming, own_names, save_code
 from train.config import CONFIG_FILE, load_config
 from train.files import replace_file
@@ -27,7 +27,7 @@ def main(args: list[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
 
     def run() -> int:
-        own, of_run = tyro.cli(Args, args=args, prog="python -m train.sweep", return_unknown_args=True)
+        own, of_run = tyro.cli(Args, args=args, prog=typed("train.sweep"), return_unknown_args=True)
         return sweep(own, of_run, Console())
 
     return framed(run)
@@ -130,7 +130,7 @@ def _show(trials: list[Trial], console: Console) -> int:
     if best := _best(trials):
         say(
             console,
-            f"Best: {best.name}. Score it with:\n  python -m eval.run {quoted(best.seed_dirs[0])}{naming(best.config)}",
+            f"Best: {best.name}. Score it with:\n  {typed('eval.run')} {quoted(best.seed_dirs[0])}{naming(best.config)}",
         )
     if any(trial.state in ("interrupted", "waiting") for trial in trials):
         say(console, "Interrupted; the same command with --resume goes on.")
