@@ -12,6 +12,7 @@ import envs
 from envs.command import UserError, check_seed, sentence, user_errors
 from envs.engines import resolve_engine
 from envs.own_code import confirmed, located
+from envs.tasks.task_args import CheckedArgs
 from mjx_tecrl.agent import MatmulPrecision
 from train.agents import find_agent
 from train.files import replace_file
@@ -164,7 +165,7 @@ class Config:
 
     def located(self) -> "Config":
         """The config, independent of the working directory: relative paths of the user's files become absolute."""
-        args = self.env_args.located() if isinstance(self.env_args, envs.TaskArgs) else self.env_args
+        args = self.env_args.located() if isinstance(self.env_args, CheckedArgs) else self.env_args
         return dataclasses.replace(self, env=located(self.env), agent=located(self.agent), env_args=args)
 
     def _check_replay(self) -> None:

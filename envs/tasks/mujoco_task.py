@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import pathlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -51,7 +52,7 @@ class MujocoTask:
 
     name: ClassVar[str]
     xml: ClassVar[str]
-    """model file: a name in Gymnasium's assets, or a path"""
+    """model file: a name in Gymnasium's assets, or a path, from the folder of the class's file or the working directory"""
     frame_skip: ClassVar[int]
     """physics steps per environment step"""
     episode_length: int = 1000
@@ -119,9 +120,15 @@ class MujocoTask:
         if self.args.xml_file is not None:
             self.model_file = find_model(self.args.xml_file)
         else:
-            own = expanded(self.xml)
-            self.model_file = (ASSETS / own if (ASSETS / own).is_file() else own).absolute()
+            self.model_file = self._own_file()
         return load_model(self.model_file)
+
+    def _own_file(self) -> pathlib.Path:
+        """The file that `xml` names: one of Gymnasium's, or beside the file of the class, or in the working directory."""
+        path = expanded(self.xml)
+        owner = next(kind for kind in type(self).__mro__ if "xml" in vars(kind))
+        beside = pathlib.Path(getattr(sys.modules.get(owner.__module__), "__file__", None) or "").parent / path
+        return next((file for file in (ASSETS / path, beside) if file.is_file()), path).absolute()
 
     @classmethod
     def source(cls) -> str:

@@ -1,7 +1,9 @@
 """Tasks and agents in files of one's own: what their names mean, and what runs their code."""
 
 import importlib.metadata
+import json
 import pathlib
+import shutil
 import sys
 from collections.abc import Iterator
 
@@ -12,8 +14,11 @@ from envs import list as envs_list
 from envs import own_code
 from envs.command import UserError
 from envs.own_code import confirmed, digest, label, located, shown
+from envs.tasks.model_files import ASSETS
 from mjx_tecrl.agents import NamedAgent
 from train.agents import find_agent
+from train.config import config_from_json
+from train.presets import preset
 
 TASK = """
 import envs
@@ -80,6 +85,31 @@ def test_a_task_in_a_module_is_made_by_the_modules_name(tmp_path: pathlib.Path, 
     assert envs.make("robots_of_mine.tasks:Lift", physics="native").substeps == 3
     assert located("robots_of_mine.tasks:Lift") == "robots_of_mine.tasks:Lift"
     assert digest("robots_of_mine.tasks:Lift") == own_code.file_digest(tmp_path / "robots_of_mine" / "tasks.py")
+
+
+def test_a_model_lies_beside_the_file_of_its_task(file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(TASK.replace("inverted_pendulum.xml", "models/pole.xml"))
+    (file.parent / "models").mkdir()
+    shutil.copy(ASSETS / "inverted_pendulum.xml", file.parent / "models" / "pole.xml")
+    (file.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(file.parent / "elsewhere")
+    task = envs.make(f"{file}:Lift", physics="native")
+    assert isinstance(task, envs.MujocoTask)
+    assert task.model_file == file.parent / "models" / "pole.xml"
+
+
+def test_relative_paths_in_a_tasks_arguments_become_absolute(file: pathlib.Path) -> None:
+    file.write_text(
+        "import dataclasses, pathlib\n"
+        + TASK.replace(
+            "class Lift(envs.MujocoTask):",
+            "@dataclasses.dataclass(frozen=True)\nclass Args(envs.TaskArgs):\n"
+            "    terrain: pathlib.Path = pathlib.Path('a.png')\n\n\nclass Lift(envs.MujocoTask):\n    Args = Args",
+        )
+    )
+    config = preset("quick", "train.py:Lift", "sac").located()
+    assert config.env_args.terrain == file.parent / "a.png"
+    assert config_from_json(json.loads(json.dumps(config.to_json())), "test", env="train.py:Lift") == config
 
 
 def test_an_edited_file_is_run_again_and_the_digest_is_that_of_what_ran(file: pathlib.Path) -> None:
