@@ -12,6 +12,7 @@ from envs.base import Obs, State, obs_sizes, split_obs
 from envs.engines import ModelFields
 from envs.randomization import Randomization
 from envs.tasks import MujocoTask
+from envs.tasks.contract import ask
 
 
 class RandomizedEnv:
@@ -44,7 +45,7 @@ class RandomizedEnv:
         """See `Env.reset`."""
         drawn = self.randomization
         key_start, key_factors, key_delay, key = jax.random.split(key, 4)
-        qpos, qvel, info = self.task.reset_pose(key_start)
+        qpos, qvel, info = ask(self.task, "reset_pose", key_start)
         factors = self._draw_factors(key_factors)
         info = info | {
             "model": _apply_factors(self.task.model, factors, info.get("model", {})),

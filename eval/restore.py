@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 
 import jax
 
@@ -12,7 +13,7 @@ from train.code_file import warn_of_changed_code
 from train.compilation_cache import use_compilation_cache
 from train.config import Config, load_config
 from train.model_file import load_saved_model
-from train.problem import Actor, Problem, make_problem
+from train.problem import Actor, Problem, make_problem, tracing_note
 from train.run_dir import seed_configs
 
 
@@ -91,6 +92,8 @@ def load_problem(
     if physics is not None:
         config = dataclasses.replace(config, physics=physics).validate()
     use_compilation_cache(config.compilation_cache)
+    if note := tracing_note(config):
+        print(note, file=sys.stderr, flush=True)
     return make_problem(config, load_saved_model(run_dir))
 
 

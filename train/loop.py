@@ -27,6 +27,7 @@ from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
 from train.model_file import describe_model, load_saved_model, save_model, warn_of_edits
 from train.plan import Plan
+from train.problem import tracing_note
 from train.processes import is_main_process, largest
 from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
@@ -74,6 +75,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     if config.wandb and is_main_process():
         check_wandb()
     model = load_saved_model(run_dir) if resume else None
+    if note := tracing_note(config):
+        say(console, note)
     program = Program(config, model)
     training, env = program.training, program.training.problem.env
     plan = Plan(config, training)

@@ -10,6 +10,7 @@ import envs
 from envs.adapters.foreign import ForeignTask
 from envs.base import Obs, split_obs
 from envs.command import user_errors
+from envs.own_code import label
 from envs.rollout import Policy
 from mjx_tecrl import Agent, OnPolicyAgent, Spec
 from mjx_tecrl.agent import AgentState, with_matmul_precision
@@ -104,6 +105,13 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
                 raise
             raise ValueError(f"{flag(f'agent.{field}')} {rest}") from error
     return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)
+
+
+def tracing_note(config: Config) -> str | None:
+    """A line to say before `make_problem`, which may then say nothing for minutes; None where it takes seconds."""
+    if config.physics not in ("mjx", "warp"):
+        return None
+    return f"tracing {label(config.env)} for {config.physics}; with many meshes or contacts this alone takes minutes"
 
 
 def join(obs: Obs) -> jax.Array:

@@ -79,7 +79,7 @@ def ask(task: Any, method: str, *args: Any) -> Any:
 
     Args:
       task: a `MujocoTask`.
-      method: ``reset_pose``, ``remember``, ``observe`` or ``score``.
+      method: ``reset_pose``, ``remember``, ``observe``, ``score`` or ``to_ctrl``.
       *args: its arguments.
 
     Raises:
@@ -146,11 +146,18 @@ def _check_score(task: Any, result: Any) -> Checked:
     return "", ({name: jnp.asarray(term, jnp.float32) for name, term in terms.items()}, jnp.asarray(terminated))
 
 
+def _check_ctrl(task: Any, result: Any) -> Checked:
+    if np.shape(result) != (task.model.nu,) or not jnp.issubdtype(jnp.result_type(result), jnp.floating):
+        return f"the controls of all actuators, floats of shape [{task.model.nu}], not {_describe(result)}", None
+    return "", result
+
+
 _CHECKS: dict[str, Callable[[Any, Any], Checked]] = {
     "reset_pose": _check_pose,
     "remember": _check_memory,
     "observe": _check_obs,
     "score": _check_score,
+    "to_ctrl": _check_ctrl,
 }
 
 

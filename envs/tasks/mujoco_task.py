@@ -14,6 +14,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 
 from envs.base import Obs, State, obs_sizes
 from envs.command import expanded
@@ -21,7 +22,7 @@ from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, Solve
 from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
 from envs.tasks.contract import ask, check_class
-from envs.tasks.control_limits import control_limits
+from envs.tasks.control_limits import ControlScaling
 from envs.tasks.model_files import ASSETS, find_model, gymnasium_on_model, load_model
 from envs.tasks.task_args import CheckedArgs, TaskArgs
 
@@ -73,6 +74,12 @@ class MujocoTask:
     """what differs from world to world unless the caller says otherwise"""
     engines: ClassVar[tuple[str, ...]] = ENGINES
     """names of the physics engines that it runs on with its default arguments"""
+    keyframe: ClassVar[str | None] = None
+    """the model's keyframe that an episode starts in, and whose control is the action 0; None: the reference pose, and the
+    middle between the limits of the controls"""
+    action_scale: ClassVar[float | tuple[float, ...] | None] = None
+    """how far the actions -1 and 1 are from the action 0, in the actuators' own units, for all or for each; controls are
+    clipped to their limits; None: as far as the limits"""
     camera: ClassVar[str | int] = -1
     """the model's camera for films; -1: one that sees everything that moves"""
     model_file: pathlib.Path | None = None
@@ -86,17 +93,16 @@ class MujocoTask:
         self.model = self.load()
         if self.model.nu == 0:
             raise ValueError(f"the model of {self.name} has no actuators, so a policy could not move anything")
+        self._scaling = ControlScaling(self.model, self._key, self.action_scale)
         self.engine_name = resolve_engine(physics)
         self._solver = self._complete(solver)
         self.engine = self.make_engine(self.model, self.reads, self.engine_name)
         self.engine_at_reset = self.make_engine_at_reset()
         self.dt = self.model.opt.timestep * self.substeps
         self.action_size = self.model.nu
-        limits, self._unlimited = control_limits(self.model)
-        low, high = jnp.asarray(limits, jnp.float32).T
-        self._ctrl_centre, self._ctrl_half_range = (high + low) / 2, (high - low) / 2
         if type(self).to_ctrl is MujocoTask.to_ctrl:
             self._check_limits()
+        jax.eval_shape(lambda action: ask(self, "to_ctrl", action), jnp.zeros(self.action_size))
         self.obs_size, self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)
 
     def _complete(self, solver: SolverConfig) -> SolverConfig:
@@ -182,14 +188,19 @@ class MujocoTask:
 
     @property
     def push_dofs(self) -> tuple[int, ...]:
-        """Indices into ``qvel`` of the velocities that a push changes, see `Randomization.push_speed`."""
-        return ()
+        """Indices into ``qvel`` of the velocities that a push changes, see `Randomization.push_speed`.
+
+        The default is the horizontal velocity of the first body with a free joint, if there is one.
+        """
+        free = np.flatnonzero(self.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+        first = int(self.model.jnt_dofadr[free[0]]) if free.size else 0
+        return (first, first + 1) if free.size else ()
 
     def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Draws where an episode starts.
 
-        The default is the model's reference pose plus noise of size ``args.reset_noise_scale``, or without noise where the
-        arguments have no such field.
+        The default is the pose and the velocities of `keyframe`, or else the model's reference pose at rest, plus noise of
+        size ``args.reset_noise_scale``, or without noise where the arguments have no such field.
 
         Args:
           key: PRNG key; the same key gives the same start.
@@ -200,9 +211,10 @@ class MujocoTask:
         """
         key_qpos, key_qvel = jax.random.split(key)
         scale = getattr(self.args, "reset_noise_scale", 0.0)
-        qpos = jnp.asarray(self.model.qpos0, jnp.float32)
+        qpos = jnp.asarray(self.model.qpos0 if self._key is None else self._key.qpos, jnp.float32)
         qpos += scale * jax.random.uniform(key_qpos, qpos.shape, minval=-1.0)
-        return qpos, scale * self.qvel_noise(key_qvel, (self.model.nv,)), {}
+        qvel = scale * self.qvel_noise(key_qvel, (self.model.nv,))
+        return qpos, qvel if self._key is None else qvel + jnp.asarray(self._key.qvel, jnp.float32), {}
 
     def remember(self, physics: PhysicsState, derived: Derived) -> Info:
         """Returns what `score` of the next step needs to know about this state; it is merged into ``info``."""
@@ -238,20 +250,36 @@ class MujocoTask:
     def to_ctrl(self, action: jax.Array) -> jax.Array:
         """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units.
 
-        The actions -1 and 1 become the limits that `envs.tasks.control_limits.control_limits` finds.
+        The actions -1 and 1 become the limits that `envs.tasks.control_limits.control_limits` finds, and 0 their middle,
+        unless `keyframe` or `action_scale` say otherwise (`envs.tasks.control_limits.ControlScaling`).
 
         Raises:
-          ValueError: the model does not limit the controls of all actuators.
+          ValueError: the model does not limit the controls of all actuators, and there is no `action_scale`.
         """
         self._check_limits()
-        return self._ctrl_centre + self._ctrl_half_range * action
+        return self._scaling(action)
 
     def _check_limits(self) -> None:
-        if self._unlimited:
+        if self._scaling.unlimited:
             raise ValueError(
-                f"{self.name} has actuators whose controls the model does not limit ({', '.join(self._unlimited)}): "
-                "give them a ctrlrange, or override to_ctrl"
+                f"{self.name} has actuators whose controls the model does not limit ({', '.join(self._scaling.unlimited)}): "
+                "give them a ctrlrange, state an action_scale, or override to_ctrl"
             )
+
+    @functools.cached_property
+    def _key(self) -> Any:
+        """The model's keyframe that `keyframe` names, or None.
+
+        Raises:
+          ValueError: the model has none of that name.
+        """
+        if self.keyframe is None:
+            return None
+        names = [self.model.key(number).name for number in range(self.model.nkey)]
+        if self.keyframe not in names:
+            there = f"its keyframes are {', '.join(names)}" if names else "it has no keyframes"
+            raise ValueError(f"{type(self).__name__}.keyframe is {self.keyframe!r}, which the model lacks: {there}")
+        return self.model.key(self.keyframe)
 
     def applied(self, info: Info, action: jax.Array) -> jax.Array:
         """The action that reaches the actuators in place of ``action`` ``[action_size]``: the same, unless it is delayed."""
@@ -264,6 +292,8 @@ class MujocoTask:
     def reset_to(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
         """The state at the start of an episode with the pose that `reset_pose` drew, or any other pose of that form."""
         physics, derived = self._reset_physics(qpos, qvel, info)
+        if self._key is not None and self.model.na:
+            physics = dataclasses.replace(physics, act=jnp.asarray(self._key.act, jnp.float32))
         info = info | ask(self, "remember", physics, derived)
         terms, _ = jax.eval_shape(lambda: ask(self, "score", physics, derived, jnp.zeros(self.action_size), info))
         names = [*terms, OVERFLOW] if self.engine_name == "warp" else [*terms]
