@@ -17,7 +17,7 @@ from envs.jax_settings import SIMULATION, check_jax_settings
 from envs.names import nearest
 from envs.own_code import as_own_code, installed, load_installed
 from envs.randomization import NOT_RANDOMIZED, Randomization
-from envs.randomized_env import RandomizedEnv
+from envs.randomized_env import RandomizedEnv, with_free_frames
 from envs.rollout import Episodes, run_episodes
 from envs.tasks import ALIASES, GYMNASIUM_TASKS, Info, MujocoTask, TaskArgs
 from envs.tasks.contract import check_stated
@@ -113,12 +113,20 @@ def make(
     """
     check_jax_settings(SIMULATION)
     kind = task(name)
-    if model is not None and issubclass(kind, MujocoTask):
-        kind = type(kind.__name__, (kind,), {"load": lambda self: model, "__module__": kind.__module__})
+    randomization = kind.randomization if randomization is None else randomization
+    if issubclass(kind, MujocoTask):
+        if model is not None:
+            kind = _loading(kind, lambda _: model)
+        if randomization.center_of_mass:
+            kind = _loading(kind, lambda task, load=kind.load: with_free_frames(load(task)))
     made = kind(args, physics, solver)
-    randomization = made.randomization if randomization is None else randomization
     if randomization == NOT_RANDOMIZED:
         return made
     if not isinstance(made, MujocoTask):
         raise ValueError(f"{name} brings its own engine: --randomize does not reach into it")
     return RandomizedEnv(made, randomization)
+
+
+def _loading(kind: type[MujocoTask], load: Any) -> type[MujocoTask]:
+    """A task's class with another way to load its model."""
+    return type(kind.__name__, (kind,), {"load": load, "__module__": kind.__module__})

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from envs.command import UserError, warn
+from envs.engines.support import set_field
 from envs.opengl import drawing
 
 SUFFIXES = (".mp4", ".gif", ".png")
@@ -114,7 +115,7 @@ def write_film(
         width, height = width + width % 2, height + height % 2
     model = model.__copy__()
     for name, value in (fields or {}).items():
-        getattr(model, name)[:] = value
+        set_field(model, name, value)
     if not (isinstance(camera, mujoco.MjvCamera) or has_camera(model, camera)):
         warn(f"this model has no camera {camera!r}: the film is seen from where everything that moves is in view.")
         camera = -1

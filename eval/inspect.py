@@ -19,6 +19,7 @@ from envs.blow_ups import TRAIL, BlowUps
 from envs.command import UserError, run_command, say
 from envs.engines import PhysicsState
 from envs.engines.native import silent
+from envs.engines.support import set_field
 from envs.film import check_film, has_camera, overview, write_film
 from envs.finite import LIMIT
 from eval.restore import OwnCodeArgs, load_problem, load_single_config
@@ -153,7 +154,7 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
     """
     model = env.make_engine(env.model, (), "native").model.__copy__()
     for name, value in blow_up.info.get("model", {}).items():
-        getattr(model, name)[:] = value
+        set_field(model, name, value)
     data = mujoco.MjData(model)
     names = ("qpos", "qvel", "act", "qacc_warmstart")
     for name in names:

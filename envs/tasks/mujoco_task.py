@@ -72,6 +72,10 @@ class MujocoTask:
     """whether derived fields belong to the new state, as in dm_control, or lag one substep behind it, as in Gymnasium"""
     randomization: ClassVar[Randomization] = NOT_RANDOMIZED
     """what differs from world to world unless the caller says otherwise"""
+    payload_body: ClassVar[str | None] = None
+    """the body that `Randomization.payload` and `Randomization.center_of_mass` are about; None: the first free one"""
+    obs_noise_scale: ClassVar[float | tuple[float, ...]] = 1.0
+    """units of noise in which `Randomization.obs_noise` counts, for all that the policy observes or for each number of it"""
     engines: ClassVar[tuple[str, ...]] = ENGINES
     """names of the physics engines that it runs on with its default arguments"""
     keyframe: ClassVar[str | None] = None
