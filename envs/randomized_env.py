@@ -20,25 +20,19 @@ OF_JOINTS = {"damping": "dof_damping", "armature": "dof_armature", "friction_los
 
 _SCALAR_JOINTS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
-_MISSING = {
-    "kp": "no position actuator",
-    "kd": "no actuator with damping of its own",
-    "damping": "no damping of joints",
-    "armature": "no armature",
-    "friction_loss": "no friction loss of joints",
-    "gravity": "no gravity",
-    "payload": "no free body and no payload_body",
-    "center_of_mass": "no free body of several parts and no payload_body",
-    "joint_offset": "no hinge or slide joint",
-    "push_speed": "no body",
+_NEEDS = {
+    "kp": ("no position actuator", "vary"),
+    "kd": ("no actuator with damping of its own", "vary"),
+    "damping": ("no damping of joints", "vary"),
+    "armature": ("no armature", "vary"),
+    "friction_loss": ("no friction loss of joints", "vary"),
+    "gravity": ("no gravity", "vary"),
+    "payload": ("no free body and no payload_body", "load"),
+    "center_of_mass": ("no free body of several parts and no payload_body", "shift"),
+    "joint_offset": ("no hinge or slide joint", "offset"),
+    "push_speed": ("no body", "push"),
 }
-_VERB = dict.fromkeys(_MISSING, "vary") | {
-    "payload": "load",
-    "center_of_mass": "shift",
-    "joint_offset": "offset",
-    "push_speed": "push",
-}
-"""What a setting does to what the model must have for it, for the sentence that refuses the setting."""
+"""What a model lacks for which a setting is refused, and what the setting would do to it."""
 
 
 class RandomizedEnv:
@@ -90,9 +84,8 @@ class RandomizedEnv:
         }
         for name, has in there.items():
             if getattr(self.randomization, name) != getattr(NOT_RANDOMIZED, name) and not has:
-                raise ValueError(
-                    f"{task.name} has {_MISSING[name]} that --randomize.{name.replace('_', '-')} could {_VERB[name]}"
-                )
+                what, verb = _NEEDS[name]
+                raise ValueError(f"{task.name} has {what} that --randomize.{name.replace('_', '-')} could {verb}")
         scale = np.shape(task.obs_noise_scale)
         if self.randomization.obs_noise and scale not in ((), (task.obs_size,)):
             raise ValueError(f"{task.name}.obs_noise_scale must be one number, or {task.obs_size}, not {scale[0]}")

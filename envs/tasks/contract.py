@@ -79,7 +79,7 @@ def ask(task: Any, method: str, *args: Any) -> Any:
 
     Args:
       task: a `MujocoTask`.
-      method: ``reset_pose``, ``remember``, ``observe``, ``score`` or ``to_ctrl``.
+      method: ``reset_pose``, ``remember``, ``observe``, ``score``, ``to_ctrl`` or ``move_mocap``.
       *args: its arguments.
 
     Raises:
@@ -152,12 +152,21 @@ def _check_ctrl(task: Any, result: Any) -> Checked:
     return "", result
 
 
+def _check_mocap(task: Any, result: Any) -> Checked:
+    shapes = [(task.model.nmocap, 3), (task.model.nmocap, 4)]
+    if not isinstance(result, tuple) or [np.shape(part) for part in result] != shapes:
+        described = ", ".join(map(_describe, result)) if isinstance(result, tuple) else _describe(result)
+        return f"positions [nmocap, 3] and quaternions [nmocap, 4], not {described}", None
+    return "", tuple(jnp.asarray(part, jnp.float32) for part in result)
+
+
 _CHECKS: dict[str, Callable[[Any, Any], Checked]] = {
     "reset_pose": _check_pose,
     "remember": _check_memory,
     "observe": _check_obs,
     "score": _check_score,
     "to_ctrl": _check_ctrl,
+    "move_mocap": _check_mocap,
 }
 
 

@@ -38,7 +38,8 @@ class MujocoTask:
 
     - `load` if its model is not a file,
     - `reset_pose` if an episode does not start near the model's reference pose,
-    - `remember` if `score` needs to know something about the state before the step.
+    - `remember` if `score` needs to know something about the state before the step,
+    - `move_mocap` if mocap bodies move.
 
     Args:
       args: the task's constructor arguments.
@@ -84,6 +85,8 @@ class MujocoTask:
     action_scale: ClassVar[float | tuple[float, ...] | None] = None
     """how far the actions -1 and 1 are from the action 0, in the actuators' own units, for all or for each; controls are
     clipped to their limits; None: as far as the limits"""
+    mocap_actions: ClassVar[int] = 0
+    """how many numbers of an action, after those of the actuators, are for `move_mocap`"""
     camera: ClassVar[str | int] = -1
     """the model's camera for films; -1: one that sees everything that moves"""
     model_file: pathlib.Path | None = None
@@ -95,7 +98,8 @@ class MujocoTask:
         self.args: Any = self.Args() if args is None else args
         check_class(self, MujocoTask)
         self.model = self.load()
-        if self.model.nu == 0:
+        self.action_size = self.model.nu + self.mocap_actions
+        if self.action_size == 0:
             raise ValueError(f"the model of {self.name} has no actuators, so a policy could not move anything")
         self._scaling = ControlScaling(self.model, self._key, self.action_scale)
         self.engine_name = resolve_engine(physics)
@@ -103,7 +107,6 @@ class MujocoTask:
         self.engine = self.make_engine(self.model, self.reads, self.engine_name)
         self.engine_at_reset = self.make_engine_at_reset()
         self.dt = self.model.opt.timestep * self.substeps
-        self.action_size = self.model.nu
         if type(self).to_ctrl is MujocoTask.to_ctrl:
             self._check_limits()
         jax.eval_shape(lambda action: ask(self, "to_ctrl", action), jnp.zeros(self.action_size))
@@ -242,7 +245,7 @@ class MujocoTask:
         Args:
           physics: the state after the step.
           derived: the fields named in `reads`, after the step.
-          ctrl: ``[action_size]`` the control in the actuators' own units.
+          ctrl: ``[nu]`` the control in the actuators' own units.
           info: what `reset_pose` returned at the episode's start, and `remember` for the state before the step.
 
         Returns:
@@ -252,7 +255,7 @@ class MujocoTask:
         raise NotImplementedError
 
     def to_ctrl(self, action: jax.Array) -> jax.Array:
-        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units.
+        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units, ``[..., nu]``.
 
         The actions -1 and 1 become the limits that `envs.tasks.control_limits.control_limits` finds, and 0 their middle,
         unless `keyframe` or `action_scale` say otherwise (`envs.tasks.control_limits.ControlScaling`).
@@ -261,7 +264,27 @@ class MujocoTask:
           ValueError: the model does not limit the controls of all actuators, and there is no `action_scale`.
         """
         self._check_limits()
-        return self._scaling(action)
+        return self._scaling(action[..., : self.model.nu])
+
+    def move_mocap(
+        self, pos: jax.Array, quat: jax.Array, action: jax.Array, physics: PhysicsState, info: Info
+    ) -> tuple[jax.Array, jax.Array]:
+        """Says where the mocap bodies are in the step that begins. The default leaves them where they are.
+
+        An episode begins with them where the model has them, or ``info["model"]`` of `reset_pose`, in ``body_pos`` and
+        ``body_quat``. There they are kept from step to step.
+
+        Args:
+          pos: ``[nmocap, 3]`` where they were (m).
+          quat: ``[nmocap, 4]`` how they were turned (unit quaternions).
+          action: ``[mocap_actions]`` the end of the action, in [-1, 1].
+          physics: the state before the step.
+          info: as for `score`.
+
+        Returns:
+          both, after the move.
+        """
+        return pos, quat
 
     def _check_limits(self) -> None:
         if self._scaling.unlimited:
@@ -269,6 +292,12 @@ class MujocoTask:
                 f"{self.name} has actuators whose controls the model does not limit ({', '.join(self._scaling.unlimited)}): "
                 "give them a ctrlrange, state an action_scale, or override to_ctrl"
             )
+
+    @functools.cached_property
+    def _mocap(self) -> np.ndarray:
+        """Numbers of the mocap bodies, in their own order, if the task moves them; empty otherwise."""
+        moves = type(self).move_mocap is not MujocoTask.move_mocap
+        return np.flatnonzero(self.model.body_mocapid >= 0) if moves else np.zeros(0, int)
 
     @functools.cached_property
     def _key(self) -> Any:
@@ -295,11 +324,14 @@ class MujocoTask:
 
     def reset_to(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
         """The state at the start of an episode with the pose that `reset_pose` drew, or any other pose of that form."""
+        if self._mocap.size:
+            places = {name: jnp.asarray(getattr(self.model, name), jnp.float32) for name in ("body_pos", "body_quat")}
+            info = info | {"model": places | dict(info.get("model", {}))}
         physics, derived = self._reset_physics(qpos, qvel, info)
         if self._key is not None and self.model.na:
             physics = dataclasses.replace(physics, act=jnp.asarray(self._key.act, jnp.float32))
         info = info | ask(self, "remember", physics, derived)
-        terms, _ = jax.eval_shape(lambda: ask(self, "score", physics, derived, jnp.zeros(self.action_size), info))
+        terms, _ = jax.eval_shape(lambda: ask(self, "score", physics, derived, jnp.zeros(self.model.nu), info))
         names = [*terms, OVERFLOW] if self.engine_name == "warp" else [*terms]
         return State(
             physics=physics,
@@ -323,11 +355,13 @@ class MujocoTask:
         """
         if action.shape != (self.action_size,):
             raise ValueError(f"an action of {self.name} must have the shape [{self.action_size}], not {list(action.shape)}")
-        ctrl = self.to_ctrl(action)
-        physics, derived = self.engine.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
-        terms, terminated = ask(self, "score", physics, derived, ctrl, state.info)
+        ctrl, info = self.to_ctrl(action), state.info
+        if self._mocap.size:
+            info = self._with_mocap_moved(state.physics, action[self.model.nu :], info)
+        physics, derived = self.engine.step(state.physics, ctrl, self.substeps, info.get("model", {}))
+        terms, terminated = ask(self, "score", physics, derived, ctrl, info)
         overflow = {OVERFLOW: jnp.asarray(derived[OVERFLOW], jnp.float32)} if OVERFLOW in derived else {}
-        info = state.info | ask(self, "remember", physics, derived)
+        info = info | ask(self, "remember", physics, derived)
         return State(
             physics=physics,
             obs=ask(self, "observe", physics, derived, info),
@@ -337,6 +371,15 @@ class MujocoTask:
             metrics=terms | overflow,
             info=info,
         )
+
+    def _with_mocap_moved(self, physics: PhysicsState, action: jax.Array, info: Info) -> Info:
+        """``info`` of the step that begins, in which `move_mocap` has moved the mocap bodies."""
+        fields = dict(info["model"])
+        before = [fields[name][self._mocap] for name in ("body_pos", "body_quat")]
+        moved = ask(self, "move_mocap", *before, action, physics, info)
+        for name, value in zip(("body_pos", "body_quat"), moved, strict=True):
+            fields[name] = fields[name].at[self._mocap].set(value)
+        return info | {"model": fields}
 
 
 def within(value: jax.Array, bounds: Range) -> jax.Array:
