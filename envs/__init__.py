@@ -19,10 +19,12 @@ from envs.engines import Derived, PhysicsState, SolverConfig, candidates
 from envs.engines.support import warn_once
 from envs.jax_settings import SIMULATION, check_jax_settings
 from envs.names import nearest
+from envs.own_code import as_own_code, installed, load_installed
 from envs.randomization import NOT_RANDOMIZED, Randomization
-from envs.randomized_env import RandomizedEnv
+from envs.randomized_env import RandomizedEnv, with_free_frames
 from envs.rollout import Episodes, run_episodes
 from envs.tasks import ALIASES, GYMNASIUM_TASKS, Info, MujocoTask, TaskArgs
+from envs.tasks.contract import check_stated
 from envs.vector import Row, VectorEnv, VectorState
 
 __all__ = [
@@ -50,25 +52,45 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[MujocoTask]] = GYMNASIUM_TASKS | DMC_TASKS
-"""Every task by its name on the command line. To add your own, put its class in: ``envs.TASKS[MyTask.name] = MyTask``."""
+"""Every task of this project by its name on the command line. `task` says which other names there are."""
 
 
 def task(name: str) -> type[MujocoTask] | type[ForeignTask]:
     """The task class of that name.
 
     Args:
-      name: a key of `TASKS`, an alias, or a name with another library's prefix (``brax/ant``).
+      name: a key of `TASKS`; an alias; a name with another library's prefix (``brax/ant``); a class in a file or module of
+        one's own (``my_robot.py:Lift``, ``my_package.tasks:Lift``), whose code is then run; or the name of a task that an
+        installed package brings (`envs.own_code`).
 
     Raises:
       ValueError: there is no such task. The message offers the nearest names.
     """
+    code = as_own_code(name)
+    if code is not None:
+        return _checked(name, code.load())
     foreign = foreign_task(name)
     if foreign is not None:
         return foreign
     name = ALIASES.get(name, name)
-    if name not in TASKS:
-        raise ValueError(f"unknown env {name!r}; did you mean {nearest(name, [*TASKS, *ALIASES])}?")
-    return TASKS[name]
+    if name in TASKS:
+        return TASKS[name]
+    brought = load_installed("env", name)
+    if brought is None:
+        raise ValueError(f"unknown env {name!r}; did you mean {nearest(name, [*TASKS, *ALIASES, *installed('env')])}?")
+    return _checked(name, brought)
+
+
+def _checked(name: str, kind: object) -> type[MujocoTask] | type[ForeignTask]:
+    """What a file or a package gives for a task.
+
+    Raises:
+      ValueError: it is not a class of tasks, or lacks a name or arguments.
+    """
+    if not isinstance(kind, type) or not issubclass(kind, MujocoTask | ForeignTask):
+        raise ValueError(f"{name} is not a task: a task is a class derived from envs.MujocoTask")
+    check_stated(kind)
+    return kind
 
 
 def make(
@@ -98,8 +120,12 @@ def make(
     """
     check_jax_settings(SIMULATION)
     kind = task(name)
-    if model is not None and issubclass(kind, MujocoTask):
-        kind = type(kind.__name__, (kind,), {"load": lambda self: model})
+    randomization = kind.randomization if randomization is None else randomization
+    if issubclass(kind, MujocoTask):
+        if model is not None:
+            kind = _loading(kind, lambda _: model)
+        if randomization.center_of_mass:
+            kind = _loading(kind, lambda task, load=kind.load: with_free_frames(load(task)))
     *preferred, last = candidates(physics, repeatable)
     refusals = []
     for engine in preferred:
@@ -116,15 +142,10 @@ def make(
 
 
 def _make(
-    kind: type[MujocoTask] | type[ForeignTask],
-    args: Any,
-    engine: str,
-    solver: SolverConfig,
-    randomization: Randomization | None,
+    kind: type[MujocoTask] | type[ForeignTask], args: Any, engine: str, solver: SolverConfig, randomization: Randomization
 ) -> MujocoTask | RandomizedEnv | ForeignTask:
     """Makes a task on one engine; see `make`."""
     made = kind(args, engine, solver)
-    randomization = made.randomization if randomization is None else randomization
     if randomization == NOT_RANDOMIZED:
         return made
     if not isinstance(made, MujocoTask):
@@ -141,3 +162,8 @@ def _trace_step(env: MujocoTask | RandomizedEnv | ForeignTask) -> None:
     if not isinstance(env, ForeignTask):
         state = jax.eval_shape(env.reset, jax.random.key(0))
         jax.eval_shape(env.step, state, jax.ShapeDtypeStruct((env.action_size,), jnp.float32))
+
+
+def _loading(kind: type[MujocoTask], load: Any) -> type[MujocoTask]:
+    """A task's class with another way to load its model."""
+    return type(kind.__name__, (kind,), {"load": load, "__module__": kind.__module__})

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError, quoted, say, user_errors, warn
+from envs.command import Interrupted, UserError, quoted, say, typed, user_errors, warn
 from envs.jax_settings import COMPILATION, check_jax_settings
+from envs.own_code import label
+from train.code_file import naming, own_names, save_code, warn_of_changed_code
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -25,6 +27,7 @@ from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
 from train.model_file import describe_model, load_saved_model, save_model, warn_of_edits
 from train.plan import Plan
+from train.problem import tracing_note
 from train.processes import is_main_process, largest
 from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
@@ -55,7 +58,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
     run_dir = run_dir_of(config)
-    saved = load_config(run_dir) if resume else None
+    saved = load_config(run_dir, **own_names(config)) if resume else None
     config = config.located() if saved is None else resumed(config, saved)
     taken = next((path for path in _directories(config, run_dir) if (path / CONFIG_FILE).exists()), None)
     if taken and not resume:
@@ -65,6 +68,8 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     if config.wandb and is_main_process():
         check_wandb()
     model = load_saved_model(run_dir) if resume else None
+    if note := tracing_note(config):
+        say(console, note)
     program = Program(config, model)
     config = program.config  # in which the engine is named
     configs, directories = seed_configs(config, run_dir), _directories(config, run_dir)
@@ -82,9 +87,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
         if model is not None and is_main_process():
             warn_of_edits(run_dir)
+        if resume and is_main_process():
+            warn_of_changed_code(run_dir, config)
         say(
             console,
-            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
+            f"{label(config.agent)} on {label(config.env)}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
             f"preset {config.preset}; {describe_model(env, config.env_args, run_dir)}"
             f"run directory {run_dir}\n{plan.describe()}\ncompiling",
         )
@@ -106,6 +113,7 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             if model is None:
                 save_model(path, env)
             one.save(path)
+            save_code(path, one)
         return _Run(program, plan, advance, run_dir, records, console, interrupt).train(state, progress)
 
 
@@ -327,13 +335,14 @@ class _Run:
 
     def _print_how_to_score(self, progress: Progress) -> None:
         run_dir = quoted(self.records[0].run_dir)
-        say(self.console, f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}")
+        done = f"Done: {self._env_steps(progress)} steps. Score it with:"
+        say(self.console, f"{done}\n  {typed('eval.run')} {run_dir}{naming(self.config)}")
 
     def _print_how_to_resume(self, progress: Progress) -> None:
         say(
             self.console,
             f"Interrupted at {self._env_steps(progress)} steps; the checkpoint is intact. Go on with:\n"
-            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume",
+            f"  {typed('train.run')} --run-dir {quoted(self.run_dir)} --resume{naming(self.config)}",
         )
 
 

@@ -11,10 +11,12 @@ from envs.adapters.foreign import ForeignTask
 from envs.base import Obs, split_obs
 from envs.command import user_errors
 from envs.engines import ENGINES, resolve_engine
+from envs.own_code import label
 from envs.rollout import Policy
-from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
+from mjx_tecrl import Agent, OnPolicyAgent, Spec
 from mjx_tecrl.agent import AgentState, with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer
+from train.agents import find_agent
 from train.config import Config, flag
 
 
@@ -105,7 +107,7 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
         engine = env.engine_name if env.engine_name in ENGINES else resolve_engine(config.physics)
         config = dataclasses.replace(config, physics=engine)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
-        kind = named_agent(config.agent)
+        kind = find_agent(config.agent)
         try:
             agent = kind.make(config.agent_args, spec)
         except ValueError as error:
@@ -114,6 +116,14 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
                 raise
             raise ValueError(f"{flag(f'agent.{field}')} {rest}") from error
     return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)
+
+
+def tracing_note(config: Config) -> str | None:
+    """A line to say before `make_problem`, which may then say nothing for minutes; None where it takes seconds."""
+    engine = resolve_engine(config.physics)
+    if engine not in ("mjx", "warp"):
+        return None
+    return f"tracing {label(config.env)} for {engine}; with many meshes or contacts this alone takes minutes"
 
 
 def join(obs: Obs) -> jax.Array:

@@ -83,7 +83,8 @@ def test_actions_span_the_limits_that_the_model_has(actuator: str, low: float, h
 def test_actuators_without_limits_are_refused_by_name(actuator: str) -> None:
     """openai/gym#3124: MuJoCo's range [0, 0] means unlimited, and made every action the control 0."""
     others = '<motor joint="free" ctrlrange="-1 1"/><motor joint="free"/>'
-    with pytest.raises(ValueError, match=r"robot has actuators .*\(elbow, 2\): give them a ctrlrange, or override to_ctrl"):
+    sentence = r"robot has actuators .*\(elbow, 2\): give them a ctrlrange, state an action_scale, or override to_ctrl"
+    with pytest.raises(ValueError, match=sentence):
         task(actuator.format("elbow") + others)(physics="native")
 
 
