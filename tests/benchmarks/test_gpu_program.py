@@ -13,6 +13,8 @@ from benchmarks.gpu_program.__main__ import Args, compiled, main, table
 from benchmarks.gpu_program.cards import CARDS, NODE_US, SYNCHRONISATION_US
 from benchmarks.gpu_program.compile import COMPILER, PROGRAM_FILE, STAMP, environment
 from benchmarks.gpu_program.counts import Counts, count, count_turn, floor_ms, large_copies, row, tree
+from benchmarks.gpu_program.engines import SPEEDS, milliseconds
+from benchmarks.gpu_program.engines import table as predicted_table
 from benchmarks.gpu_program.thunks import empty_copies, known_turns, parse, read_thunks
 from envs.command import UserError
 from tests.benchmarks.small_programs import REPLAY_BYTES
@@ -292,3 +294,17 @@ def test_work_of_no_known_kind_is_an_excess() -> None:
 @pytest.mark.parametrize("card", CARDS)
 def test_every_card_can_be_compiled_for(card: Any) -> None:
     assert compiled(Args("update", "hopper", card=card), "sac")["nodes"] > 0
+
+
+def test_the_docs_hold_the_times_that_are_predicted_of_the_engines() -> None:
+    page = (SPEEDS.parents[2] / "docs" / "physics.md").read_text()
+    assert "\n".join(predicted_table()) in page
+
+
+def test_few_worlds_are_predicted_to_be_faster_on_the_host_and_many_on_the_card() -> None:
+    # Twice the worlds take a card no longer while its launches do, and C MuJoCo twice as long but for the call.
+    assert milliseconds("warp", 20) == milliseconds("warp", 40) > milliseconds("native", 20)
+    assert milliseconds("native", 4096) > 2 * milliseconds("warp", 4096)
+    assert milliseconds("warp", 16384) == pytest.approx(2 * milliseconds("warp", 8192))
+    one, two, four = (milliseconds("native", worlds) for worlds in (1024, 2048, 4096))
+    assert four - two == pytest.approx(2 * (two - one))
