@@ -155,7 +155,7 @@ def digest(name: str) -> str:
     return file_digest(getattr(module, "__file__", None) or "")
 
 
-def file_digest(path: str | os.PathLike[str]) -> str:
+def file_digest(path: str | pathlib.Path) -> str:
     """The SHA-256 digest of a file; empty if it cannot be read."""
     try:
         with open(path, "rb") as file:

@@ -26,7 +26,8 @@ class ControlScaling:
       action_scale: for all actuators or for each, in the actuators' own units; None for the limits.
 
     Raises:
-      ValueError: ``action_scale`` has another length than the model has controls, or a number in it is not positive.
+      ValueError: ``action_scale`` has another length than the model has controls, or a number in it is not positive; or the
+        limits of each control are equal.
 
     Attributes:
       unlimited: names of actuators that would need limits and have none.
@@ -43,6 +44,8 @@ class ControlScaling:
                     first = model.actuator_ctrladr[actuator]
                     limits[first : first + model.actuator_ctrlnum[actuator]] = -np.inf, np.inf
             unlimited = []
+        elif not unlimited and model.nu and (limits[:, 0] == limits[:, 1]).all():
+            raise ValueError("the limits of every control leave it one value, so a policy could not move anything")
         self.unlimited = unlimited
         low, high = jnp.asarray(limits, jnp.float32).T
         self._limits = low, high

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import envs.list
+import envs.view
+from benchmarks import buffers
 from benchmarks.choices import chosen, file_stem, named_tasks
+from envs.command import run_command
 from envs.own_code import file_digest
 from eval import inspect, render
 from eval import run as evaluation
@@ -162,3 +166,19 @@ def test_benchmarks_take_them(copy: pathlib.Path) -> None:
     assert (config.agent, config.agent_args.rho) == ("robot.py:mine", 0.5)
     assert file_stem(f"{copy}/robot.py:Lift", "robot.py:mine:rho=0.5") == "Lift-mine,rho=0.5"
     assert file_stem("hopper", "dsac_e") == "hopper-dsac_e"
+
+
+def test_benchmarks_and_the_list_measure_and_show_them(copy: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(buffers.Args, buffers.main, buffers.PROGRAM, ["--task", "robot.py:Lift", "--states", "2"]) == 0
+    assert f"| {copy}/robot.py:Lift | 0.0 | 0 | " in capsys.readouterr().out
+    assert envs.list.main(["robot.py:Lift"]) == 0
+    assert "robot.py:Lift" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("draws")
+def test_films_show_them(copy: pathlib.Path) -> None:
+    small = ["--width", "32", "--height", "24", "--steps", "2"]
+    assert envs.view.main(["robot.py:Lift", "--out", "view.png", *small]) == 0
+    assert render.main(["run", *OWN, "--out", "film.png", *small]) == 0
+    assert (copy / "view.png").is_file()
+    assert (copy / "film.png").is_file()
