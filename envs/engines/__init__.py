@@ -82,4 +82,4 @@ def make_engine(
         return WarpEngine(model, reads, solver.iterations, solver.ls_iterations, current, **buffers)
     from envs.engines.mjx import MjxEngine
 
-    return MjxEngine(model, reads, solver.iterations, solver.ls_iterations, current)
+    return MjxEngine(model, reads, solver.iterations, solver.ls_iterations, current, solver.fused)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import jax
 import mujoco
@@ -96,3 +96,5 @@ class SolverConfig:
     """contacts in each world that warp makes room for, on average over the worlds; default: measured for each task, or 64"""
     max_constraints: int | None = None
     """rows of the constraint Jacobian in each world that warp makes room for; default: measured for each task, or 256"""
+    fused: Literal["auto", "on", "off"] = "auto"
+    """solve the contacts of each world in one kernel, for mjx (docs/gpu_program.md); auto: on a GPU, where it can"""

@@ -1,0 +1,104 @@
+"""A thin layer over MJX for GPUs: its constraint solver and its small systems of equations as one kernel each.
+
+Nothing of MJX is changed. A private copy of its module of forward dynamics finds other functions under the names ``solver``
+and ``smooth``; everything else in it is MJX's own. What the copy relies on is known by its source: with any other version of
+it there is no such copy, and MJX computes all by itself.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import inspect
+import types
+
+import jax
+import mujoco
+from mujoco.mjx._src import forward, smooth, solver, support
+
+from envs.engines.mjx_import import mjx
+from envs.engines.newton import MAX_ELEMENTS, Problem, Settings, newton, one_kernel, padded_size, solve_spd
+from envs.engines.support import has_connect_or_weld
+
+RELIED_ON = (forward, solver, smooth.factor_m, smooth.solve_m, support.is_sparse, support.mul_m, support.full_m)
+"""The parts of MJX that are replaced or that call what is replaced."""
+
+KNOWN = frozenset({"bed35e73c70cb410"})
+"""Digests of the sources of these parts for which the replacement was proven equal: those of MJX 3.17."""
+
+
+def digest() -> str:
+    """A digest of the sources of `RELIED_ON`."""
+    return hashlib.sha256("".join(map(inspect.getsource, RELIED_ON)).encode()).hexdigest()[:16]
+
+
+def obstacle(model: mujoco.MjModel, mjx_model: mjx.Model, blank: mjx.Data) -> str | None:
+    """Why this layer cannot stand in for MJX, in a few words; None if it can.
+
+    Args:
+      model: the model.
+      mjx_model: the same model in MJX.
+      blank: data of one world.
+    """
+    if digest() not in KNOWN:
+        return f"this version of MJX ({mujoco.__version__}) is not known"
+    if model.opt.cone != mujoco.mjtCone.mjCONE_PYRAMIDAL:
+        return "friction cones are elliptic"
+    if mjx_model._impl.dof_hasfrictionloss.any() or mjx_model._impl.tendon_hasfrictionloss.any():
+        return "joints or tendons have dry friction"
+    if support.is_sparse(mjx_model):
+        return "the inertia is stored as a sparse matrix"
+    if has_connect_or_weld(model):
+        return "bodies are connected or welded"
+    if padded_size(blank._impl.efc_J.shape) > MAX_ELEMENTS:
+        return "there are too many constraints"
+    return None
+
+
+def fused_forward(model: mujoco.MjModel) -> types.ModuleType:
+    """MJX's module of forward dynamics (``forward``, ``step``) for a model without an `obstacle`."""
+    copy = _private_copy(forward)
+    copy.smooth = types.SimpleNamespace(**{**vars(smooth), "factor_m": _factor_m, "solve_m": _solve_m})
+    copy.solver = types.SimpleNamespace(solve=functools.wraps(solver.solve)(functools.partial(_solve, model)))
+    return copy
+
+
+def _private_copy(module: types.ModuleType) -> types.ModuleType:
+    spec = importlib.util.find_spec(module.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
+
+
+def _factor_m(m: mjx.Model, d: mjx.Data) -> mjx.Data:
+    """Leaves the factorisation to `_solve_m`, the only function that needs it."""
+    return d
+
+
+def _solve_m(m: mjx.Model, d: mjx.Data, x: jax.Array) -> jax.Array:
+    return one_kernel(functools.partial(solve_spd, m.nv), d._impl.M, x)
+
+
+def _solve(model: mujoco.MjModel, m: mjx.Model, d: mjx.Data) -> mjx.Data:
+    option = model.opt
+    settings = Settings(
+        dofs=model.nv,
+        equalities=d._impl.ne,
+        iterations=option.iterations,
+        ls_iterations=option.ls_iterations,
+        tolerance=option.tolerance,
+        ls_tolerance=option.ls_tolerance,
+    )
+    cold = option.disableflags & int(mujoco.mjtDisableBit.mjDSBL_WARMSTART)
+    problem = Problem(
+        inertia=d._impl.M,
+        jacobian=d._impl.efc_J,
+        weight=d._impl.efc_D,
+        aref=d._impl.efc_aref,
+        qfrc_smooth=d.qfrc_smooth,
+        qacc_smooth=d.qacc_smooth,
+        qacc_warmstart=None if cold else d.qacc_warmstart,
+    )
+    found = one_kernel(functools.partial(newton, settings), problem)
+    return d.tree_replace({"qacc": found.qacc, "qfrc_constraint": found.qfrc_constraint, "_impl.efc_force": found.efc_force})
