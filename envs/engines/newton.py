@@ -20,9 +20,9 @@ import mujoco
 MAX_ELEMENTS = 32_768
 """The largest padded Jacobian, in numbers, that is left to one block of threads. A larger one does not fit its registers."""
 
-_SMALLEST_SIDE = 16
-"""of a matrix in a product of Triton's"""
-_ELEMENTS_PER_WARP = 1024
+_SMALLEST_SIDE = 8
+_NUMBERS_PER_WARP = 1024
+"""of the largest array: 32 in the registers of each thread"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +135,19 @@ def solve_spd(size: int, matrix: jax.Array, vector: jax.Array) -> jax.Array:
     return jax.lax.fori_loop(0, size, up, jax.lax.fori_loop(0, size, down, (matrix, vector)))[1]
 
 
+def _weighted_square(size: int, jacobian: jax.Array, weight: jax.Array) -> jax.Array:
+    """``J.T @ diag(weight) @ J``, column by column: Triton's own product needs more registers than there are."""
+    side = jacobian.shape[1]
+    of_jacobian = jax.lax.broadcasted_iota(jnp.int32, jacobian.shape, 1)
+    of_square = jax.lax.broadcasted_iota(jnp.int32, (side, side), 1)
+
+    def add(j: jax.Array, square: jax.Array) -> jax.Array:
+        chosen = weight * jnp.sum(jnp.where(of_jacobian == j, jacobian, 0.0), axis=1)
+        return jnp.where(of_square == j, jnp.sum(jacobian * chosen[:, None], axis=0)[:, None], square)
+
+    return jax.lax.fori_loop(0, size, add, jnp.zeros((side, side), jacobian.dtype))
+
+
 def newton(settings: Settings, problem: Problem) -> Solution:
     """Accelerations under constraints: MJX's ``solver.solve`` for Newton's method and pyramidal cones.
 
@@ -163,9 +176,7 @@ def newton(settings: Settings, problem: Problem) -> Solution:
     def step(here: _At) -> _At:
         """One iteration: along Newton's direction to the least cost."""
         active = jnp.where((here.error < 0) | always, weight, 0.0)
-        weighted = jacobian * active[:, None]
-        curvature = jax.lax.dot_general(jacobian, weighted, (((0,), (0,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
-        search = -solve_spd(settings.dofs, inertia + curvature, gradient(here))
+        search = -solve_spd(settings.dofs, inertia + _weighted_square(settings.dofs, jacobian, active), gradient(here))
         inertial, error = times(inertia, search), times(jacobian, search)
         moved = _line_search(settings, problem, trace, always, here, search, inertial, error)
         return evaluated(here.qacc + moved * search, here.inertial + moved * inertial, here.error + moved * error)
@@ -325,21 +336,29 @@ def _kernel(function: Callable[..., Any], interpret: bool, *args: Any) -> Any:
     from jax.experimental.pallas import triton
 
     leaves, structure = jax.tree.flatten(args)
-    shapes = jax.eval_shape(function, *args)
-    results, of_results = jax.tree.flatten(shapes)
+    results, of_results = jax.tree.flatten(jax.eval_shape(function, *args))
+
+    def place(shape: tuple[int, ...]) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Indices of all numbers of a padded array, and whether each is one of the array itself."""
+        wide = _padded(shape)
+        indices = tuple(jax.lax.broadcasted_iota(jnp.int32, wide, axis) for axis in range(len(wide)))
+        return indices, functools.reduce(jnp.logical_and, (i < side for i, side in zip(indices, shape, strict=True)))
 
     def body(*refs: Any) -> None:
-        inputs, outputs = refs[: len(leaves)], refs[len(leaves) :]
-        values = function(*jax.tree.unflatten(structure, [ref[...] for ref in inputs]))
-        for ref, value in zip(outputs, jax.tree.leaves(values), strict=True):
-            ref[...] = value
+        values = []
+        for ref in refs[: len(leaves)]:
+            indices, inside = place(ref.shape)
+            values.append(triton.load(ref.at[indices], mask=inside, other=0.0))
+        found = jax.tree.leaves(function(*jax.tree.unflatten(structure, values)))
+        for ref, value in zip(refs[len(leaves) :], found, strict=True):
+            indices, inside = place(ref.shape)
+            triton.store(ref.at[indices], value, mask=inside)
 
     largest = max(padded_size(x.shape) for x in leaves)
     found = pl.pallas_call(
         body,
-        out_shape=[jax.ShapeDtypeStruct(_padded(x.shape), x.dtype) for x in results],
-        compiler_params=triton.CompilerParams(num_warps=min(16, max(1, largest // _ELEMENTS_PER_WARP)), num_stages=1),
+        out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in results],
+        compiler_params=triton.CompilerParams(num_warps=min(16, max(1, largest // _NUMBERS_PER_WARP)), num_stages=1),
         interpret=interpret,
-    )(*(jnp.pad(x, [(0, to - side) for side, to in zip(x.shape, _padded(x.shape), strict=True)]) for x in leaves))
-    cut = [x[tuple(map(slice, like.shape))] for x, like in zip(found, results, strict=True)]
-    return jax.tree.unflatten(of_results, cut)
+    )(*leaves)
+    return jax.tree.unflatten(of_results, found)
