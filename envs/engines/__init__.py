@@ -6,7 +6,7 @@ An *engine* is the thing that steps; *physics* is the state that it steps (`Phys
 import jax
 import mujoco
 
-from envs.engines.base import OVERFLOW, Derived, Engine, ModelFields, PhysicsState, SolverConfig
+from envs.engines.base import FUSED, OVERFLOW, Derived, Engine, ModelFields, PhysicsState, SolverConfig
 from envs.engines.native import NativeEngine
 
 __all__ = [
@@ -58,7 +58,7 @@ def make_engine(
         Otherwise they lag one substep behind the state, as after ``mj_step``.
 
     Raises:
-      ValueError: the engine or the integrator is unknown, a solver setting is below 1, or the engine does not compute one of
+      ValueError: the engine or the integrator is unknown, a solver setting is below 1 or impossible, or the engine does not compute one of
         the fields.
       NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
@@ -71,6 +71,8 @@ def make_engine(
         value = getattr(solver, setting)
         if value is not None and value < 1:
             raise ValueError(f"physics.{setting} must be at least 1, not {value}")
+    if solver.fused not in FUSED:
+        raise ValueError(f"physics.fused must be one of {', '.join(FUSED)}, not {solver.fused!r}")
     name = resolve_engine(name)
     if name == "native":
         return NativeEngine(model, reads, current)

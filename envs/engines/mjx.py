@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 
 from envs.engines import equality
-from envs.engines.base import NO_FIELDS, Derived, ModelFields, PhysicsState
+from envs.engines.base import NO_FIELDS, Derived, Fused, ModelFields, PhysicsState
 from envs.engines.mjx_import import mjx
 from envs.engines.support import (
     MJX_DIFFERS,
@@ -67,7 +67,7 @@ class MjxEngine:
         iterations: int | None = None,
         ls_iterations: int | None = None,
         current: bool = False,
-        fused: Literal["auto", "on", "off"] = "off",
+        fused: Fused = "off",
     ):
         refuse(model, self.name, STATEFUL)
         self.model = model.__copy__()
@@ -143,7 +143,7 @@ class MjxEngine:
         """``blank`` as it is in a world whose model differs in ``fields``."""
         return blank.replace(**at_reset(self.model, fields))
 
-    def _choose_dynamics(self, fused: Literal["auto", "on", "off"]) -> Any:
+    def _choose_dynamics(self, fused: Fused) -> Any:
         """What has the functions ``forward`` and ``step``: MJX, or `envs.engines.mjx_fused` over it."""
         if fused == "off" or (fused == "auto" and jax.default_backend() != "gpu"):
             return mjx
