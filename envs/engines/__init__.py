@@ -58,8 +58,8 @@ def make_engine(
         Otherwise they lag one substep behind the state, as after ``mj_step``.
 
     Raises:
-      ValueError: the engine or the integrator is unknown, a solver setting is below 1 or impossible, or the engine does not compute one of
-        the fields.
+      ValueError: the engine or the integrator is unknown, a solver setting is below 1 or impossible, or the engine does not
+        compute one of the fields.
       NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
     if solver.integrator is not None:

@@ -104,7 +104,7 @@ def test_another_mjx_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     other = tuple(solve if part is smooth.solve_m else part for part in mjx_fused.RELIED_ON)
     monkeypatch.setattr(mjx_fused, "RELIED_ON", other)
-    with pytest.raises(ValueError, match="physics.fused cannot be on: this version of MJX .* is not known"):
+    with pytest.raises(ValueError, match=r"physics\.fused cannot be on: this version of MJX .* is not known"):
         dynamics(model(), "on")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert dynamics(model(), "auto") is mjx
@@ -126,5 +126,5 @@ def test_a_model_that_it_does_not_know_is_left_to_mjx(has: mujoco.MjModel, said:
 
 
 def test_there_is_no_fourth_choice() -> None:
-    with pytest.raises(ValueError, match="physics.fused must be one of auto, on, off, not 'yes'"):
+    with pytest.raises(ValueError, match=r"physics\.fused must be one of auto, on, off, not 'yes'"):
         make_engine(model(), (), "native", SolverConfig(fused="yes"))  # type: ignore[arg-type]
