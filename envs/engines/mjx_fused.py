@@ -72,7 +72,7 @@ def _private_copy(module: types.ModuleType) -> types.ModuleType:
 
 
 def _factor_m(m: mjx.Model, d: mjx.Data) -> mjx.Data:
-    """Leaves the factorisation to `_solve_m`, the only function that needs it."""
+    """Leaves the factorisation to ``_solve_m``, the only function that needs it."""
     return d
 
 
