@@ -7,28 +7,49 @@ it there is no such copy, and MJX computes all by itself.
 
 import functools
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import types
+from typing import Any
 
 import jax
 import mujoco
-from mujoco.mjx._src import forward, smooth, solver, support
 
 from envs.engines.mjx_import import mjx
 from envs.engines.newton import MAX_ELEMENTS, Problem, Settings, newton, one_kernel, padded_size, solve_spd
 from envs.engines.support import has_connect_or_weld
 
-RELIED_ON = (forward, solver, smooth.factor_m, smooth.solve_m, support.is_sparse, support.mul_m, support.full_m)
-"""The parts of MJX that are replaced or that call what is replaced."""
+_PACKAGE = "mujoco.mjx._src"
+
+RELIED_ON = (
+    "forward",
+    "solver",
+    "smooth.factor_m",
+    "smooth.solve_m",
+    "support.is_sparse",
+    "support.mul_m",
+    "support.full_m",
+)
+"""The parts of MJX that are replaced or that call what is replaced: modules, and functions of other modules."""
 
 KNOWN = frozenset({"bed35e73c70cb410"})
 """Digests of the sources of these parts for which the replacement was proven equal: those of MJX 3.17."""
 
 
-def digest() -> str:
-    """A digest of the sources of `RELIED_ON`."""
-    return hashlib.sha256("".join(map(inspect.getsource, RELIED_ON)).encode()).hexdigest()[:16]
+def digest() -> str | None:
+    """A digest of the sources of `RELIED_ON`; None if one of them is not there."""
+    try:
+        sources = "".join(inspect.getsource(_part(path)) for path in RELIED_ON)
+    except (ImportError, AttributeError, OSError):
+        return None
+    return hashlib.sha256(sources.encode()).hexdigest()[:16]
+
+
+def _part(path: str) -> Any:
+    module, _, name = path.partition(".")
+    found = importlib.import_module(f"{_PACKAGE}.{module}")
+    return getattr(found, name) if name else found
 
 
 def obstacle(model: mujoco.MjModel, mjx_model: mjx.Model, blank: mjx.Data) -> str | None:
@@ -45,7 +66,7 @@ def obstacle(model: mujoco.MjModel, mjx_model: mjx.Model, blank: mjx.Data) -> st
         return "friction cones are elliptic"
     if mjx_model._impl.dof_hasfrictionloss.any() or mjx_model._impl.tendon_hasfrictionloss.any():
         return "joints or tendons have dry friction"
-    if support.is_sparse(mjx_model):
+    if _part("support.is_sparse")(mjx_model):
         return "the inertia is stored as a sparse matrix"
     if has_connect_or_weld(model):
         return "bodies are connected or welded"
@@ -56,18 +77,17 @@ def obstacle(model: mujoco.MjModel, mjx_model: mjx.Model, blank: mjx.Data) -> st
 
 def fused_forward(model: mujoco.MjModel) -> types.ModuleType:
     """MJX's module of forward dynamics (``forward``, ``step``) for a model without an `obstacle`."""
-    copy = _private_copy(forward)
-    copy.smooth = types.SimpleNamespace(**{**vars(smooth), "factor_m": _factor_m, "solve_m": _solve_m})
-    copy.solver = types.SimpleNamespace(solve=functools.wraps(solver.solve)(functools.partial(_solve, model)))
-    return copy
-
-
-def _private_copy(module: types.ModuleType) -> types.ModuleType:
-    spec = importlib.util.find_spec(module.__name__)
+    spec = importlib.util.find_spec(f"{_PACKAGE}.forward")
     assert spec is not None
     assert spec.loader is not None
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
+    solve = functools.wraps(_part("solver.solve"))(functools.partial(_solve, model))
+    others: dict[str, Any] = {
+        "smooth": types.SimpleNamespace(**{**vars(_part("smooth")), "factor_m": _factor_m, "solve_m": _solve_m}),
+        "solver": types.SimpleNamespace(solve=solve),
+    }
+    vars(copy).update(others)
     return copy
 
 

@@ -98,17 +98,24 @@ def test_this_mjx_is_known() -> None:
     assert mjx_fused.digest() in mjx_fused.KNOWN
 
 
-def test_another_mjx_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def solve(m: Any, d: Any) -> Any:
-        return d
-
-    other = tuple(solve if part is smooth.solve_m else part for part in mjx_fused.RELIED_ON)
-    monkeypatch.setattr(mjx_fused, "RELIED_ON", other)
+@pytest.mark.parametrize("parts", [("forward", "smooth.kinematics"), ("forward", "smooth.no_such"), ("no_such",)])
+def test_another_mjx_is_left_alone(parts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in which a part has another source, lacks a function, or lacks a module."""
+    monkeypatch.setattr(mjx_fused, "RELIED_ON", parts)
     with pytest.raises(ValueError, match=r"physics\.fused cannot be on: this version of MJX .* is not known"):
         dynamics(model(), "on")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert dynamics(model(), "auto") is mjx
-    assert "is not known" in capsys.readouterr().err
+
+
+def test_it_says_that_another_mjx_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("envs.engines.mjx.warn_once", said.append)
+    monkeypatch.setattr(mjx_fused, "KNOWN", frozenset({"another"}))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert dynamics(model(), "auto") is mjx
+    assert len(said) == 1
+    assert "is not known" in said[0]
 
 
 @pytest.mark.parametrize(
