@@ -7,7 +7,7 @@ import jax
 import mujoco
 from jax.extend.backend import get_backend
 
-from envs.engines.base import OVERFLOW, Derived, Engine, ModelFields, PhysicsState, SolverConfig
+from envs.engines.base import FUSED, OVERFLOW, Derived, Engine, ModelFields, PhysicsState, SolverConfig
 from envs.engines.native import NativeEngine
 
 __all__ = [
@@ -92,8 +92,8 @@ def make_engine(
         Otherwise they lag one substep behind the state, as after ``mj_step``.
 
     Raises:
-      ValueError: the engine or the integrator is unknown, a solver setting is below 1, or the engine does not compute one of
-        the fields.
+      ValueError: the engine or the integrator is unknown, a solver setting is below 1 or impossible, or the engine does not
+        compute one of the fields.
       NotImplementedError: the engine is not installed, or lacks a feature of the model.
     """
     if solver.integrator is not None:
@@ -105,6 +105,8 @@ def make_engine(
         value = getattr(solver, setting)
         if value is not None and value < 1:
             raise ValueError(f"physics.{setting} must be at least 1, not {value}")
+    if solver.fused not in FUSED:
+        raise ValueError(f"physics.fused must be one of {', '.join(FUSED)}, not {solver.fused!r}")
     name = resolve_engine(name)
     if name == "native":
         return NativeEngine(model, reads, current)
@@ -116,4 +118,4 @@ def make_engine(
         return WarpEngine(model, reads, solver.iterations, solver.ls_iterations, current, **buffers)
     from envs.engines.mjx import MjxEngine
 
-    return MjxEngine(model, reads, solver.iterations, solver.ls_iterations, current)
+    return MjxEngine(model, reads, solver.iterations, solver.ls_iterations, current, solver.fused)

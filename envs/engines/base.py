@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import jax
 import mujoco
@@ -18,6 +18,10 @@ so that its physics is wrong."""
 
 ModelFields = Mapping[str, jax.Array]
 """The ``mjModel`` fields in which one world differs from the engine's model, under MuJoCo's own names."""
+
+Fused = Literal["auto", "on", "off"]
+FUSED: tuple[Fused, ...] = get_args(Fused)
+"""When the constraints of a world are solved in one kernel (`SolverConfig`)."""
 
 NO_FIELDS: ModelFields = MappingProxyType({})
 
@@ -96,3 +100,5 @@ class SolverConfig:
     """contacts in each world that warp makes room for, on average over the worlds; default: measured for each task, or 64"""
     max_constraints: int | None = None
     """rows of the constraint Jacobian in each world that warp makes room for; default: measured for each task, or 256"""
+    fused: Fused = "auto"
+    """solve the contacts of each world in one kernel, for mjx (docs/gpu_program.md); auto: on a GPU, where it can"""

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from envs.engines import equality
-from envs.engines.base import NO_FIELDS, Derived, ModelFields, PhysicsState
+from envs.engines.base import NO_FIELDS, Derived, Fused, ModelFields, PhysicsState
 from envs.engines.mjx_import import mjx
 from envs.engines.support import (
     MJX_DIFFERS,
@@ -46,10 +46,11 @@ class MjxEngine:
       iterations: solver iterations; None for the model's own.
       ls_iterations: line-search steps in each iteration; None for the model's own.
       current: see `envs.engines.make_engine`.
+      fused: solve the contacts of each world in one kernel (`envs.engines.mjx_fused`); auto: on a GPU, where it can.
 
     Raises:
       ValueError: the model uses a feature that MJX lacks, or one that keeps a state of its own (`STATEFUL`). The message
-        names the feature, in MJX's own words where MJX refuses it.
+        names the feature, in MJX's own words where MJX refuses it. Or ``fused`` is on and impossible; it says why.
       NotImplementedError: ``reads`` has sensors of acceleration, and MJX would leave them at zero in this model.
     """
 
@@ -67,6 +68,7 @@ class MjxEngine:
         iterations: int | None = None,
         ls_iterations: int | None = None,
         current: bool = False,
+        fused: Fused = "off",
     ):
         refuse(model, self.name, STATEFUL)
         self.model = model.__copy__()
@@ -86,6 +88,7 @@ class MjxEngine:
         for difference in (text for text, has in self.differs.items() if has(self.model)):
             warn_once(f"{self.name} differs from C MuJoCo on this model: {difference} (docs/physics.md).")
         self._blank = self._make_data(1)
+        self._dynamics = self._choose_dynamics(fused)
         # These are traced once, however many programs use them: to trace MJX takes as long as to compile it.
         self._init_once, self._substep_once = jax.jit(self._init), jax.jit(self._substep)
         self._step_once = jax.jit(self._step, static_argnums=0)
@@ -141,16 +144,34 @@ class MjxEngine:
         """``blank`` as it is in a world whose model differs in ``fields``."""
         return blank.replace(**at_reset(self.model, fields))
 
+    def _choose_dynamics(self, fused: Fused) -> Any:
+        """What has the functions ``forward`` and ``step``: MJX, or `envs.engines.mjx_fused` over it."""
+        if fused == "off" or (fused == "auto" and jax.default_backend() != "gpu"):
+            return mjx
+        from envs.engines import mjx_fused  # it needs more of MJX than is public
+
+        obstacle = mjx_fused.obstacle(self.model, self._mjx_model, self._blank)
+        if obstacle is None:
+            return mjx_fused.fused_forward(self.model)
+        if fused == "on":
+            raise ValueError(f"physics.fused cannot be on: {obstacle}")
+        warn_once(f"{self.name} solves in many kernels here, which is slow on a GPU: {obstacle} (docs/gpu_program.md).")
+        return mjx
+
     def _computes_accelerations(self) -> bool:
         return bool(self._blank._impl.efc_J.size)  # without constraints `forward` of MJX 3.17 returns too early
 
     def _forward(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """``mj_forward``."""
-        return equality.forward(self.model, model, data) if has_connect_or_weld(self.model) else mjx.forward(model, data)
+        if has_connect_or_weld(self.model):
+            return equality.forward(self.model, model, data)
+        return self._dynamics.forward(model, data)
 
     def _advance(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """``mj_step``."""
-        return equality.step(self.model, model, data) if has_connect_or_weld(self.model) else mjx.step(model, data)
+        if has_connect_or_weld(self.model):
+            return equality.step(self.model, model, data)
+        return self._dynamics.step(model, data)
 
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """Computes what follows from positions and velocities."""
