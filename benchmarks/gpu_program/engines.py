@@ -26,10 +26,11 @@ ITERATIONS = 6
 PUBLISHED = {"mjx": 0.95e6, "warp": 2.96e6}
 """Physics steps per second of a humanoid on an A100 with 8192 worlds, as published."""
 NODES = {"mjx": (7242, 133), "warp": (313 + PHYSICS_STEPS * (478 - 1), 10)}
-"""Nodes of an environment step in which every solve iterates once, and nodes of each further iteration of one solve. mjx was
-compiled for an H100 by ``benchmarks.gpu_program physics --task humanoid``. For warp, 313 nodes are counted so, and 5 of them
-are calls of Warp. In each of these Warp launches 478 kernels, and 10 more for each further iteration of a solve. Those were
-counted on a CPU."""
+"""Nodes of an environment step in which every solve iterates once, and nodes of each further iteration of one solve.
+
+mjx was compiled for an H100 by ``benchmarks.gpu_program physics --task humanoid``, with MJX's own solver (``--physics.fused
+off``). For warp, 313 nodes are counted so, and 5 of them are calls of Warp. In each of these Warp launches 478 kernels, and 10
+more for each further iteration of a solve. Those were counted on a CPU."""
 SYNCHRONISATIONS = {"mjx": (21, 1), "warp": (1, 0)}
 """The same for waits of the card for the host."""
 
@@ -62,7 +63,7 @@ def milliseconds(engine: str, worlds: int) -> float:
 def table() -> list[str]:
     """The lines of the table in docs/physics.md, in milliseconds."""
     engines = ("native", "warp", "mjx")
-    lines = [f"| worlds | native, {CORES} cores | warp | mjx |", f"|{'---|' * 4}"]
+    lines = [f"| worlds | native, {CORES} cores | warp | mjx, fused off |", f"|{'---|' * 4}"]
     return lines + [f"| {n} | {' | '.join(f'{milliseconds(engine, n):.1f}' for engine in engines)} |" for n in WORLDS]
 
 

@@ -63,7 +63,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
 def factorisations(worlds: int) -> tuple[int, list[int]]:
     """Of a step of so many half-cheetahs on mjx: the size of a matrix to factorise, and how many there are in each batch."""
-    task = envs.make("half_cheetah", physics="mjx")
+    task = envs.make("half_cheetah", physics="mjx", solver=envs.SolverConfig(fused="off"))  # MJX's own solver
     state = jax.eval_shape(jax.vmap(task.reset), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), worlds)))
     jaxpr = jax.make_jaxpr(jax.vmap(task.step))(state, jax.ShapeDtypeStruct((worlds, 6), jnp.float32))
     shapes = [e.invars[0].aval.shape for e in equations(jaxpr.jaxpr) if e.primitive.name == "cholesky"]
