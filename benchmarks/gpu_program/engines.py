@@ -29,8 +29,8 @@ NODES = {"mjx": (7242, 133), "warp": (313 + PHYSICS_STEPS * (478 - 1), 10)}
 """Nodes of an environment step in which every solve iterates once, and nodes of each further iteration of one solve.
 
 mjx was compiled for an H100 by ``benchmarks.gpu_program physics --task humanoid``, with MJX's own solver (``--physics.fused
-off``). For warp, 313 nodes are counted so, and 5 of them are calls of Warp. In each of these Warp launches 478 kernels, and 10
-more for each further iteration of a solve. Those were counted on a CPU."""
+off``). For warp, 313 nodes are counted so, and 5 of them are calls of Warp. In each of these Warp launches 478 kernels, and
+10 more for each further iteration of a solve. Those were counted on a CPU."""
 SYNCHRONISATIONS = {"mjx": (21, 1), "warp": (1, 0)}
 """The same for waits of the card for the host."""
 
