@@ -46,7 +46,7 @@ autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do w
 
 # The signatures name types of others, whose documentation is not at hand.
 OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|matplotlib|"
-OTHERS += "pathlib|collections|concurrent|importlib"
+OTHERS += "pathlib|collections|concurrent|importlib|types"
 nitpick_ignore_regex = [
     (r"any|py:.*", rf"({OTHERS})\..*"),
     # The same, by their short names.
