@@ -14,7 +14,7 @@ RUNTIME     := $(VENV)/.stamp-runtime
 DEV         := $(VENV)/.stamp-dev
 DOCS        := $(VENV)/.stamp-docs
 
-# "cuda" on a machine with a working NVIDIA driver, else nothing. Override with EXTRAS=, or EXTRAS=cuda,warp.
+# "cuda" on a machine with a working NVIDIA driver, else nothing. Override with EXTRAS=, or EXTRAS=cuda,dmc.
 EXTRAS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda)
 
 ARGS        ?=
@@ -32,7 +32,7 @@ extras = $(if $(strip $(1)),[$(subst $(space),$(comma),$(strip $(1)))])
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo 'Variables: ARGS (train, demo), PYTEST_ARGS (test), PYTHON (interpreter for .venv), EXTRAS (such as cuda,warp).'
+	@echo 'Variables: ARGS (train, demo), PYTEST_ARGS (test), PYTHON (interpreter for .venv), EXTRAS (such as cuda,dmc).'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import envs
 from envs.command import UserError, user_errors
+from envs.own_code import label, located
+from mjx_tecrl import AGENTS
 from train.config import Config
 from train.presets import preset
 
@@ -43,7 +45,7 @@ def chosen(preset_name: str, task: str, agent: str, **length: int) -> Config:
     Raises:
       UserError: an unknown name, or a choice that the agent does not have; one sentence.
     """
-    name, _, choices = agent.partition(":")
+    name, choices = split_choices(agent)
     with user_errors():
         config = preset(preset_name, task, name, **length)
     # Commas separate choices, except in a list such as hidden=[64,64].
@@ -56,8 +58,26 @@ def chosen(preset_name: str, task: str, agent: str, **length: int) -> Config:
     return dataclasses.replace(config, agent_args=dataclasses.replace(config.agent_args, **values))
 
 
+def split_choices(agent: str) -> tuple[str, str]:
+    """The name of an agent, and its choices or nothing.
+
+    An agent in a file of one's own has a colon in its name: ``my_agent.py:my_agent:rho=20``.
+    """
+    name, _, choices = agent.partition(":")
+    if name in AGENTS:
+        return name, choices
+    name, _, choices = agent.rpartition(":")
+    return (name, choices) if "=" in choices else (agent, "")
+
+
+def file_stem(task: str, agent: str) -> str:
+    """The names of a task and of an agent with its choices, as a part of a file's name."""
+    name, choices = split_choices(agent)
+    return f"{label(task)}-{label(name)}{choices and ','}{choices}"
+
+
 def named_tasks(names: tuple[str, ...], default: Iterable[str]) -> tuple[str, ...]:
-    """The tasks that a command line names, or the default ones if it names none.
+    """The tasks that a command line names, their files by absolute paths; or the default ones if it names none.
 
     Raises:
       UserError: there is no such task; one sentence.
@@ -65,12 +85,13 @@ def named_tasks(names: tuple[str, ...], default: Iterable[str]) -> tuple[str, ..
     with user_errors():
         for name in names:
             envs.task(name)
-    return names or tuple(default)
+    return tuple(map(located, names)) or tuple(default)
 
 
 def _value(text: str) -> Any:
-    """A number or list if the text is one, otherwise the text itself."""
+    """A number or a tuple if the text is one, as a saved config has it, otherwise the text itself."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return tuple(value) if isinstance(value, list) else value

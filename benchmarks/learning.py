@@ -19,7 +19,7 @@ import numpy as np
 import scipy.stats
 import tyro
 
-from benchmarks.choices import chosen, named_tasks
+from benchmarks.choices import chosen, file_stem, named_tasks, split_choices
 from benchmarks.report import check_writable, environment
 from envs.command import UserError, run_command
 from mjx_tecrl import AGENTS
@@ -68,7 +68,7 @@ def main(args: Args) -> None:
         check_writable(file)
     for task in tasks:
         for agent in agents:
-            path = args.logs / f"{task}-{agent.replace(':', ',')}.jsonl"
+            path = args.logs / f"{file_stem(task, agent)}.jsonl"
             if not path.exists():
                 lines = learn(task, agent, args.steps or STEPS[task], args.seeds)
                 replace_file(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
@@ -156,7 +156,8 @@ def page(results: dict[str, list[dict[str, Any]]]) -> str:
 
 def _place(agent: str) -> tuple[int, str]:
     """A key to sort by: agents in the order of the registry, each followed by its variants with choices."""
-    return list(AGENTS).index(agent.partition(":")[0]), agent
+    name, _ = split_choices(agent)
+    return list(AGENTS).index(name) if name in AGENTS else len(AGENTS), agent
 
 
 def _row(agent: str, lines: list[dict[str, Any]]) -> str:
@@ -165,8 +166,8 @@ def _row(agent: str, lines: list[dict[str, Any]]) -> str:
     best = max(interval(line["eval/return_mean"])[0] for line in lines if "eval/return_mean" in line)
     seeds = ", ".join(f"{x:.0f}" for x in last["eval/return_mean"])
     figures = f"{mean:.0f} ± {half:.0f} | {seeds} | {best:.0f} | {last['env_steps']:,} | {last['updates']:,}"
-    name, _, choices = agent.partition(":")
-    shown = f"`{name}` {choices}" if choices else f"[`{name}`](agents/{name}.md)"
+    name, choices = split_choices(agent)
+    shown = f"`{name}` {choices}" if choices or name not in AGENTS else f"[`{name}`](agents/{name}.md)"
     return f"| {shown} | {figures} | {last['train_s']:.0f} |"
 
 

@@ -37,13 +37,15 @@ class Report:
       program: the benchmark as a user types it, without its arguments.
       args: the arguments of the benchmark, a dataclass. The field ``json`` names the file; None for no file. The field
         ``markdown``, if there is one, names the page that `save_page` writes.
+      where: what `environment` says where the figures are measured; None for this process.
 
     Raises:
       UserError: a file cannot be written, or the one that is there is not a report; one sentence. So a mistake shows before
         anything is measured.
     """
 
-    def __init__(self, program: str, args: Any):
+    def __init__(self, program: str, args: Any, where: dict[str, Any] | None = None):
+        self._where = where
         self._command = shlex.join([*program.split(), *sys.argv[1:]])
         self._path: pathlib.Path | None = args.json
         self._page: pathlib.Path | None = getattr(args, "markdown", None)
@@ -65,7 +67,7 @@ class Report:
             self._measured.add(section)
             self.sections[section] = {
                 "command": self._command,
-                "environment": environment(),
+                "environment": self._where or environment(),
                 "arguments": self._arguments,
                 "rows": [],
             }

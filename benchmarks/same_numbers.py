@@ -76,14 +76,19 @@ def compare(args: Args) -> None:
         for name in args.cases:
             expected = outcome(args.other.resolve(), CASES[name], theirs / name)
             found = outcome(HERE, CASES[name], folder / name)
-            differences = [key for key in sorted({*expected, *found}) if expected.get(key) != found.get(key)]
-            different += bool(differences)
-            verdict = f"DIFFERENT in {', '.join(differences[:8])}" if differences else "the same"
+            keys = differences(expected, found)
+            different += bool(keys)
+            verdict = f"DIFFERENT in {', '.join(keys[:8])}" if keys else "the same"
             print(f"{name}: {len(found)} items, {verdict}", flush=True)
-            for key in differences[:3]:
+            for key in keys[:3]:
                 print(f"  {key}: {expected.get(key)} there, {found.get(key)} here", flush=True)
     if different:
         raise UserError(f"{different} of {len(args.cases)} cases differ.")
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Names of the items of two outcomes that differ, or that only one of them has."""
+    return [key for key in sorted({*expected, *found}) if expected.get(key) != found.get(key)]
 
 
 def outcome(tree: pathlib.Path, flags: list[str], run_dir: pathlib.Path) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def outcome(tree: pathlib.Path, flags: list[str], run_dir: pathlib.Path) -> dict
       run_dir: where the run is, or goes.
     """
     if not run_dir.exists():
-        _run(tree, "train.run", *flags, "--run-dir", str(run_dir))
+        run(tree, "train.run", *flags, "--run-dir", str(run_dir))
     seeds = sorted(run_dir.glob("seed-*")) or [run_dir]
     items: dict[str, Any] = {}
     for number, seed in enumerate(seeds):
@@ -108,11 +113,16 @@ def outcome(tree: pathlib.Path, flags: list[str], run_dir: pathlib.Path) -> dict
             for part, arrays in there.arrays.items():
                 for name, stored in there.stored_names(part).items():
                     items[f"seed {number}, checkpoint {manifest.parent.name}: {part}.{name}"] = arrays[stored]
-        items[f"seed {number}, score"] = json.loads(_run(tree, "eval.run", str(seed), "--episodes", "4", "--json"))
+        items[f"seed {number}, score"] = json.loads(run(tree, "eval.run", str(seed), "--episodes", "4", "--json"))
     return items
 
 
-def _run(tree: pathlib.Path, module: str, *flags: str) -> str:
+def run(tree: pathlib.Path, module: str, *flags: str) -> str:
+    """Runs a command of a checkout; returns what it prints.
+
+    Raises:
+      UserError: it failed; one sentence.
+    """
     environment = os.environ | {"PYTHONPATH": str(tree)}
     done = subprocess.run(
         [sys.executable, "-m", module, *flags], cwd=tree, env=environment, capture_output=True, text=True, check=False

@@ -26,6 +26,7 @@ from benchmarks.report import Report
 from benchmarks.states import rounded, state_sets
 from envs.command import run_command
 from envs.engines import NativeEngine
+from envs.own_code import as_own_code
 from eval.restore import restore
 
 PROGRAM = "python -m benchmarks.solver_settings"
@@ -64,7 +65,9 @@ def main(args: Args) -> None:
     names = named_tasks(args.task, envs.GYMNASIUM_TASKS)
     report = Report(PROGRAM, args)
     policies = {}
-    for restored in map(restore, args.run):
+    own = names[0] if len(names) == 1 and as_own_code(names[0]) else None  # --task names the code that --run needs
+    for run_dir in args.run:
+        restored = restore(run_dir, env=own)
         policies[restored.problem.config.env] = restored.policy
     clock = "core seconds" if jax.default_backend() == "cpu" else "wall seconds"
     for name in names:

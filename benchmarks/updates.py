@@ -23,8 +23,9 @@ import envs
 from benchmarks.choices import chosen
 from benchmarks.report import Report
 from envs.command import run_command, user_errors
-from mjx_tecrl import Batch, Spec, named_agent
+from mjx_tecrl import Batch, Spec
 from mjx_tecrl.agent import MatmulPrecision, learn, with_matmul_precision
+from train.agents import find_agent
 
 PROGRAM = "python -m benchmarks.updates"
 
@@ -125,7 +126,7 @@ def program(
     with user_errors():
         env = envs.make(task, physics="native")
         spec = Spec(env.obs_size, env.action_size)
-        agent = with_matmul_precision(named_agent(config.agent).make(config.agent_args, spec), precision)
+        agent = with_matmul_precision(find_agent(config.agent).make(config.agent_args, spec), precision)
     rng = np.random.default_rng(0)
     obs, next_obs = rng.normal(size=(2, batch_size, spec.critic_obs_size))
     batch = Batch(

@@ -45,7 +45,7 @@ autodoc_member_order = "bysource"
 autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do without
 
 # The signatures name types of others, whose documentation is not at hand.
-OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|pathlib|collections|matplotlib|concurrent"
+OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|pathlib|collections|matplotlib|concurrent|importlib"
 nitpick_ignore_regex = [
     (r"any|py:.*", rf"({OTHERS})\..*"),
     # The same, by their short names.

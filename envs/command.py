@@ -16,6 +16,22 @@ Args = TypeVar("Args")
 """The class of a command's arguments."""
 
 
+CONSOLE = "mjx-tecrl"
+"""The console command that has all others behind it."""
+
+COMMANDS = {
+    "train": "train.run",
+    "sweep": "train.sweep",
+    "eval": "eval.run",
+    "render": "eval.render",
+    "plot": "eval.plot",
+    "inspect": "eval.inspect",
+    "list": "envs.list",
+    "view": "envs.view",
+}
+"""The words that follow it, and the module of each command."""
+
+
 class UserError(Exception):
     """A mistake that only the user can mend. Its text is one sentence that says what is wrong."""
 
@@ -58,6 +74,15 @@ def first_line(error: BaseException, most: int | None = None) -> str:
 def quoted(path: pathlib.Path) -> str:
     """A path as a word of a command that a user copies into a shell."""
     return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
+def typed(module: str) -> str:
+    """How a user types the command of a module here: ``mjx-tecrl eval`` if this process was started so, else
+    ``python -m eval.run``."""
+    words = {module: word for word, module in COMMANDS.items()}
+    if pathlib.Path(sys.argv[0]).name == CONSOLE and module in words:
+        return f"{CONSOLE} {words[module]}"
+    return f"python -m {module}"
 
 
 def expanded(path: str | pathlib.Path) -> pathlib.Path:
@@ -104,10 +129,10 @@ def run_command(kind: type[Args], action: Callable[[Args], int | None], prog: st
     Args:
       kind: a dataclass with a field for each flag.
       action: what the command does with an instance of it. It may return an exit code.
-      prog: the command as a user types it, for the help text.
+      prog: the command, such as ``python -m eval.run``, for the help text.
       args: the command line; default: the process's own.
     """
-    return framed(lambda: action(tyro.cli(kind, args=args, prog=prog)))
+    return framed(lambda: action(tyro.cli(kind, args=args, prog=typed(prog.removeprefix("python -m ")))))
 
 
 def framed(action: Callable[[], int | None]) -> int:

@@ -10,12 +10,16 @@ from typing import Any, NamedTuple
 
 import imageio.v3 as iio
 import imageio_ffmpeg
+import jax
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from envs.base import State
 from envs.command import UserError, warn
+from envs.engines.support import set_field
 from envs.opengl import drawing
 
 SUFFIXES = (".mp4", ".gif", ".png")
@@ -88,7 +92,7 @@ def write_film(
     Args:
       out: file to write; it ends in one of `SUFFIXES`. It appears when it is complete.
       model: the model. It is not changed.
-      positions: ``[n, nq]`` joint positions, ``dt`` seconds apart.
+      positions: ``[n, nq]`` joint positions, ``dt`` seconds apart; or what `pose` gives for each.
       dt: seconds from one position to the next.
       camera: a camera of the model, by name or number; -1 for one that sees everything that moves (`overview`), which is
         also taken if the model has no such camera; or a camera of the caller's own.
@@ -114,7 +118,7 @@ def write_film(
         width, height = width + width % 2, height + height % 2
     model = model.__copy__()
     for name, value in (fields or {}).items():
-        getattr(model, name)[:] = value
+        set_field(model, name, value)
     if not (isinstance(camera, mujoco.MjvCamera) or has_camera(model, camera)):
         warn(f"this model has no camera {camera!r}: the film is seen from where everything that moves is in view.")
         camera = -1
@@ -139,6 +143,28 @@ def write_film(
     return film
 
 
+def pose(model: mujoco.MjModel, state: State) -> jax.Array:
+    """What a picture of a state needs: the joint positions ``[nq]``.
+
+    Where the task moves mocap bodies, their positions and quaternions follow: ``[nq + 7 nmocap]``.
+    """
+    fields, mocap = state.info.get("model", {}), np.flatnonzero(model.body_mocapid >= 0)
+    if "body_pos" not in fields or not mocap.size:
+        return state.physics.qpos
+    quaternions = jnp.asarray(fields.get("body_quat", model.body_quat), jnp.float32)
+    return jnp.concatenate([state.physics.qpos, fields["body_pos"][mocap].ravel(), quaternions[mocap].ravel()])
+
+
+def set_pose(data: mujoco.MjData, row: np.ndarray) -> None:
+    """Writes joint positions, or what `pose` gave, into ``data``."""
+    qpos, mocap = np.split(np.asarray(row), [data.qpos.size])
+    data.qpos[:] = qpos
+    if mocap.size:
+        positions, quaternions = np.split(mocap, [data.mocap_pos.size])
+        data.mocap_pos[:] = positions.reshape(data.mocap_pos.shape)
+        data.mocap_quat[:] = quaternions.reshape(data.mocap_quat.shape)
+
+
 def has_camera(model: mujoco.MjModel, camera: str | int) -> bool:
     """Whether the model has this camera, by name or number; -1, which sees everything, is in every model."""
     if isinstance(camera, str):
@@ -155,7 +181,7 @@ def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
         reach = model.geom_rbound[moving, None]
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
         for qpos in positions:
-            data.qpos[:] = qpos
+            set_pose(data, qpos)
             mujoco.mj_kinematics(model, data)
             places = data.geom_xpos[moving]
             low, high = np.minimum(low, (places - reach).min(axis=0)), np.maximum(high, (places + reach).max(axis=0))
@@ -188,7 +214,7 @@ def _draw(
         try:
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, context)
             for qpos in positions:
-                data.qpos[:] = qpos
+                set_pose(data, qpos)
                 mujoco.mj_forward(model, data)
                 mujoco.mjv_updateScene(model, data, option, None, camera, mujoco.mjtCatBit.mjCAT_ALL.value, scene)
                 mujoco.mjr_render(area, scene, context)

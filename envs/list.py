@@ -12,9 +12,10 @@ from rich.text import Text
 
 import envs
 from envs.adapters.foreign import LIBRARIES
-from envs.command import UserError, run_command, say
+from envs.command import UserError, run_command, say, user_errors
 from envs.extras import MissingExtra
 from envs.names import nearest
+from envs.own_code import as_own_code, installed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Args:
     """List the tasks."""
 
     match: tyro.conf.Positional[str] = ""
-    """list only tasks whose name contains this"""
+    """list only tasks whose name contains this; or the one in a file of your own: my_robot.py:Lift"""
 
 
 def list_tasks(args: Args) -> None:
@@ -31,17 +32,20 @@ def list_tasks(args: Args) -> None:
     Raises:
       UserError: no task's name matches.
     """
-    names = [name for name in envs.TASKS if args.match in name]
+    with user_errors():
+        own = as_own_code(args.match) is not None
+    known = [*envs.TASKS, *installed("env")]
+    names = [args.match] if own else [name for name in known if args.match in name]
     libraries = [kind for kind in LIBRARIES.values() if args.match.partition("/")[0] in kind.name]
     if not names and not libraries:
-        raise UserError(f"no task's name contains {args.match!r}; did you mean {nearest(args.match, envs.TASKS)}?")
+        raise UserError(f"no task's name contains {args.match!r}; did you mean {nearest(args.match, known)}?")
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "observation", "action", "steps", "engines", "source"):
         table.add_column(column, no_wrap=column != "source")
     missing: dict[str, list[str]] = {}
     for name in names:
-        task = envs.task(name)
         try:
+            task = envs.task(name)
             env = envs.make(name, physics="native")
             row = (str(env.obs_size), str(env.action_size), str(env.episode_length), " ".join(task.engines), task.source())
         except MissingExtra as error:

@@ -13,7 +13,7 @@ import tyro
 
 import envs
 from envs.command import UserError, check_seed, run_command, user_errors
-from envs.film import check_film, write_film
+from envs.film import check_film, pose, set_pose, write_film
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Args:
     """Look at a task."""
 
     name: tyro.conf.Positional[str]
-    """the task"""
+    """the task, which may be in a file of your own: my_robot.py:Lift"""
     out: pathlib.Path | None = None
     """film to write (.mp4, .gif or .png) instead of opening a window"""
     actions: Literal["random", "zero"] = "random"
@@ -57,10 +57,10 @@ def view(args: Args) -> None:
 
     state = reset(jax.random.key(args.seed))
     if args.out is not None:
-        positions = [np.asarray(state.physics.qpos)]
+        positions = [np.asarray(pose(env.model, state))]
         while len(positions) <= args.steps and not state.terminated:
             state = step(state, action())
-            positions.append(np.asarray(state.physics.qpos))
+            positions.append(np.asarray(pose(env.model, state)))
         film = write_film(
             args.out,
             env.model,
@@ -87,7 +87,7 @@ def view(args: Args) -> None:
                 episode += 1
                 state = reset(jax.random.key(args.seed + episode))
             state = step(state, action())
-            data.qpos[:] = state.physics.qpos
+            set_pose(data, np.asarray(pose(env.model, state)))
             mujoco.mj_forward(env.model, data)
             window.sync()
             time.sleep(max(0.0, env.dt - (time.monotonic() - began)))

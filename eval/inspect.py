@@ -19,9 +19,10 @@ from envs.blow_ups import TRAIL, BlowUps
 from envs.command import UserError, run_command, say
 from envs.engines import PhysicsState
 from envs.engines.native import silent
+from envs.engines.support import set_field
 from envs.film import check_film, has_camera, overview, write_film
 from envs.finite import LIMIT
-from eval.restore import load_problem, load_single_config
+from eval.restore import OwnCodeArgs, load_problem, load_single_config
 from train.divergence import DUMP_FILE, load_dump
 
 PICTURES_PER_SECOND = 10
@@ -38,7 +39,7 @@ MOST_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Args:
+class Args(OwnCodeArgs):
     """Show the last worlds of a run that blew up: the states before, and what blows up when the step is repeated."""
 
     run_dir: tyro.conf.Positional[pathlib.Path]
@@ -69,11 +70,11 @@ class Offence(NamedTuple):
 
 def inspect(args: Args) -> None:
     """Loads the evidence, repeats the steps, prints a table, and films one blow-up if asked to."""
-    load_single_config(args.run_dir)
+    load_single_config(args.run_dir, **args.own)
     if args.film is None and not (args.run_dir / DUMP_FILE).exists():
         print(f"No world of {args.run_dir} has blown up.")
         return
-    env = load_problem(args.run_dir, args.physics).env
+    env = load_problem(args.run_dir, args.physics, **args.own).env
     blow_ups = load_dump(args.run_dir, blow_up_shapes(env))
     kept = int(blow_ups.count)
     if not 1 <= args.number <= kept:
@@ -153,7 +154,7 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
     """
     model = env.make_engine(env.model, (), "native").model.__copy__()
     for name, value in blow_up.info.get("model", {}).items():
-        getattr(model, name)[:] = value
+        set_field(model, name, value)
     data = mujoco.MjData(model)
     names = ("qpos", "qvel", "act", "qacc_warmstart")
     for name in names:

@@ -10,12 +10,12 @@ import tyro
 
 from envs import State
 from envs.command import UserError, check_seed, run_command
-from envs.film import check_film, write_film
-from eval.restore import Restored, restore
+from envs.film import check_film, pose, write_film
+from eval.restore import OwnCodeArgs, Restored, restore
 
 
 @dataclasses.dataclass(frozen=True)
-class Args:
+class Args(OwnCodeArgs):
     """Film one episode of a trained run; with an --out ending in .png, take a still from its middle."""
 
     run_dir: tyro.conf.Positional[pathlib.Path]
@@ -43,7 +43,7 @@ def render(args: Args) -> None:
     if args.steps is not None and args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}.")
     check_seed(args.seed)
-    restored = restore(args.run_dir, args.step)
+    restored = restore(args.run_dir, args.step, **args.own)
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
     check_film(out, args.width, args.height)
     env = restored.problem.env
@@ -58,14 +58,14 @@ def play_positions(restored: Restored, steps: int, seed: int) -> tuple[np.ndarra
     """Plays one episode, of at most ``steps`` environment steps.
 
     Returns:
-      Joint positions ``[n + 1, nq]`` of the n steps up to the episode's end; and those fields of the model that this world
-      has of its own, by name.
+      What `envs.film.pose` gives for each state of the n steps up to the episode's end, ``[n + 1, nq]`` or more numbers; and
+      those fields of the model that this world has of its own, by name.
     """
     env, policy = restored.problem.env, restored.policy
 
     def step(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array]]:
         state = env.step(state, policy(jax.tree.map(lambda x: x[None], state.obs))[0])
-        return state, (state.physics.qpos, state.terminated | state.truncated)
+        return state, (pose(env.model, state), state.terminated | state.truncated)
 
     @jax.jit
     def play(key: jax.Array) -> tuple[State, jax.Array, jax.Array]:
@@ -75,7 +75,7 @@ def play_positions(restored: Restored, steps: int, seed: int) -> tuple[np.ndarra
     first, qpos, ended = play(jax.random.key(seed))
     ended = np.asarray(ended)
     length = int(np.argmax(ended)) + 1 if ended.any() else len(ended)
-    positions = np.concatenate([np.asarray(first.physics.qpos)[None], np.asarray(qpos)[:length]])
+    positions = np.concatenate([np.asarray(pose(env.model, first))[None], np.asarray(qpos)[:length]])
     return positions, {name: np.asarray(value) for name, value in first.info.get("model", {}).items()}
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from envs.command import UserError, check_seed, run_command, say
-from eval.restore import restore
+from eval.restore import OwnCodeArgs, restore
 from eval.score import Score, play, play_in_gymnasium, summarize
 
 
 @dataclasses.dataclass(frozen=True)
-class Args:
+class Args(OwnCodeArgs):
     """Score the deterministic policy of a trained run."""
 
     run_dir: tyro.conf.Positional[pathlib.Path]
@@ -42,7 +42,7 @@ def evaluate(args: Args) -> None:
     check_seed(args.seed)
     if args.simulator == "gymnasium" and args.physics is not None:
         raise UserError("--physics chooses our own engine: it cannot be given together with --simulator gymnasium.")
-    restored = restore(args.run_dir, args.step, args.physics)
+    restored = restore(args.run_dir, args.step, args.physics, **args.own)
     if args.simulator == "gymnasium":
         played, simulator = play_in_gymnasium(restored, args.episodes, args.seed), "gymnasium"
     else:

@@ -1,14 +1,13 @@
 """An agent of one's own: TD3 whose critics learn distributions, and whose noise differs from world to world.
 
-Run it with ``python examples/own_agent.py --env hopper``; every flag of ``train.run`` works.
+Train it with ``mjx-tecrl train --env hopper --agent examples/own_agent.py:distributional_td3``.
 """
 
 import dataclasses
-import sys
 
 import optax
 
-from mjx_tecrl import AGENTS, Agent, Spec
+from mjx_tecrl import Agent, Spec
 from mjx_tecrl.agents import NamedAgent
 from mjx_tecrl.critics import gaussian_critic
 from mjx_tecrl.entropy import no_entropy
@@ -16,7 +15,6 @@ from mjx_tecrl.exploration import per_world_noise
 from mjx_tecrl.networks import mlp
 from mjx_tecrl.off_policy import NOT_LEARNED, Learned, Schedule, compose
 from mjx_tecrl.policies import deterministic
-from train.run import main
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +31,7 @@ class DistributionalTD3Config:
     """range of the exploration noise's standard deviation, drawn per world and episode (normalised action units)"""
 
 
-def distributional_td3(config: DistributionalTD3Config, spec: Spec) -> Agent:
+def make(config: DistributionalTD3Config, spec: Spec) -> Agent:
     """Deterministic policy x Gaussian critics x no entropy x noise per world."""
     adam = optax.adam(config.lr)
     return compose(
@@ -54,7 +52,4 @@ def distributional_td3(config: DistributionalTD3Config, spec: Spec) -> Agent:
     )
 
 
-AGENTS["distributional_td3"] = NamedAgent(DistributionalTD3Config, distributional_td3)
-
-if __name__ == "__main__":
-    sys.exit(main(["--agent", "distributional_td3", *sys.argv[1:]]))
+distributional_td3 = NamedAgent(DistributionalTD3Config, make)

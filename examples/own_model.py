@@ -1,9 +1,7 @@
 """A task on a model of your own: an arm, written in MJCF, lifts a weight and holds it up.
 
-Run it with ``python examples/own_model.py --total-steps 40000``. Every flag of ``train.run`` works.
+Train it with ``mjx-tecrl train --env examples/own_model.py:Lift --total-steps 40000``.
 """
-
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +9,6 @@ import mujoco
 
 import envs
 from envs import Derived, Info, PhysicsState
-from train.run import main
 
 MJCF = """
 <mujoco>
@@ -49,9 +46,3 @@ class Lift(envs.MujocoTask):
         """The reward's terms: the weight's height, between 0 and 1, minus a little for control. No episode ends early."""
         terms = {"height": (1 - jnp.cos(physics.qpos[0])) / 2, "ctrl": -0.01 * jnp.sum(ctrl**2)}
         return terms, jnp.zeros((), bool)
-
-
-envs.TASKS[Lift.name] = Lift
-
-if __name__ == "__main__":
-    sys.exit(main(["--env", Lift.name, *sys.argv[1:]]))

@@ -1,17 +1,15 @@
 """A task of your own: keep the pole upright and the cart in the middle.
 
-Run it with ``python examples/own_task.py``. Every flag of ``train.run`` works.
+Train it with ``mjx-tecrl train --env examples/own_task.py:CentredPendulum``.
 """
 
 import dataclasses
-import sys
 
 import jax
 import jax.numpy as jnp
 
 import envs
 from envs import Derived, Info, PhysicsState
-from train.run import main
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +42,3 @@ class CentredPendulum(envs.MujocoTask):
         cart, pole = physics.qpos
         fallen = ~(jnp.abs(pole) < 0.4)  # written so that NaN counts as fallen
         return {"upright": jnp.cos(pole), "middle": -self.args.distance_weight * cart**2}, fallen
-
-
-envs.TASKS[CentredPendulum.name] = CentredPendulum
-
-if __name__ == "__main__":
-    sys.exit(main(["--env", CentredPendulum.name, *sys.argv[1:]]))

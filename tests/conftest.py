@@ -3,12 +3,20 @@
 import gc
 import os
 import pathlib
+from types import SimpleNamespace
 
 # Most of the time goes into compiling programs that run for milliseconds: so without optimisation, and with the older code
 # generator for fused operations, which compiles a step of MJX in two thirds of the time. What the newer one makes of it
-# without optimisation runs some forty times as long.
+# without optimisation runs some forty times as long. In one part, since the other core has tests of its own, a program
+# takes three quarters of the processor time.
 os.environ["XLA_FLAGS"] = " ".join(
-    [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
 )
 
 # Programs compiled so are of no use to anybody else.
@@ -24,6 +32,7 @@ import mujoco
 import pytest
 
 from envs.command import UserError
+from envs.engines.support import warn_once
 from envs.opengl import drawing
 from tests.missing import pytest_addoption, pytest_configure  # noqa: F401
 from tests.runs import shared_program, tiny_config
@@ -59,6 +68,14 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("train.loop.Program", shared_program)
         return train(tiny_config(tmp_path_factory.mktemp("run") / "tiny"))
+
+
+@pytest.fixture
+def nvidia(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretends that JAX computes on an NVIDIA GPU: the project asks for the name and the version of the back end."""
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    monkeypatch.setattr("envs.engines.get_backend", lambda: SimpleNamespace(platform_version="PJRT C API\ncuda 12090"))
+    warn_once.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from envs.engines import resolve_engine
 from train.checkpoints import Checkpoints, Notes
 from train.config import Config
 from train.logs import METRICS_FILE, read_lines
@@ -78,6 +79,7 @@ def _compiled(config: Config) -> Program:
 
 def shared_program(config: Config, model: Any = None) -> Program:
     """Runs that differ only in seed, length, directory and what they keep share their compiled programs, and the model."""
+    config = dataclasses.replace(config, physics=resolve_engine(config.physics))  # as `make_problem` does on a CPU
     apart = ("seed", "run_dir", "total_steps", "checkpoint_steps", "eval_steps", "checkpoint_replay")
     theirs = {name: getattr(tiny_config(), name) for name in apart}
     program = copy.copy(_compiled(dataclasses.replace(config, **theirs)))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import tyro
 
-from tests.runs import TINY_FLAGS
+from envs.command import COMMANDS
 from train import run, sweep
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -39,7 +39,7 @@ def commands() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         for block in blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                found = re.search(r"\b(python|make) .*", re.sub(r" +#.*", "", line))
+                found = re.search(r"\b(python|make|mjx-tecrl) .*", re.sub(r" +#.*", "", line))
                 if found and "${" not in line:  # not those inside of a loop over machines
                     yield str(page.relative_to(ROOT)), " ".join(found[0].split())
 
@@ -61,28 +61,6 @@ def test_the_quickstart_runs(tmp_path: pathlib.Path) -> None:
     assert "over 32 episodes" in ran.stdout
 
 
-@pytest.mark.slow
-def test_own_commands_train_score_and_film_an_own_agent_on_an_own_task(tmp_path: pathlib.Path) -> None:
-    own = str(ROOT / "examples" / "own_commands.py")
-    train = [own, "train", "--env", "lift", "--agent", "distributional_td3", "--run-dir", "lift", *TINY_FLAGS]
-    for args, told in (
-        (train, "Done: 160 steps"),
-        ([own, "score", "lift", "--episodes", "2"], "lift after 160 steps, native physics"),
-        ([own, "film", "lift", "--steps", "2", "--out", "lift.png", "--width", "64", "--height", "48"], "wrote lift.png"),
-    ):
-        ran = in_a_shell_of_its_own(args, tmp_path)
-        if "film" in args and "OpenGL" in ran.stderr:
-            pytest.skip("no OpenGL here")
-        assert ran.returncode == 0, ran.stderr
-        assert told in ran.stdout
-
-
-def test_own_commands_say_which_words_they_know(tmp_path: pathlib.Path) -> None:
-    ran = in_a_shell_of_its_own([str(ROOT / "examples" / "own_commands.py"), "fly"], tmp_path)
-    assert ran.returncode == 1
-    assert "{train|score|film|inspect|view}" in ran.stderr
-
-
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
 def test_a_command_on_a_page_exists(page: str, command: str) -> None:
     words = shlex.split(command.replace("RUN_DIR", "runs/some"))
@@ -90,6 +68,8 @@ def test_a_command_on_a_page_exists(page: str, command: str) -> None:
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert [word for word in words[1:] if "=" not in word and word not in targets] == []
         return
+    if words[0] == "mjx-tecrl":
+        words = ["python", "-m", COMMANDS[words[1]], *words[2:]]
     if words[1] != "-m":
         assert (ROOT / words[1]).is_file()
         return

@@ -10,9 +10,11 @@ import tyro
 
 import envs
 from envs.command import UserError, check_seed, sentence, user_errors
-from envs.engines import resolve_engine
-from mjx_tecrl import named_agent
+from envs.engines import check_engine
+from envs.own_code import confirmed, located
+from envs.tasks.task_args import CheckedArgs
 from mjx_tecrl.agent import MatmulPrecision
+from train.agents import find_agent
 from train.files import replace_file
 
 CONFIG_FILE = "config.json"
@@ -35,9 +37,9 @@ class Config:
     """Everything a run depends on. Steps are environment steps, summed over all worlds, unless said otherwise."""
 
     env: str
-    """the task; python -m envs.list shows them all"""
+    """the task; python -m envs.list shows them all; or a class in a file of your own: my_robot.py:Lift"""
     agent: str
-    """the agent; docs/agents has a page for each"""
+    """the agent; docs/agents has a page for each; or one in a file of your own: my_agent.py:my_agent"""
     preset: str
     """where the other values come from: paper, quick (CPU), parallel (thousands of worlds), or auto (quick on CPU)"""
     env_args: Annotated[Any, tyro.conf.arg(name="env")]
@@ -66,7 +68,8 @@ class Config:
     """gradient steps per vector step, that is one step of all worlds; None: as many as --steps-per-update asks for (0 for
     on-policy agents)"""
     physics: str = "auto"
-    """physics engine: auto (native on CPU, mjx elsewhere), mjx, warp or native"""
+    """physics engine: mjx, warp, native or auto; auto is native on a CPU, warp on an NVIDIA GPU where the task runs on it
+    and --deterministic is not given, and mjx elsewhere"""
     solver: Annotated[envs.SolverConfig, tyro.conf.arg(name="physics")] = envs.SolverConfig()
     randomization: Annotated[envs.Randomization, tyro.conf.arg(name="randomize")] = envs.NOT_RANDOMIZED
     random_start: bool = False
@@ -132,7 +135,7 @@ class Config:
         return max(2, -(-self.learning_starts // self.num_envs))
 
     def validate(self) -> "Config":
-        """The config, checked, with ``auto`` resolved.
+        """The config, checked. What ``--physics auto`` stands for is left open, since that needs the task (`make_problem`).
 
         Raises:
           UserError: a value is impossible; one sentence.
@@ -159,13 +162,13 @@ class Config:
         if any(getattr(self, name) for name in REPLAY_FIELDS if name != "steps_per_update"):
             self._check_replay()
         with user_errors():
-            return dataclasses.replace(self, physics=resolve_engine(self.physics))
+            check_engine(self.physics)
+        return self
 
     def located(self) -> "Config":
-        """The config, independent of the working directory: a relative path of the user's model file becomes absolute."""
-        if not isinstance(self.env_args, envs.TaskArgs):
-            return self
-        return dataclasses.replace(self, env_args=self.env_args.located())
+        """The config, independent of the working directory: relative paths of the user's files become absolute."""
+        args = self.env_args.located() if isinstance(self.env_args, CheckedArgs) else self.env_args
+        return dataclasses.replace(self, env=located(self.env), agent=located(self.agent), env_args=args)
 
     def _check_replay(self) -> None:
         pace = "steps_per_update" if self.updates_per_step is None else "updates_per_step"
@@ -230,8 +233,13 @@ class Config:
         return json.loads(pydantic.TypeAdapter(dict[str, Any], config=_JSON).dump_json(dataclasses.asdict(self)))
 
 
-def load_config(run_dir: pathlib.Path) -> Config:
+def load_config(run_dir: pathlib.Path, env: str | None = None, agent: str | None = None) -> Config:
     """The config of a run directory. Each value is checked against the type of its field.
+
+    Args:
+      run_dir: the run directory.
+      env: see `config_from_json`.
+      agent: likewise.
 
     Raises:
       UserError: there is no config, or it does not fit this version; one sentence.
@@ -245,22 +253,27 @@ def load_config(run_dir: pathlib.Path) -> Config:
         raise UserError(f"{run_dir} is not a run directory: {path} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
-    return config_from_json(values, str(path))
+    return config_from_json(values, str(path), env, agent)
 
 
-def config_from_json(values: Any, source: str) -> Config:
+def config_from_json(values: Any, source: str, env: str | None = None, agent: str | None = None) -> Config:
     """The config that `Config.to_json` wrote. Each value is checked against the type of its field.
 
     Args:
       values: parsed JSON.
       source: where the values come from, for the error's sentence.
+      env: the task as the user of this command names it. A task in a file or module of one's own must be named: the code
+        that a config names is not run because of that. None if the user names none.
+      agent: the agent, likewise.
 
     Raises:
-      UserError: the values do not fit this version; one sentence.
+      UserError: the values do not fit this version, or code of one's own was not named; one sentence.
     """
     try:
         values = dict(values)
-        types = {"env_args": envs.task(values["env"]).Args, "agent_args": named_agent(values["agent"]).Config}
+        for name, given in (("env", env), ("agent", agent)):
+            values[name] = confirmed(name, values[name], given, source)
+        types = {"env_args": envs.task(values["env"]).Args, "agent_args": find_agent(values["agent"]).Config}
         for name, kind in types.items():
             values[name] = _read(kind, values[name])
         # This is never taken from a file: the folder holds programs, and a stranger's run could name a stranger's folder.

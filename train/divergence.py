@@ -11,9 +11,11 @@ import numpy as np
 
 from envs import State
 from envs.blow_ups import BlowUps
-from envs.command import UserError, first_line, quoted, warn
+from envs.command import UserError, first_line, quoted, typed, warn
 from envs.finite import is_finite
+from envs.own_code import label
 from train.arrays import describe, from_arrays, misfit, to_arrays
+from train.code_file import naming
 from train.config import Config
 from train.files import replace_file
 from train.processes import is_main_process
@@ -39,7 +41,7 @@ def check_starts(pool: State, config: Config) -> None:
     bad = ~np.asarray(finite(pool))
     if bad.mean(-1).max() > config.max_diverged or bad.all():
         raise UserError(
-            f"{bad.sum()} of {bad.size} start states of {config.env} are not finite (limit --max-diverged "
+            f"{bad.sum()} of {bad.size} start states of {label(config.env)} are not finite (limit --max-diverged "
             f"{config.max_diverged}): its reset is at fault."
         )
 
@@ -81,9 +83,10 @@ class Watch:
         limit = f"limit --max-diverged {self._config.max_diverged}"
         share = metrics["safety/diverged"] / self._interval_steps
         if share > self._config.max_diverged:
+            look = f"{typed('eval.inspect')} {quoted(self._run_dir)}{naming(self._config)}"
             return (
                 f"Worlds blew up on {share:.1%} of the last {self._interval_steps} environment steps ({limit}): the run "
-                f"stopped with a checkpoint; look at the states before with: python -m eval.inspect {quoted(self._run_dir)}"
+                f"stopped with a checkpoint; look at the states before with: {look}"
             )
         bad = metrics["safety/bad_starts"]
         if bad / self._pool_size > self._config.max_diverged:

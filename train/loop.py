@@ -15,8 +15,10 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import envs
-from envs.command import Interrupted, UserError, quoted, say, user_errors, warn
+from envs.command import Interrupted, UserError, quoted, say, typed, user_errors, warn
 from envs.jax_settings import COMPILATION, check_jax_settings
+from envs.own_code import label
+from train.code_file import naming, own_names, save_code, warn_of_changed_code
 from train.compilation_cache import use_compilation_cache
 from train.config import CONFIG_FILE, Config, load_config
 from train.divergence import check_starts
@@ -25,12 +27,13 @@ from train.logs import check_wandb
 from train.memory import check_memory, shortage_explained
 from train.model_file import describe_model, load_saved_model, save_model, warn_of_edits
 from train.plan import Plan
+from train.problem import tracing_note
 from train.processes import is_main_process, largest
 from train.program import Program
 from train.progress import PatientOutput, ProgressDisplay, together
 from train.record import Progress, Record
 from train.resume import restore_run
-from train.run_dir import check_same_run, locked, run_dir_of, seed_configs
+from train.run_dir import locked, resumed, run_dir_of, seed_configs
 from train.seeds import one_seed
 from train.state import TrainState, state_axes
 
@@ -55,16 +58,9 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     console = console or Console(file=cast(IO[str], PatientOutput()), quiet=not is_main_process())
     config = config.validate()
     run_dir = run_dir_of(config)
-    saved = load_config(run_dir) if resume else None
-    if saved is None:
-        config = config.located()
-    else:
-        check_same_run(config, saved)
-        config = dataclasses.replace(config, env_args=saved.env_args)
-    configs = seed_configs(config, run_dir)
-    # Of one seed the two are the same.
-    directories = {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in configs}
-    taken = next((path for path in directories if (path / CONFIG_FILE).exists()), None)
+    saved = load_config(run_dir, **own_names(config)) if resume else None
+    config = config.located() if saved is None else resumed(config, saved)
+    taken = next((path for path in _directories(config, run_dir) if (path / CONFIG_FILE).exists()), None)
     if taken and not resume:
         raise UserError(f"{taken} holds a run already: add --resume to go on with it, or name another --run-dir.")
     with user_errors():
@@ -72,7 +68,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
     if config.wandb and is_main_process():
         check_wandb()
     model = load_saved_model(run_dir) if resume else None
+    if note := tracing_note(config):
+        say(console, note)
     program = Program(config, model)
+    config = program.config  # in which the engine is named
+    configs, directories = seed_configs(config, run_dir), _directories(config, run_dir)
     training, env = program.training, program.training.problem.env
     plan = Plan(config, training)
     shapes = program.state_shapes()
@@ -87,9 +87,11 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
         seeds = f"{config.num_seeds} seeds, " if config.num_seeds > 1 else ""
         if model is not None and is_main_process():
             warn_of_edits(run_dir)
+        if resume and is_main_process():
+            warn_of_changed_code(run_dir, config)
         say(
             console,
-            f"{config.agent} on {config.env}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
+            f"{label(config.agent)} on {label(config.env)}: {seeds}{config.num_envs} worlds, {env.engine_name} physics, "
             f"preset {config.preset}; {describe_model(env, config.env_args, run_dir)}"
             f"run directory {run_dir}\n{plan.describe()}\ncompiling",
         )
@@ -111,7 +113,13 @@ def train(config: Config, *, resume: bool = False, console: Console | None = Non
             if model is None:
                 save_model(path, env)
             one.save(path)
+            save_code(path, one)
         return _Run(program, plan, advance, run_dir, records, console, interrupt).train(state, progress)
+
+
+def _directories(config: Config, run_dir: pathlib.Path) -> dict[pathlib.Path, Config]:
+    """The directories of a run and of its seeds, with the config of each. Of one seed the two are the same."""
+    return {run_dir: config} | {pathlib.Path(str(one.run_dir)): one for one in seed_configs(config, run_dir)}
 
 
 class _Run:
@@ -327,13 +335,14 @@ class _Run:
 
     def _print_how_to_score(self, progress: Progress) -> None:
         run_dir = quoted(self.records[0].run_dir)
-        say(self.console, f"Done: {self._env_steps(progress)} steps. Score it with:\n  python -m eval.run {run_dir}")
+        done = f"Done: {self._env_steps(progress)} steps. Score it with:"
+        say(self.console, f"{done}\n  {typed('eval.run')} {run_dir}{naming(self.config)}")
 
     def _print_how_to_resume(self, progress: Progress) -> None:
         say(
             self.console,
             f"Interrupted at {self._env_steps(progress)} steps; the checkpoint is intact. Go on with:\n"
-            f"  python -m train.run --run-dir {quoted(self.run_dir)} --resume",
+            f"  {typed('train.run')} --run-dir {quoted(self.run_dir)} --resume{naming(self.config)}",
         )
 
 

@@ -46,9 +46,9 @@ def save_model(run_dir: pathlib.Path, env: Any) -> None:
     Raises:
       UserError: it cannot be written; one sentence.
     """
-    model = getattr(env, "model", None)
-    if not isinstance(model, mujoco.MjModel):
-        return
+    if not hasattr(env, "model_file"):
+        return  # another library's task has a model for films alone, and loads it itself
+    model: mujoco.MjModel = env.model
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
     data = buffer.tobytes()

@@ -21,7 +21,7 @@ import jax
 
 import envs
 from envs.names import nearest
-from mjx_tecrl import named_agent
+from envs.tasks import ALIASES
 from mjx_tecrl.agents.ddpg import DDPGConfig
 from mjx_tecrl.agents.dsac_e import DSACEConfig
 from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig, TemperatureConfig
@@ -32,6 +32,7 @@ from mjx_tecrl.agents.flash_sac import FlashSACConfig
 from mjx_tecrl.agents.sac_era import SACERAConfig
 from mjx_tecrl.agents.td3 import TD3Config
 from train.adaptation import adapted
+from train.agents import find_agent
 from train.config import REPLAY_FIELDS, Config
 
 PAPER, QUICK, PARALLEL = ("paper",), ("quick",), ("parallel",)
@@ -289,7 +290,7 @@ def preset(name: str, env: str, agent: str, **length: Any) -> Config:
     Raises:
       ValueError: an unknown preset, task or agent.
     """
-    task, kind = envs.task(env), named_agent(agent)
+    task, kind = envs.task(env), find_agent(agent)
     if name == "auto":
         [name] = QUICK if jax.default_backend() == "cpu" else PARALLEL
     if name not in PRESETS:
@@ -303,7 +304,7 @@ def preset(name: str, env: str, agent: str, **length: Any) -> Config:
     own_worlds = run_values["num_envs"]
     run_values |= length
     config = Config(
-        env=task.name,
+        env=ALIASES.get(env, env),
         agent=agent,
         preset=name,
         env_args=task.Args(),

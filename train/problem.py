@@ -10,10 +10,13 @@ import envs
 from envs.adapters.foreign import ForeignTask
 from envs.base import Obs, split_obs
 from envs.command import user_errors
+from envs.engines import ENGINES, resolve_engine
+from envs.own_code import label
 from envs.rollout import Policy
-from mjx_tecrl import Agent, OnPolicyAgent, Spec, named_agent
+from mjx_tecrl import Agent, OnPolicyAgent, Spec
 from mjx_tecrl.agent import AgentState, with_matmul_precision
 from mjx_tecrl.normalizer import Normalizer, init_normalizer
+from train.agents import find_agent
 from train.config import Config, flag
 
 
@@ -36,7 +39,7 @@ class Problem:
     """A task and an agent that fit each other.
 
     Attributes:
-      config: a validated config, which says what the others are.
+      config: a validated config, which says what the others are. It names the engine that ``auto`` stood for.
       env: the task, in one world.
       agent: the agent.
       spec: the sizes that the agent was built for.
@@ -92,9 +95,19 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
       UserError: the task or the agent refuses its arguments.
     """
     with user_errors():
-        env = envs.make(config.env, config.env_args, config.physics, config.solver, config.randomization, model)
+        env = envs.make(
+            config.env,
+            config.env_args,
+            config.physics,
+            config.solver,
+            config.randomization,
+            model,
+            repeatable=config.deterministic,
+        )
+        engine = env.engine_name if env.engine_name in ENGINES else resolve_engine(config.physics)
+        config = dataclasses.replace(config, physics=engine)
         spec = Spec(env.obs_size, env.action_size, env.privileged_size)
-        kind = named_agent(config.agent)
+        kind = find_agent(config.agent)
         try:
             agent = kind.make(config.agent_args, spec)
         except ValueError as error:
@@ -103,6 +116,14 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
                 raise
             raise ValueError(f"{flag(f'agent.{field}')} {rest}") from error
     return Problem(config, env, with_matmul_precision(agent, config.matmul_precision), spec)
+
+
+def tracing_note(config: Config) -> str | None:
+    """A line to say before `make_problem`, which may then say nothing for minutes; None where it takes seconds."""
+    engine = resolve_engine(config.physics)
+    if engine not in ("mjx", "warp"):
+        return None
+    return f"tracing {label(config.env)} for {engine}; with many meshes or contacts this alone takes minutes"
 
 
 def join(obs: Obs) -> jax.Array:

@@ -33,7 +33,7 @@ class Program:
       UserError: the task or the agent refuses its arguments, or the config does not suit them.
 
     Attributes:
-      config: the config.
+      config: the config, with the engine that ``auto`` stood for.
       mesh: the devices of the run; None for one device.
       training: what is compiled.
       root: the key of the run's seed.
@@ -46,9 +46,9 @@ class Program:
     """
 
     def __init__(self, config: Config, model: mujoco.MjModel | None = None):
-        self.config = config
         self.mesh = make_mesh(config.devices)
         self.training = Training(make_problem(config, model), self.mesh)
+        self.config = self.training.problem.config
         self.root = seed_keys(config)
         self._compile(self.training)
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from envs.command import UserError, first_line, say
+from train.code_file import own_names
 from train.interrupt import INSISTING_SIGNALS, stop_signals
 from train.logs import evaluations
 from train.trials import Args, Trial
@@ -55,10 +56,12 @@ class TrialProcess(tune.Trainable):
         os.chdir(config["cwd"])  # for relative paths
         self.result: dict[str, Any] = {"env_steps": 0, "return_mean": -math.inf}
         self.output = pathlib.Path(config["output"])
+        path = os.pathsep.join(filter(None, (str(pathlib.Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *config["flags"]],
-                env=os.environ | config["environment"],
+                # -P: otherwise a file train.py in the working directory would hide ours.
+                [sys.executable, "-P", "-c", _PROGRAM, *config["flags"]],
+                env=os.environ | {"PYTHONPATH": path} | config["environment"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -247,6 +250,7 @@ def _config(trial: Trial, args: Args) -> dict[str, Any]:
     elif args.gpus < 1:
         environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.75 * args.gpus:.3f}"  # JAX's default part of the share
     flags = ["--run-dir", str(trial.run_dir), "--resume"]  # without a checkpoint, this begins the run
+    flags += [word for flag, name in own_names(trial.config).items() for word in (f"--{flag}", name)]
     flags += ["--compilation-cache", str(trial.config.compilation_cache)]  # the config's file does not hold it
     return {
         "name": trial.name,

@@ -9,6 +9,7 @@ import pydantic
 from envs.blow_ups import BlowUps
 from envs.command import UserError, warn
 from train.checkpoints import Checkpoints, Notes
+from train.code_file import own_names
 from train.config import Config, config_from_json
 from train.divergence import Watch, save_evidence
 from train.logs import Logs, flatten
@@ -70,8 +71,8 @@ class Record:
         """
         like, optional = checkpoint_parts(shapes), frozenset({"replay"})
         step, parts, notes = self.checkpoints.restore(like, at_most=at_most, optional=optional)
-        state = from_checkpoint_parts(parts)
-        check_same_run(self.config, config_from_json(notes.config, f"The config in the checkpoint of step {step}"))
+        state, source = from_checkpoint_parts(parts), f"The config in the checkpoint of step {step}"
+        check_same_run(self.config, config_from_json(notes.config, source, **own_names(self.config)))
         try:
             progress = pydantic.TypeAdapter(Progress).validate_python(notes.progress)
         except pydantic.ValidationError as error:

@@ -9,8 +9,10 @@ from typing import Annotated
 import jax
 import tyro
 
-from envs.command import UserError, expanded, first_line, framed, user_errors
+from envs.command import UserError, expanded, first_line, framed, typed, user_errors
+from envs.own_code import GROUPS, as_own_code, label
 from mjx_tecrl import AGENTS
+from train.agents import find_agent
 from train.config import Config, load_config
 from train.loop import train
 from train.presets import LENGTH, preset
@@ -93,14 +95,14 @@ def parse(args: list[str]) -> tuple[bool, Config]:
     if known.resume:
         if known.run_dir is None:
             raise UserError("--resume needs --run-dir: which run is to go on?")
-        default = load_config(expanded(known.run_dir))
+        default = load_config(expanded(known.run_dir), **_own(known))
     else:
         with user_errors():
             default = preset(known.preset, known.env, known.agent)
     if jax.distributed.is_initialized():  # counting processes would start JAX
         default = dataclasses.replace(default, devices=jax.device_count())
     _check_agent_flags(args, default.agent)
-    command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
+    command = tyro.cli(Command, args=args, default=Command(default), prog=typed("train.run"))
     if not known.resume:
         # Some defaults depend on the length of this run and its worlds (`train.adaptation`).
         length = {name: getattr(command.config, name) for name in LENGTH}
@@ -108,8 +110,14 @@ def parse(args: list[str]) -> tuple[bool, Config]:
         values = {name: getattr(adapted, name) for name in ("agent_args", "learning_starts")}
         if any(value != getattr(default, name) for name, value in values.items()):
             default = dataclasses.replace(default, **values)
-            command = tyro.cli(Command, args=args, default=Command(default), prog="python -m train.run")
+            command = tyro.cli(Command, args=args, default=Command(default), prog=typed("train.run"))
     return command.resume, command.config
+
+
+def _own(known: argparse.Namespace) -> dict[str, str]:
+    """The names of code of one's own on a command line, by their flag. A run that goes on has to be given them again."""
+    with user_errors():
+        return {flag: name for flag, name in vars(known).items() if flag in GROUPS and as_own_code(name) is not None}
 
 
 def _check_agent_flags(args: list[str], agent: str) -> None:
@@ -117,8 +125,8 @@ def _check_agent_flags(args: list[str], agent: str) -> None:
     for given in (arg.split("=")[0] for arg in args if arg.startswith("--agent.")):
         name = given.removeprefix("--agent.").removeprefix("no-").replace("-", "_")
         owners = [other for other, kind in AGENTS.items() if name in kind.Config.__dataclass_fields__]
-        if owners and agent not in owners:
-            raise UserError(f"{agent} has nothing that {given} could set; agents that have it: {', '.join(owners)}.")
+        if owners and name not in find_agent(agent).Config.__dataclass_fields__:
+            raise UserError(f"{label(agent)} has nothing that {given} could set; agents that have it: {', '.join(owners)}.")
 
 
 if __name__ == "__main__":

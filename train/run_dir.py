@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 
 from envs.command import UserError, expanded
+from envs.own_code import label
 from train.config import Config
 
 LOCK_FILE = ".lock"
@@ -37,8 +38,8 @@ def run_dir_of(config: Config) -> pathlib.Path:
     if config.run_dir is not None:
         return expanded(config.run_dir)
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    env = config.env.replace("/", "-")
-    return pathlib.Path("runs") / f"{env}-{config.agent}-{now}"
+    env = label(config.env).replace("/", "-")
+    return pathlib.Path("runs") / f"{env}-{label(config.agent)}-{now}"
 
 
 def seed_configs(config: Config, run_dir: pathlib.Path) -> list[Config]:
@@ -60,8 +61,25 @@ def check_same_run(config: Config, saved: Config) -> None:
         if getattr(located, field.name) == getattr(saved, field.name):
             continue
         now, before = getattr(config, field.name), getattr(saved, field.name)
+        if field.name == "physics" and "auto" in (now, before):  # the latter in a sweep that has not begun the run yet
+            continue
         if now != before and field.name not in FREE_TO_CHANGE:
             raise UserError(f"--resume goes on with a run whose {field.name} is {before!r}; it cannot become {now!r}.")
+
+
+def resumed(config: Config, saved: Config) -> Config:
+    """The config with which a run goes on. Of it the run keeps where its files are, and what ``auto`` stood for.
+
+    Args:
+      config: what is asked for now.
+      saved: the config in the run directory.
+
+    Raises:
+      UserError: the run cannot be resumed with this config; one sentence.
+    """
+    check_same_run(config, saved)
+    physics = saved.physics if config.physics == "auto" else config.physics
+    return dataclasses.replace(config, env=saved.env, agent=saved.agent, env_args=saved.env_args, physics=physics)
 
 
 @contextlib.contextmanager

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from envs.command import UserError, framed, quoted, say, warn
+from envs.command import UserError, framed, quoted, say, typed, warn
+from train.code_file import naming, own_names, save_code
 from train.config import CONFIG_FILE, load_config
 from train.files import replace_file
-from train.run_dir import check_same_run, locked
+from train.run_dir import locked, resumed
 from train.trials import Args, Trial, make_trials
 
 SWEEP_FILE = "sweep.json"
@@ -26,7 +27,7 @@ def main(args: list[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
 
     def run() -> int:
-        own, of_run = tyro.cli(Args, args=args, prog="python -m train.sweep", return_unknown_args=True)
+        own, of_run = tyro.cli(Args, args=args, prog=typed("train.sweep"), return_unknown_args=True)
         return sweep(own, of_run, Console())
 
     return framed(run)
@@ -59,6 +60,7 @@ def sweep(args: Args, of_run: list[str], console: Console) -> int:
         for trial in trials:
             with locked(trial.run_dir):  # a process of a killed sweep may not have ended yet
                 trial.config.save(trial.run_dir)
+                save_code(trial.run_dir, trial.config)
         if waiting:
             from train.ray_trials import run_trials  # not above: Ray is optional, and takes seconds to load
 
@@ -87,7 +89,7 @@ def _take_states(trials: list[Trial], args: Args) -> None:
         raise UserError(f"--resume goes on with the same search space, and {other[0]} is only in {where}.")
     for trial in trials:
         if (trial.run_dir / CONFIG_FILE).exists():
-            check_same_run(trial.config, load_config(trial.run_dir))
+            trial.config = resumed(trial.config, load_config(trial.run_dir, **own_names(trial.config)))
         if states[trial.name] == "stopped" and args.grace_steps is not None:
             trial.state = "stopped"
         trial.update_from_files()
@@ -126,7 +128,10 @@ def _show(trials: list[Trial], console: Console) -> int:
         table.add_row(Text(trial.name), trial.state, f"{trial.env_steps:,d}", figure)
     console.print(table)
     if best := _best(trials):
-        say(console, f"Best: {best.name}. Score it with:\n  python -m eval.run {quoted(best.seed_dirs[0])}")
+        say(
+            console,
+            f"Best: {best.name}. Score it with:\n  {typed('eval.run')} {quoted(best.seed_dirs[0])}{naming(best.config)}",
+        )
     if any(trial.state in ("interrupted", "waiting") for trial in trials):
         say(console, "Interrupted; the same command with --resume goes on.")
         return 128 + signal.SIGINT

@@ -39,7 +39,7 @@ class Args:
     preset: str = "auto"
     """as for train.run; auto means parallel if the trials have GPUs, and quick otherwise"""
     physics: str = "auto"
-    """as for train.run; auto means mjx if the trials have GPUs, and native otherwise"""
+    """as for train.run; auto means native if the trials have no GPUs"""
     cpus: float = 1
     """CPU cores that are reserved for a run; the run is not confined to them"""
     gpus: float = 0
@@ -106,7 +106,7 @@ def make_trials(args: Args, of_run: list[str]) -> list[Trial]:
       UserError: the search space is impossible, or a run refuses a value; one sentence.
       SystemExit: a flag is wrong (2).
     """
-    preset, physics = ("parallel", "mjx") if args.gpus else ("quick", "native")
+    preset, physics = ("parallel", "auto") if args.gpus else ("quick", "native")
     of_all = [*of_run, "--preset", preset if args.preset == "auto" else args.preset]
     of_all += ["--physics", physics if args.physics == "auto" else args.physics]
     trials = {}

@@ -8,23 +8,17 @@ it does not use `envs.command` either.
 """
 
 import argparse
-import contextlib
-import fcntl
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from benchmarks.evidence.files import DamagedError, Files, status
 from benchmarks.evidence.studies import STUDIES
-from train.interrupt import stop_signals
+from benchmarks.processes import ROOT, Stop, locked, run_child
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "evidence"
 
 
@@ -45,48 +39,6 @@ def main(args: list[str] | None = None) -> int:
         return 0
     with locked(work_dir) as lock:
         return train(files, lock, Stop(chosen.minutes))
-
-
-class Stop:
-    """Whether the runner has to stop: after one of `stop_signals`, or when its time is over.
-
-    Args:
-      minutes: its time; None for no limit.
-
-    Attributes:
-      signal: number of the signal that came; 0 as long as there was none.
-    """
-
-    def __init__(self, minutes: float | None):
-        self.signal = 0
-        self._end = None if minutes is None else time.monotonic() + 60 * minutes
-        for number in stop_signals():
-            signal.signal(number, self._notice)
-
-    def _notice(self, number: int, frame: Any) -> None:
-        self.signal = number
-
-    def __bool__(self) -> bool:
-        return self.signal != 0 or (self._end is not None and time.monotonic() >= self._end)
-
-
-@contextlib.contextmanager
-def locked(work_dir: pathlib.Path) -> Iterator[int]:
-    """Keeps other runners out of the work directory; yields the descriptor of the lock.
-
-    The programs that the runner starts inherit the lock. So it outlasts a runner that is killed while its run goes on.
-
-    Raises:
-      SystemExit: another runner, or a run that one started, holds the lock. A sentence is printed; the exit code is 2.
-    """
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with (work_dir / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            print(f"error: another runner works in {work_dir}, or a run that it started.", file=sys.stderr)
-            raise SystemExit(2) from error
-        yield file.fileno()
 
 
 def train(files: list[Files], lock: int, stop: Stop) -> int:
@@ -134,17 +86,7 @@ def _train_one(files: Files, lock: int, stop: Stop) -> int:
     command = [sys.executable, "-m", "train.run", "--run-dir", str(files.directory), *files.run.flags]
     if (files.directory / "config.json").exists():
         command.append("--resume")
-    with files.output.open("a") as output:
-        # In a process group of its own: a terminal sends Ctrl-C to the whole group, and the second signal that a run gets
-        # ends it without a checkpoint.
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[lock], process_group=0
-        )
-        while process.poll() is None and not stop:
-            time.sleep(0.2)
-        if process.poll() is None:
-            process.terminate()
-        return process.wait()
+    return run_child(command, files.output, lock, stop.__bool__)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.choices import chosen
 from benchmarks.gpu_program.cards import CARDS
-from benchmarks.gpu_program.compile import COMPILER, Request, environment
+from benchmarks.gpu_program.compile import STAMP, Request, environment
 from benchmarks.gpu_program.counts import row
 from benchmarks.gpu_program.programs import ProgramName
 from benchmarks.report import Report, read_sections
@@ -74,7 +74,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Compiles, counts, prints, writes."""
-    if not COMPILER.is_dir():
+    if not STAMP.is_file():
         raise UserError("The compiler for NVIDIA's cards is not here: make gpu-check.")
     console, report = Console(), Report(PROGRAM, args)
     before = read_sections(args.against) if args.against else {}
@@ -101,7 +101,7 @@ def compiled(args: Args, agent: str) -> dict[str, Any]:
         kept = str(args.keep or folder)
         request = Request(args.program, args.card, args.preset, args.task, agent, values, args.flags, kept)
         command = [sys.executable, "-m", "benchmarks.gpu_program.compile", json.dumps(dataclasses.asdict(request))]
-        done = subprocess.run(command, env=environment(request), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment(kept, args.flags), capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"The compiler failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}.")
         said = json.loads(done.stdout.splitlines()[-1])

@@ -25,12 +25,14 @@ class Compilable:
     Attributes:
       function: of ``arguments``.
       arguments: shapes.
-      donated: numbers of the arguments that the function may overwrite.
+      renewed: numbers of the arguments that the function returns renewed: the state.
+      donated: whether the function may overwrite them.
     """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    donated: tuple[int, ...] = (0,)
+    renewed: tuple[int, ...] = (0,)
+    donated: bool = True
 
 
 def compilable(name: ProgramName, program: Program) -> Compilable:
@@ -50,7 +52,7 @@ def compilable(name: ProgramName, program: Program) -> Compilable:
         return Compilable(training.advance, (shapes, times))
     if name == "evaluation":
         root = jax.eval_shape(lambda: program.root)
-        return Compilable(training.evaluate, (root, shapes.actor, times), donated=())
+        return Compilable(training.evaluate, (root, shapes.actor, times), renewed=())
     if name == "physics":
         action = jax.ShapeDtypeStruct((config.num_envs, problem.spec.action_size), jnp.float32)
 

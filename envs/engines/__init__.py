@@ -5,6 +5,7 @@ An *engine* is the thing that steps; *physics* is the state that it steps (`Phys
 
 import jax
 import mujoco
+from jax.extend.backend import get_backend
 
 from envs.engines.base import FUSED, OVERFLOW, Derived, Engine, ModelFields, PhysicsState, SolverConfig
 from envs.engines.native import NativeEngine
@@ -17,6 +18,8 @@ __all__ = [
     "ModelFields",
     "PhysicsState",
     "SolverConfig",
+    "candidates",
+    "check_engine",
     "make_engine",
     "resolve_engine",
 ]
@@ -31,17 +34,48 @@ _INTEGRATORS = {
 }
 
 
-def resolve_engine(name: str) -> str:
-    """Replaces ``auto`` by the name of the engine that suits this machine: native on the CPU, mjx elsewhere.
+def check_engine(name: str) -> None:
+    """Checks that a name is one of `ENGINES`, or ``auto``.
+
+    Raises:
+      ValueError: it is not.
+    """
+    if name not in ("auto", *ENGINES):
+        raise ValueError(f"unknown physics engine {name!r}; choose one of: auto, {', '.join(ENGINES)}")
+
+
+def candidates(name: str, repeatable: bool = False) -> tuple[str, ...]:
+    """The engines that a name stands for, the best first; the last is the one to take where the others refuse a task.
+
+    Args:
+      name: one of `ENGINES`, which stands for itself; or ``auto``, which stands for native on the CPU, for warp and then mjx
+        on an NVIDIA GPU, and for mjx elsewhere.
+      repeatable: ``auto`` shall not stand for an engine that may compute other bits when it is run again, as warp may on a
+        GPU.
 
     Raises:
       ValueError: there is no engine of that name.
     """
-    if name == "auto":
-        return "native" if jax.default_backend() == "cpu" else "mjx"
-    if name not in ENGINES:
-        raise ValueError(f"unknown physics engine {name!r}; choose one of: auto, {', '.join(ENGINES)}")
-    return name
+    check_engine(name)
+    if name != "auto":
+        return (name,)
+    if jax.default_backend() == "cpu":
+        return ("native",)
+    return ("warp", "mjx") if on_nvidia() and not repeatable else ("mjx",)
+
+
+def on_nvidia() -> bool:
+    """Whether JAX computes on an NVIDIA GPU. JAX calls AMD's back end ``gpu`` as well; the versions tell them apart."""
+    return jax.default_backend() == "gpu" and "cuda" in get_backend().platform_version
+
+
+def resolve_engine(name: str) -> str:
+    """Replaces ``auto`` by the engine to take where nothing is known of the task: the last of its `candidates`.
+
+    Raises:
+      ValueError: there is no engine of that name.
+    """
+    return candidates(name)[-1]
 
 
 def make_engine(

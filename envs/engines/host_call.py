@@ -1,7 +1,8 @@
 """NumPy functions as operations of compiled programs.
 
 On the CPU, XLA calls the function through its foreign function interface (FFI). The second half of this file describes the
-part of that C interface that is used. JAX's own ``jax.pure_callback`` is not used on the CPU, for three reasons:
+part of that C interface that is used. On an accelerator, JAX's own ``jax.pure_callback`` calls the function. The CPU does
+without it, for three reasons:
 
 - It reaches the function by an address in this process, so JAX keeps no program that uses it in the compilation cache.
 - Each call costs half a millisecond.
@@ -14,10 +15,11 @@ import ctypes
 import functools
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
@@ -47,12 +49,76 @@ def host_call(name: str, function: HostFunction, result: tuple[jax.ShapeDtypeStr
       NotImplementedError: XLA's interface in the installed jaxlib is not the one that this file describes.
     """
     if jax.default_backend() != "cpu":
-        call = lambda *arrays: function(*map(np.asarray, arrays))  # noqa: E731
-        return jax.pure_callback(call, result, *arrays, vmap_method="broadcast_all")
+        return _call_from_accelerator(function, result, *map(jnp.asarray, arrays))
     if name not in _registered:
         _register(name, function)
         _registered.add(name)
     return jax.ffi.ffi_call(name, result, vmap_method="broadcast_all")(*arrays)
+
+
+def _call_from_accelerator(
+    function: HostFunction, result: tuple[jax.ShapeDtypeStruct, ...], *arrays: jax.Array
+) -> tuple[jax.Array, ...]:
+    """Calls by JAX's own callback. All float32 numbers go in one array, and come back in one.
+
+    To move an array costs an accelerator some microseconds and JAX many more, however small the array is.
+    """
+    likes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays)
+
+    def call(*packed: jax.Array) -> tuple[np.ndarray, ...]:
+        given = tuple(map(np.asarray, packed))
+        leading = given[0].shape[:-1]  # the axes of ``vmap``
+        returned = function(*_unpacked(given, likes))
+        for values, like in zip(returned, result, strict=True):
+            _check_promised(values, (*leading, *like.shape), like.dtype)
+        return _packed(np, returned, result, leading)
+
+    promised = jax.eval_shape(lambda *values: _packed(jnp, values, result), *result)
+    returned = jax.pure_callback(call, promised, *_packed(jnp, arrays, likes), vmap_method="broadcast_all")
+    return _unpacked(returned, result)
+
+
+def _packed(xp: Any, values: Sequence[Any], likes: Sequence[jax.ShapeDtypeStruct], leading: tuple[int, ...] = ()) -> Any:
+    """The float32 arrays among ``values`` as one ``[*leading, numbers]``, and then the others as they are.
+
+    Args:
+      xp: NumPy or `jax.numpy`.
+      values: arrays ``[*leading, ...]``.
+      likes: their shapes without the leading axes.
+      leading: the leading axes.
+    """
+    together = [xp.zeros((*leading, 0), np.float32)]  # so that there is one in any case
+    others = []
+    for x, like in zip(values, likes, strict=True):
+        if like.dtype == np.float32:
+            together.append(xp.reshape(x, (*leading, math.prod(like.shape))))
+        else:
+            others.append(x)
+    return (xp.concatenate(together, axis=-1), *others)
+
+
+def _unpacked(packed: Sequence[Any], likes: Sequence[jax.ShapeDtypeStruct]) -> tuple[Any, ...]:
+    """The arrays that `_packed` was given."""
+    numbers, *others = packed
+    values, start = [], 0
+    for like in likes:
+        if like.dtype == np.float32:
+            end = start + math.prod(like.shape)
+            values.append(numbers[..., start:end].reshape((*numbers.shape[:-1], *like.shape)))
+            start = end
+        else:
+            values.append(others.pop(0))
+    return tuple(values)
+
+
+def _check_promised(values: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Checks what a function has returned.
+
+    Raises:
+      TypeError: it is of another shape or type than was promised.
+    """
+    if (values.shape, values.dtype) != (shape, dtype):
+        raise TypeError(f"{values.dtype}{values.shape} was returned where {dtype}{shape} was promised")
 
 
 def _register(name: str, function: HostFunction) -> None:
@@ -217,8 +283,7 @@ def _handle(frame: _CallFrame, function: HostFunction, refusals: list[str]) -> i
     try:
         returned = function(*_checked(frame.arguments).arrays())
         for buffer, values in zip(_checked(frame.results).arrays(), returned, strict=True):
-            if (values.shape, values.dtype) != (buffer.shape, buffer.dtype):
-                raise TypeError(f"{values.dtype}{values.shape} was returned where {buffer.dtype}{buffer.shape} was promised")
+            _check_promised(values, buffer.shape, buffer.dtype)
             buffer[...] = values
     except BaseException:
         # XLA, which called this, takes no Python exceptions: it gets the text of this one.

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -229,14 +230,16 @@ class MjxEngine:
           ValueError: there is no such field, or it cannot differ between worlds, because MJX compiles its value into the
             program.
         """
-        check_fields(fields, {field.name for field in dataclasses.fields(self._mjx_model)}.__contains__)
-        fixed = [name for name in fields if not isinstance(getattr(self._mjx_model, name), jax.Array)]
+        own = {field.name for field in dataclasses.fields(self._mjx_model)}
+        options = {f"opt.{field.name}" for field in dataclasses.fields(self._mjx_model.opt)}
+        check_fields(fields, (own | options).__contains__)
+        fixed = [name for name in fields if not isinstance(operator.attrgetter(name)(self._mjx_model), jax.Array)]
         if fixed:
             raise ValueError(
                 f"on the {self.name} engine worlds cannot differ in mjModel.{', mjModel.'.join(fixed)}, "
                 "on the native one they can"
             )
-        return self._mjx_model.replace(**fields)
+        return self._mjx_model.tree_replace(dict(fields))
 
     def _unpack(self, data: mjx.Data) -> tuple[PhysicsState, Derived]:
         state = PhysicsState(

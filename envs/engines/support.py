@@ -1,6 +1,7 @@
 """What engines can simulate: which features of a model are refused by name, and what follows from fields of the model."""
 
 import functools
+import operator
 from collections.abc import Callable, Mapping
 
 import jax
@@ -137,6 +138,11 @@ def check_fields(fields: ModelFields, known: Callable[[str], bool]) -> None:
     unknown = [name for name in fields if not known(name)]
     if unknown:
         raise ValueError(f"worlds cannot differ in mjModel.{', mjModel.'.join(unknown)}: there is no such field")
+
+
+def set_field(model: mujoco.MjModel, name: str, value: np.ndarray) -> None:
+    """Writes a field of the model under the name that it has in `ModelFields`, such as ``body_mass`` or ``opt.gravity``."""
+    operator.attrgetter(name)(model)[:] = value
 
 
 def at_reset(model: mujoco.MjModel, fields: ModelFields) -> dict[str, jax.Array]:

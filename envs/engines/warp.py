@@ -64,7 +64,13 @@ class WarpEngine(MjxEngine):
         except ImportError as error:
             raise NotImplementedError("the warp engine needs Warp: pip install 'mjx-tecrl[warp]'") from error
         warp.config.log_level = warp.LOG_WARNING  # otherwise it reports every kernel that it loads
-        return super()._put_model().tree_replace({"opt._impl.warn_overflow": 0})  # overflows are counted, not printed
+        # On a GPU Warp captures its kernels in a graph of its own. MJX would ask the device on which the model lies, which
+        # is a CPU where a program is compiled for a card that is not there.
+        modes = warp.JaxCallableGraphMode
+        mode = modes.JAX if jax.default_backend() == "cpu" else modes.WARP
+        with self._refusals():
+            model = mjx.put_model(self.model, impl=self.impl, graph_mode=mode)
+        return model.tree_replace({"opt._impl.warn_overflow": 0})  # overflows are counted, not printed
 
     def _make_data(self, worlds: int) -> mjx.Data:
         with self._refusals():

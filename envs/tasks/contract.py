@@ -3,6 +3,7 @@
 The methods are checked while they are traced, so that a check costs nothing in a step.
 """
 
+import dataclasses
 import inspect
 import traceback
 from collections.abc import Callable
@@ -34,6 +35,23 @@ _TRACED = (
 """What JAX raises where Python or NumPy wants to see a value that is only known when the compiled program runs."""
 
 
+def check_stated(kind: type) -> None:
+    """Checks what is needed of a task's class before it is made: its name, and the defaults of its arguments.
+
+    Raises:
+      TaskError: there is no name, or the arguments are no dataclass with a default for each field.
+    """
+    if not isinstance(getattr(kind, "name", None), str):
+        raise TaskError(f"{kind.__name__} lacks the class attribute name: {_NEEDED['name'][0]}")
+    args: Any = getattr(kind, "Args", None)
+    if not (isinstance(args, type) and dataclasses.is_dataclass(args)):
+        raise TaskError(f"{kind.__name__}.Args must be a dataclass derived from envs.TaskArgs, not {args!r}")
+    try:
+        args()
+    except TypeError as error:
+        raise TaskError(f"{kind.__name__}.Args must have a default for each field: {error}") from error
+
+
 def check_class(task: Any, base: type) -> None:
     """Checks what a task's class states, before its model is loaded.
 
@@ -61,7 +79,7 @@ def ask(task: Any, method: str, *args: Any) -> Any:
 
     Args:
       task: a `MujocoTask`.
-      method: ``reset_pose``, ``remember``, ``observe`` or ``score``.
+      method: ``reset_pose``, ``remember``, ``observe``, ``score``, ``to_ctrl`` or ``move_mocap``.
       *args: its arguments.
 
     Raises:
@@ -128,11 +146,27 @@ def _check_score(task: Any, result: Any) -> Checked:
     return "", ({name: jnp.asarray(term, jnp.float32) for name, term in terms.items()}, jnp.asarray(terminated))
 
 
+def _check_ctrl(task: Any, result: Any) -> Checked:
+    if np.shape(result) != (task.model.nu,) or not jnp.issubdtype(jnp.result_type(result), jnp.floating):
+        return f"the controls of all actuators, floats of shape [{task.model.nu}], not {_describe(result)}", None
+    return "", result
+
+
+def _check_mocap(task: Any, result: Any) -> Checked:
+    shapes = [(task.model.nmocap, 3), (task.model.nmocap, 4)]
+    if not isinstance(result, tuple) or [np.shape(part) for part in result] != shapes:
+        described = ", ".join(map(_describe, result)) if isinstance(result, tuple) else _describe(result)
+        return f"positions [nmocap, 3] and quaternions [nmocap, 4], not {described}", None
+    return "", tuple(jnp.asarray(part, jnp.float32) for part in result)
+
+
 _CHECKS: dict[str, Callable[[Any, Any], Checked]] = {
     "reset_pose": _check_pose,
     "remember": _check_memory,
     "observe": _check_obs,
     "score": _check_score,
+    "to_ctrl": _check_ctrl,
+    "move_mocap": _check_mocap,
 }
 
 

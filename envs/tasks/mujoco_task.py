@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import pathlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,6 +14,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 
 from envs.base import Obs, State, obs_sizes
 from envs.command import expanded
@@ -20,7 +22,7 @@ from envs.engines import ENGINES, OVERFLOW, Derived, Engine, PhysicsState, Solve
 from envs.engines.native import silent
 from envs.randomization import NOT_RANDOMIZED, Randomization, Range
 from envs.tasks.contract import ask, check_class
-from envs.tasks.control_limits import control_limits
+from envs.tasks.control_limits import ControlScaling
 from envs.tasks.model_files import ASSETS, find_model, gymnasium_on_model, load_model
 from envs.tasks.task_args import CheckedArgs, TaskArgs
 
@@ -36,11 +38,13 @@ class MujocoTask:
 
     - `load` if its model is not a file,
     - `reset_pose` if an episode does not start near the model's reference pose,
-    - `remember` if `score` needs to know something about the state before the step.
+    - `remember` if `score` needs to know something about the state before the step,
+    - `move_mocap` if mocap bodies move.
 
     Args:
       args: the task's constructor arguments.
-      physics: the engine that steps it: auto, mjx, warp or native.
+      physics: the engine that steps it: mjx, warp or native; or auto, which is native on the CPU and mjx elsewhere. (Of
+        `envs.make`, auto can be warp, too.)
       solver: how that engine solves.
 
     Raises:
@@ -51,7 +55,7 @@ class MujocoTask:
 
     name: ClassVar[str]
     xml: ClassVar[str]
-    """model file: a name in Gymnasium's assets, or a path"""
+    """model file: a name in Gymnasium's assets, or a path, from the folder of the class's file or the working directory"""
     frame_skip: ClassVar[int]
     """physics steps per environment step"""
     episode_length: int = 1000
@@ -70,8 +74,20 @@ class MujocoTask:
     """whether derived fields belong to the new state, as in dm_control, or lag one substep behind it, as in Gymnasium"""
     randomization: ClassVar[Randomization] = NOT_RANDOMIZED
     """what differs from world to world unless the caller says otherwise"""
+    payload_body: ClassVar[str | None] = None
+    """the body that `Randomization.payload` and `Randomization.center_of_mass` are about; None: the first free one"""
+    obs_noise_scale: ClassVar[float | tuple[float, ...]] = 1.0
+    """units of noise in which `Randomization.obs_noise` counts, for all that the policy observes or for each number of it"""
     engines: ClassVar[tuple[str, ...]] = ENGINES
     """names of the physics engines that it runs on with its default arguments"""
+    keyframe: ClassVar[str | None] = None
+    """the model's keyframe that an episode starts in, and whose control is the action 0; None: the reference pose, and the
+    middle between the limits of the controls"""
+    action_scale: ClassVar[float | tuple[float, ...] | None] = None
+    """how far the actions -1 and 1 are from the action 0, in the actuators' own units, for all or for each; controls are
+    clipped to their limits; None: as far as the limits"""
+    mocap_actions: ClassVar[int] = 0
+    """how many numbers of an action, after those of the actuators, are for `move_mocap`"""
     camera: ClassVar[str | int] = -1
     """the model's camera for films; -1: one that sees everything that moves"""
     model_file: pathlib.Path | None = None
@@ -83,19 +99,18 @@ class MujocoTask:
         self.args: Any = self.Args() if args is None else args
         check_class(self, MujocoTask)
         self.model = self.load()
-        if self.model.nu == 0:
+        self.action_size = self.model.nu + self.mocap_actions
+        if self.action_size == 0:
             raise ValueError(f"the model of {self.name} has no actuators, so a policy could not move anything")
+        self._scaling = ControlScaling(self.model, self._key, self.action_scale)
         self.engine_name = resolve_engine(physics)
         self._solver = self._complete(solver)
         self.engine = self.make_engine(self.model, self.reads, self.engine_name)
         self.engine_at_reset = self.make_engine_at_reset()
         self.dt = self.model.opt.timestep * self.substeps
-        self.action_size = self.model.nu
-        limits, self._unlimited = control_limits(self.model)
-        low, high = jnp.asarray(limits, jnp.float32).T
-        self._ctrl_centre, self._ctrl_half_range = (high + low) / 2, (high - low) / 2
         if type(self).to_ctrl is MujocoTask.to_ctrl:
             self._check_limits()
+        jax.eval_shape(lambda action: ask(self, "to_ctrl", action), jnp.zeros(self.action_size))
         self.obs_size, self.privileged_size = obs_sizes(jax.eval_shape(self.reset, jax.random.key(0)).obs)
 
     def _complete(self, solver: SolverConfig) -> SolverConfig:
@@ -119,9 +134,15 @@ class MujocoTask:
         if self.args.xml_file is not None:
             self.model_file = find_model(self.args.xml_file)
         else:
-            own = expanded(self.xml)
-            self.model_file = (ASSETS / own if (ASSETS / own).is_file() else own).absolute()
+            self.model_file = self._own_file()
         return load_model(self.model_file)
+
+    def _own_file(self) -> pathlib.Path:
+        """The file that `xml` names: one of Gymnasium's, or beside the file of the class, or in the working directory."""
+        path = expanded(self.xml)
+        owner = next(kind for kind in type(self).__mro__ if "xml" in vars(kind))
+        beside = pathlib.Path(getattr(sys.modules.get(owner.__module__), "__file__", None) or "").parent / path
+        return next((file for file in (ASSETS / path, beside) if file.is_file()), path).absolute()
 
     @classmethod
     def source(cls) -> str:
@@ -175,14 +196,19 @@ class MujocoTask:
 
     @property
     def push_dofs(self) -> tuple[int, ...]:
-        """Indices into ``qvel`` of the velocities that a push changes, see `Randomization.push_speed`."""
-        return ()
+        """Indices into ``qvel`` of the velocities that a push changes, see `Randomization.push_speed`.
+
+        The default is the horizontal velocity of the first body with a free joint, if there is one.
+        """
+        free = np.flatnonzero(self.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+        first = int(self.model.jnt_dofadr[free[0]]) if free.size else 0
+        return (first, first + 1) if free.size else ()
 
     def reset_pose(self, key: jax.Array) -> tuple[jax.Array, jax.Array, Info]:
         """Draws where an episode starts.
 
-        The default is the model's reference pose plus noise of size ``args.reset_noise_scale``, or without noise where the
-        arguments have no such field.
+        The default is the pose and the velocities of `keyframe`, or else the model's reference pose at rest, plus noise of
+        size ``args.reset_noise_scale``, or without noise where the arguments have no such field.
 
         Args:
           key: PRNG key; the same key gives the same start.
@@ -193,9 +219,10 @@ class MujocoTask:
         """
         key_qpos, key_qvel = jax.random.split(key)
         scale = getattr(self.args, "reset_noise_scale", 0.0)
-        qpos = jnp.asarray(self.model.qpos0, jnp.float32)
+        qpos = jnp.asarray(self.model.qpos0 if self._key is None else self._key.qpos, jnp.float32)
         qpos += scale * jax.random.uniform(key_qpos, qpos.shape, minval=-1.0)
-        return qpos, scale * self.qvel_noise(key_qvel, (self.model.nv,)), {}
+        qvel = scale * self.qvel_noise(key_qvel, (self.model.nv,))
+        return qpos, qvel if self._key is None else qvel + jnp.asarray(self._key.qvel, jnp.float32), {}
 
     def remember(self, physics: PhysicsState, derived: Derived) -> Info:
         """Returns what `score` of the next step needs to know about this state; it is merged into ``info``."""
@@ -219,7 +246,7 @@ class MujocoTask:
         Args:
           physics: the state after the step.
           derived: the fields named in `reads`, after the step.
-          ctrl: ``[action_size]`` the control in the actuators' own units.
+          ctrl: ``[nu]`` the control in the actuators' own units.
           info: what `reset_pose` returned at the episode's start, and `remember` for the state before the step.
 
         Returns:
@@ -229,22 +256,64 @@ class MujocoTask:
         raise NotImplementedError
 
     def to_ctrl(self, action: jax.Array) -> jax.Array:
-        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units.
+        """Scales an action ``[..., action_size]`` from [-1, 1] to the actuators' own units, ``[..., nu]``.
 
-        The actions -1 and 1 become the limits that `envs.tasks.control_limits.control_limits` finds.
+        The actions -1 and 1 become the limits that `envs.tasks.control_limits.control_limits` finds, and 0 their middle,
+        unless `keyframe` or `action_scale` say otherwise (`envs.tasks.control_limits.ControlScaling`).
 
         Raises:
-          ValueError: the model does not limit the controls of all actuators.
+          ValueError: the model does not limit the controls of all actuators, and there is no `action_scale`.
         """
         self._check_limits()
-        return self._ctrl_centre + self._ctrl_half_range * action
+        return self._scaling(action[..., : self.model.nu])
+
+    def move_mocap(
+        self, pos: jax.Array, quat: jax.Array, action: jax.Array, physics: PhysicsState, info: Info
+    ) -> tuple[jax.Array, jax.Array]:
+        """Says where the mocap bodies are in the step that begins. The default leaves them where they are.
+
+        An episode begins with them where the model has them, or ``info["model"]`` of `reset_pose`, in ``body_pos`` and
+        ``body_quat``. There they are kept from step to step.
+
+        Args:
+          pos: ``[nmocap, 3]`` where they were (m).
+          quat: ``[nmocap, 4]`` how they were turned (unit quaternions).
+          action: ``[mocap_actions]`` the end of the action, in [-1, 1].
+          physics: the state before the step.
+          info: as for `score`.
+
+        Returns:
+          both, after the move.
+        """
+        return pos, quat
 
     def _check_limits(self) -> None:
-        if self._unlimited:
+        if self._scaling.unlimited:
             raise ValueError(
-                f"{self.name} has actuators whose controls the model does not limit ({', '.join(self._unlimited)}): "
-                "give them a ctrlrange, or override to_ctrl"
+                f"{self.name} has actuators whose controls the model does not limit ({', '.join(self._scaling.unlimited)}): "
+                "give them a ctrlrange, state an action_scale, or override to_ctrl"
             )
+
+    @functools.cached_property
+    def _mocap(self) -> np.ndarray:
+        """Numbers of the mocap bodies, in their own order, if the task moves them; empty otherwise."""
+        moves = type(self).move_mocap is not MujocoTask.move_mocap
+        return np.flatnonzero(self.model.body_mocapid >= 0) if moves else np.zeros(0, int)
+
+    @functools.cached_property
+    def _key(self) -> Any:
+        """The model's keyframe that `keyframe` names, or None.
+
+        Raises:
+          ValueError: the model has none of that name.
+        """
+        if self.keyframe is None:
+            return None
+        names = [self.model.key(number).name for number in range(self.model.nkey)]
+        if self.keyframe not in names:
+            there = f"its keyframes are {', '.join(names)}" if names else "it has no keyframes"
+            raise ValueError(f"{type(self).__name__}.keyframe is {self.keyframe!r}, which the model lacks: {there}")
+        return self.model.key(self.keyframe)
 
     def applied(self, info: Info, action: jax.Array) -> jax.Array:
         """The action that reaches the actuators in place of ``action`` ``[action_size]``: the same, unless it is delayed."""
@@ -256,9 +325,14 @@ class MujocoTask:
 
     def reset_to(self, qpos: jax.Array, qvel: jax.Array, info: Info) -> State:
         """The state at the start of an episode with the pose that `reset_pose` drew, or any other pose of that form."""
+        if self._mocap.size:
+            places = {name: jnp.asarray(getattr(self.model, name), jnp.float32) for name in ("body_pos", "body_quat")}
+            info = info | {"model": places | dict(info.get("model", {}))}
         physics, derived = self._reset_physics(qpos, qvel, info)
+        if self._key is not None and self.model.na:
+            physics = dataclasses.replace(physics, act=jnp.asarray(self._key.act, jnp.float32))
         info = info | ask(self, "remember", physics, derived)
-        terms, _ = jax.eval_shape(lambda: ask(self, "score", physics, derived, jnp.zeros(self.action_size), info))
+        terms, _ = jax.eval_shape(lambda: ask(self, "score", physics, derived, jnp.zeros(self.model.nu), info))
         names = [*terms, OVERFLOW] if self.engine_name == "warp" else [*terms]
         return State(
             physics=physics,
@@ -282,11 +356,13 @@ class MujocoTask:
         """
         if action.shape != (self.action_size,):
             raise ValueError(f"an action of {self.name} must have the shape [{self.action_size}], not {list(action.shape)}")
-        ctrl = self.to_ctrl(action)
-        physics, derived = self.engine.step(state.physics, ctrl, self.substeps, state.info.get("model", {}))
-        terms, terminated = ask(self, "score", physics, derived, ctrl, state.info)
+        ctrl, info = self.to_ctrl(action), state.info
+        if self._mocap.size:
+            info = self._with_mocap_moved(state.physics, action[self.model.nu :], info)
+        physics, derived = self.engine.step(state.physics, ctrl, self.substeps, info.get("model", {}))
+        terms, terminated = ask(self, "score", physics, derived, ctrl, info)
         overflow = {OVERFLOW: jnp.asarray(derived[OVERFLOW], jnp.float32)} if OVERFLOW in derived else {}
-        info = state.info | ask(self, "remember", physics, derived)
+        info = info | ask(self, "remember", physics, derived)
         return State(
             physics=physics,
             obs=ask(self, "observe", physics, derived, info),
@@ -296,6 +372,15 @@ class MujocoTask:
             metrics=terms | overflow,
             info=info,
         )
+
+    def _with_mocap_moved(self, physics: PhysicsState, action: jax.Array, info: Info) -> Info:
+        """``info`` of the step that begins, in which `move_mocap` has moved the mocap bodies."""
+        fields = dict(info["model"])
+        before = [fields[name][self._mocap] for name in ("body_pos", "body_quat")]
+        moved = ask(self, "move_mocap", *before, action, physics, info)
+        for name, value in zip(("body_pos", "body_quat"), moved, strict=True):
+            fields[name] = fields[name].at[self._mocap].set(value)
+        return info | {"model": fields}
 
 
 def within(value: jax.Array, bounds: Range) -> jax.Array:

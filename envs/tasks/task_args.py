@@ -2,7 +2,10 @@
 
 import dataclasses
 import math
+import pathlib
+from typing import Self
 
+from envs.command import expanded
 from envs.tasks.model_files import ASSETS, find_model
 
 
@@ -15,6 +18,11 @@ class CheckedArgs:
     Raises:
       ValueError: an argument breaks one of these rules; the message says which.
     """
+
+    def located(self) -> Self:
+        """These arguments, with an absolute path in place of each relative one (a field that holds a `pathlib.Path`)."""
+        paths = {name: value for name, value in vars(self).items() if isinstance(value, pathlib.Path)}
+        return dataclasses.replace(self, **{name: expanded(path).absolute() for name, path in paths.items()})
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -42,8 +50,9 @@ class TaskArgs(CheckedArgs):
         if self.frame_skip is not None and self.frame_skip < 1:
             raise ValueError(f"env.frame_skip must be at least 1, not {self.frame_skip}")
 
-    def located(self) -> "TaskArgs":
-        """These arguments, with an absolute path to a model file that is not one of Gymnasium's."""
+    def located(self) -> Self:
+        """As `CheckedArgs.located`, also with an absolute path to a model file that is not one of Gymnasium's."""
+        located = super().located()
         if self.xml_file is None or (path := find_model(self.xml_file)).parent == ASSETS:
-            return self
-        return dataclasses.replace(self, xml_file=str(path))
+            return located
+        return dataclasses.replace(located, xml_file=str(path))

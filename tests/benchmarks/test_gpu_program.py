@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 import textwrap
 from typing import Any
 
@@ -9,10 +11,13 @@ import pytest
 
 from benchmarks.gpu_program.__main__ import Args, compiled, main, table
 from benchmarks.gpu_program.cards import CARDS, NODE_US, SYNCHRONISATION_US
-from benchmarks.gpu_program.compile import COMPILER, PROGRAM_FILE, Request, environment
+from benchmarks.gpu_program.compile import COMPILER, PROGRAM_FILE, STAMP, environment
 from benchmarks.gpu_program.counts import Counts, count, count_turn, floor_ms, large_copies, row, tree
+from benchmarks.gpu_program.engines import SPEEDS, milliseconds
+from benchmarks.gpu_program.engines import table as predicted_table
 from benchmarks.gpu_program.thunks import empty_copies, known_turns, parse, read_thunks
 from envs.command import UserError
+from tests.benchmarks.small_programs import REPLAY_BYTES
 from tests.runs import long_but
 
 ACCOUNT = textwrap.dedent("""\
@@ -182,14 +187,15 @@ def test_figures_stand_beside_those_before(tmp_path: pathlib.Path) -> None:
 
 
 def test_without_the_compiler_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setattr("benchmarks.gpu_program.__main__.COMPILER", tmp_path / "nothing")
+    """Also where its folder is there, but not all that belongs into it."""
+    assert STAMP.parent == COMPILER
+    monkeypatch.setattr("benchmarks.gpu_program.__main__.STAMP", tmp_path / STAMP.name)
     with pytest.raises(UserError, match="make gpu-check"):
         main(Args())
 
 
 def test_the_compiling_process_asks_for_no_driver() -> None:
-    request = Request("updates", "H100", "parallel", "hopper", "sac", {}, "--xla_one_more", "/somewhere")
-    found = environment(request)
+    found = environment("/somewhere", "--xla_one_more")
     assert found["JAX_PLATFORMS"] == "cpu"
     assert found["PYTHONPATH"].startswith(str(COMPILER))
     assert "--xla_dump_to=/somewhere" in found["XLA_FLAGS"]
@@ -217,7 +223,7 @@ SHORT = 1
 @pytest.fixture
 def compiler() -> None:
     """Skips a test where the compiler is not there."""
-    if not COMPILER.is_dir():
+    if not STAMP.is_file():
         pytest.skip("needs make gpu-check")
 
 
@@ -227,17 +233,59 @@ def compiler() -> None:
 def test_a_gpu_is_asked_for_no_more_than_the_budget(case: tuple[str, ...], tmp_path: pathlib.Path) -> None:
     program, task, physics, agent = case
     args = Args(program, task, physics=physics, batch_size=256, updates_per_step=8, keep=tmp_path)  # type: ignore[arg-type]
-    figures = compiled(args, agent)
-    assert not figures["unknown"]
-    assert figures["not_in_place_bytes"] <= 64
-    assert figures["replay_copies"] == 0
-    nodes, copies, synchronisations = BUDGETS[case]
-    found = {name: figures[name] for name in ("nodes", "copies", "synchronisations")}
-    assert found["nodes"] <= MARGIN * nodes, found
-    assert found["copies"] <= MARGIN * copies, found
-    assert found["synchronisations"] <= synchronisations, found
-    if program == "updates":
-        assert figures["graphs"] == 1
+    assert not excesses(compiled(args, agent), BUDGETS[case], one_graph=program == "updates")
+
+
+def excesses(figures: dict[str, Any], budget: tuple[int, int, int], one_graph: bool = False) -> dict[str, Any]:
+    """What a program asks for beyond its budget of nodes, copies and host synchronisations, and what no program may do."""
+    limits = dict(
+        zip(("nodes", "copies", "synchronisations"), (MARGIN * budget[0], MARGIN * budget[1], budget[2]), strict=True)
+    )
+    limits |= {"not_in_place_bytes": 64, "replay_copies": 0}
+    beyond = {name: figures[name] for name, limit in limits.items() if figures[name] > limit}
+    if figures["unknown"]:
+        beyond["unknown"] = figures["unknown"]
+    if one_graph and figures["graphs"] != 1:
+        beyond["graphs"] = figures["graphs"]
+    return beyond
+
+
+def small_program(name: str, folder: pathlib.Path) -> dict[str, Any]:
+    """What the compiler says of one of `tests.benchmarks.small_programs`, compiled for an H100 as programs of runs are."""
+    command = [sys.executable, "-m", "tests.benchmarks.small_programs", name, str(folder)]
+    done = subprocess.run(command, env=environment(str(folder)), capture_output=True, text=True, check=True)
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize(
+    ("name", "beyond"),
+    [
+        ("sound", set()),
+        ("not donated", {"not_in_place_bytes", "replay_copies"}),
+        ("read after the write", {"replay_copies"}),
+        ("search", {"synchronisations", "graphs"}),
+    ],
+)
+def test_each_fault_of_a_program_is_found(name: str, beyond: set[str], tmp_path: pathlib.Path) -> None:
+    figures = row(tmp_path, small_program(name, tmp_path) | {"replay_bytes": REPLAY_BYTES, "updates": 1}, CARDS["H100"])
+    assert excesses(figures, (40, 20, 1), one_graph=True).keys() == beyond, figures
+    assert excesses(figures, (0, 20, 0)).keys() >= {"nodes", "synchronisations"}, figures
+    if name == "search":
+        assert "copies" in excesses(figures, (0, 0, 0)), figures
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_program_that_calls_back_is_refused(tmp_path: pathlib.Path) -> None:
+    assert small_program("callback", tmp_path) == {
+        "refused": "The program calls back to the host (debug_callback): that needs a card that is there."
+    }
+
+
+def test_work_of_no_known_kind_is_an_excess() -> None:
+    figures = dict.fromkeys(("nodes", "copies", "synchronisations", "not_in_place_bytes", "replay_copies"), 0)
+    assert excesses(figures | {"unknown": count(parse(ACCOUNT)).unknown}, (0, 0, 0)) == {"unknown": ("kHostSend",)}
 
 
 @pytest.mark.long
@@ -246,3 +294,17 @@ def test_a_gpu_is_asked_for_no_more_than_the_budget(case: tuple[str, ...], tmp_p
 @pytest.mark.parametrize("card", CARDS)
 def test_every_card_can_be_compiled_for(card: Any) -> None:
     assert compiled(Args("update", "hopper", card=card), "sac")["nodes"] > 0
+
+
+def test_the_docs_hold_the_times_that_are_predicted_of_the_engines() -> None:
+    page = (SPEEDS.parents[2] / "docs" / "physics.md").read_text()
+    assert "\n".join(predicted_table()) in page
+
+
+def test_few_worlds_are_predicted_to_be_faster_on_the_host_and_many_on_the_card() -> None:
+    # Twice the worlds take a card no longer while its launches do, and C MuJoCo twice as long but for the call.
+    assert milliseconds("warp", 20) == milliseconds("warp", 40) > milliseconds("native", 20)
+    assert milliseconds("native", 4096) > 2 * milliseconds("warp", 4096)
+    assert milliseconds("warp", 16384) == pytest.approx(2 * milliseconds("warp", 8192))
+    one, two, four = (milliseconds("native", worlds) for worlds in (1024, 2048, 4096))
+    assert four - two == pytest.approx(2 * (two - one))

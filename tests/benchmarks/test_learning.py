@@ -55,7 +55,7 @@ def test_agents_stand_in_the_registrys_order_followed_by_their_choices() -> None
 def test_choices_are_numbers_or_words() -> None:
     config = chosen("quick", "hopper", "dsac_e:rho=20,hidden=[8,4],critics=5,entropy=separated")
     args = config.agent_args
-    assert (config.agent, args.rho, args.hidden, args.critics, args.entropy) == ("dsac_e", 20, [8, 4], 5, "separated")
+    assert (config.agent, args.rho, args.hidden, args.critics, args.entropy) == ("dsac_e", 20, (8, 4), 5, "separated")
     for wrong in ("td3:rho=20", "dsac_e:rho", "td33"):
         with pytest.raises(UserError, match=wrong.partition(":")[2] or "did you mean td3"):
             chosen("quick", "hopper", wrong)

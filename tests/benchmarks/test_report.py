@@ -8,7 +8,6 @@ import types
 import pytest
 
 from benchmarks import (
-    accelerator,
     buffers,
     checkpoint,
     engines,
@@ -20,6 +19,7 @@ from benchmarks import (
     solver_settings,
     updates,
 )
+from benchmarks.accelerator import __main__ as accelerator
 from benchmarks.report import Report, environment, read_sections
 from envs.command import UserError, run_command
 
@@ -90,7 +90,7 @@ def test_the_pages_of_the_documentation_are_those_of_the_results(module: types.M
     assert module.page(report) == (RESULTS.parents[1] / "docs" / f"{page}.md").read_text()
 
 
-WITH_TASKS = (accelerator, buffers, checkpoint, engines, learning, parity, precision, solver_settings, updates)
+WITH_TASKS = (buffers, checkpoint, engines, learning, parity, precision, solver_settings, updates)
 
 
 def command(module: types.ModuleType, *args: str) -> int:
@@ -103,7 +103,7 @@ def test_an_unknown_task_is_one_sentence(module: types.ModuleType, capsys: pytes
     assert "error: unknown env 'humanid'; did you mean humanoid" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", [*WITH_TASKS, memory, run])
+@pytest.mark.parametrize("module", [*WITH_TASKS, accelerator, memory, run])
 def test_a_file_that_cannot_be_written_is_one_sentence_before_anything_is_measured(
     module: types.ModuleType, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from train.config import CONFIG_FILE
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores without playing: what a run wrote is compared all the same."""
-    monkeypatch.setattr(same_numbers, "_run", lambda *_: '{"return_mean": 1.0}')
+    monkeypatch.setattr(same_numbers, "run", lambda *_: '{"return_mean": 1.0}')
 
 
 @pytest.mark.usefixtures("scored")

@@ -1,11 +1,16 @@
 """The command that measures solver settings."""
 
+import itertools
 import pathlib
+import time
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+import envs
 from benchmarks.report import read_sections
-from benchmarks.solver_settings import Args, main
+from benchmarks.solver_settings import Args, _step, main
 
 
 @pytest.mark.slow
@@ -22,3 +27,14 @@ def test_it_finds_the_settings_that_suffice_in_every_set_of_states(tiny_run: pat
     assert max(worst.values()) < 1e-5
     assert max(errors["qvel"]["max"] for errors in one["to_reference"].values()) > 1e-3
     assert page.read_text().count("| **2 / 6** |") == 1
+
+
+@pytest.mark.parametrize(("backend", "clock"), [("cpu", "process_time"), ("gpu", "perf_counter")])
+def test_a_gpu_is_timed_by_the_wall(backend: str, clock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor time of the process says nothing of what a GPU does; on a CPU it leaves out what else runs there."""
+    task = envs.make("inverted_pendulum", physics="native")
+    states = jax.vmap(task.reset)(jax.random.split(jax.random.key(0), 3))
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(time, clock, itertools.count(0, 7).__next__)
+    _, seconds = _step(task, states, jnp.zeros((3, 1)), step=lambda states, actions: states)
+    assert seconds == [7]

@@ -1,11 +1,13 @@
 """A gradient without a meaning is NaN."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_tecrl.gradients import all_finite, is_finite_step, loss_and_gradient
+from mjx_tecrl.gradients import _is_finite_at_once, all_finite, is_finite_step, loss_and_gradient
 
 PARAMS = {"a": jnp.array([1.0, 2.0]), "b": jnp.array(3.0)}
 
@@ -42,10 +44,20 @@ def test_finite_means_every_number() -> None:
         assert not all_finite(PARAMS | {"b": jnp.array(poison)})
 
 
-def test_sound_means_a_finite_loss_a_finite_norm_and_nothing_else_amiss() -> None:
+@pytest.mark.parametrize("is_sound", [is_finite_step, _is_finite_at_once], ids=["here", "on a GPU"])
+def test_sound_means_a_finite_loss_a_finite_norm_and_nothing_else_amiss(is_sound: Callable[..., jax.Array]) -> None:
     one = jnp.ones(())
-    assert is_finite_step(one, PARAMS)
-    assert is_finite_step(one, PARAMS, (PARAMS, one))
-    assert not is_finite_step(jnp.inf * one, PARAMS)
-    assert not is_finite_step(one, PARAMS | {"b": jnp.array(1e30)})
-    assert not is_finite_step(one, PARAMS, {"c": jnp.array([0.0, jnp.nan])})
+    assert is_sound(one, PARAMS, ())
+    assert is_sound(one, PARAMS, (PARAMS, one))
+    assert is_sound(one, PARAMS, {"c": jnp.array([1e30])})  # its norm is no matter
+    assert not is_sound(jnp.inf * one, PARAMS, ())
+    assert not is_sound(one, PARAMS | {"b": jnp.array(1e30)}, ())
+    assert not is_sound(one, PARAMS, {"c": jnp.array([0.0, jnp.nan])})
+
+
+def test_a_gpu_makes_one_reduction_of_it_and_a_cpu_no_copy() -> None:
+    traced = jax.jit(is_finite_step).trace(jnp.ones(()), PARAMS, PARAMS)
+    texts = {platform: traced.lower(lowering_platforms=(platform,)).as_text() for platform in ("cpu", "cuda")}
+    assert texts["cuda"].count("stablehlo.reduce(") == 1
+    assert "stablehlo.concatenate" in texts["cuda"]
+    assert texts["cpu"].count("stablehlo.reduce(") > 3

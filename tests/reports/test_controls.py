@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.tasks.control_limits import control_limits
+from envs.tasks.control_limits import ControlScaling, control_limits
 
 MODEL = """
 <mujoco>
@@ -83,7 +83,8 @@ def test_actions_span_the_limits_that_the_model_has(actuator: str, low: float, h
 def test_actuators_without_limits_are_refused_by_name(actuator: str) -> None:
     """openai/gym#3124: MuJoCo's range [0, 0] means unlimited, and made every action the control 0."""
     others = '<motor joint="free" ctrlrange="-1 1"/><motor joint="free"/>'
-    with pytest.raises(ValueError, match=r"robot has actuators .*\(elbow, 2\): give them a ctrlrange, or override to_ctrl"):
+    sentence = r"robot has actuators .*\(elbow, 2\): give them a ctrlrange, state an action_scale, or override to_ctrl"
+    with pytest.raises(ValueError, match=sentence):
         task(actuator.format("elbow") + others)(physics="native")
 
 
@@ -114,3 +115,18 @@ def test_the_tasks_of_gymnasium_and_dm_control_limit_their_controls_themselves()
         limits, unlimited = control_limits(model)
         assert unlimited == []
         np.testing.assert_array_equal(limits, model.actuator_ctrlrange)
+
+
+def test_controls_that_have_one_value_are_refused() -> None:
+    """A range without width is no choice for a policy. (openai/gym#3124, again.)"""
+    one = '<position joint="free" ctrlrange="0 1"/>'
+    with pytest.raises(ValueError, match="leave it one value, so a policy could not move anything"):
+        ControlScaling(model_with_range(one, 0.5))
+    assert ControlScaling(model_with_range(one + '<motor joint="limited" ctrlrange="-1 1"/>', 0.5)).unlimited == []
+
+
+def model_with_range(actuators: str, value: float) -> mujoco.MjModel:
+    """The model with these actuators, the first of which can have no other control than ``value``."""
+    model = mujoco.MjModel.from_xml_string(MODEL.format(actuators))
+    model.actuator_ctrlrange[0] = value
+    return model

@@ -20,7 +20,7 @@ from envs.command import Interrupted, UserError
 from mjx_tecrl import AGENTS
 from tests.runs import CHUNK_STEPS, leaves, quiet, restore_state, tiny_config, untimed
 from train.checkpoints import Checkpoints
-from train.config import Config
+from train.config import Config, load_config
 from train.logs import read_lines
 from train.loop import train
 from train.program import Program
@@ -163,6 +163,13 @@ def test_a_run_without_a_checkpoint_begins_again(tiny_run: pathlib.Path, tmp_pat
     [line] = untimed(tmp_path)
     assert line.items() >= {k: v for k, v in untimed(tiny_run)[0].items() if not k.startswith("eval/")}.items()
     assert Checkpoints(tmp_path).steps == [80]
+
+
+@pytest.mark.usefixtures("programs")
+def test_the_run_directory_names_the_engine_that_auto_stood_for(tmp_path: pathlib.Path) -> None:
+    config = tiny_config(tmp_path / "run", physics="auto", total_steps=CHUNK_STEPS)
+    for resume in (False, True):
+        assert load_config(train(config, resume=resume, console=quiet())).physics == "native"
 
 
 def test_existing_run_is_not_overwritten(tiny_run: pathlib.Path) -> None:

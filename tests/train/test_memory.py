@@ -1,6 +1,7 @@
 """The memory that a run needs is known before anything is allocated."""
 
 import pathlib
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,23 @@ def test_advice_is_enough_and_not_more_than_it_takes(program: Program, monkeypat
         check_memory(other, other.state_shapes())
     pretend(monkeypatch, rest / 2)
     with pytest.raises(UserError, match="lower --num-envs, to 1 for a start"):
+        check_memory(program, shapes)
+
+
+def test_a_gpus_own_memory_counts_where_it_says_how_much_it_has(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = program.state_shapes()
+    needed = predict_memory(program, shapes)
+    stats = {"bytes_limit": (needed.device + 1000) / 0.9 + 5000, "bytes_in_use": 5000}
+    gpu = SimpleNamespace(memory_stats=lambda: stats, device_kind="NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr("train.memory.jax.local_devices", lambda: [gpu])
+    pretend(monkeypatch, needed.copy + 10_000)  # too little for a CPU, which holds the state as well
+    check_memory(program, shapes)
+    pretend(monkeypatch, needed.copy - 10_000)
+    with pytest.raises(UserError, match=r"and this machine has .* lower --replay-size to \d+ or less \("):
+        check_memory(program, shapes)
+    pretend(monkeypatch, 1e12)
+    stats["bytes_in_use"] += 10_000
+    with pytest.raises(UserError, match=r"and NVIDIA H100 80GB HBM3 has .* to give: lower --replay-size to \d+ or less \("):
         check_memory(program, shapes)
 
 

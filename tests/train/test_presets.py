@@ -21,6 +21,12 @@ def test_every_preset_is_valid(name: str, agent: str, env: str) -> None:
     assert (config.preset, config.env, config.agent) == (name, env, agent)
 
 
+@pytest.mark.parametrize(("backend", "name"), [("cpu", "quick"), ("gpu", "parallel"), ("tpu", "parallel")])
+def test_auto_is_what_suits_the_machine(backend: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jax.default_backend", lambda: backend)
+    assert preset("auto", "hopper", "sac") == preset(name, "hopper", "sac")
+
+
 def test_paper_holds_the_constants_of_tecrl() -> None:
     config = preset("paper", "humanoid", "dsac_e")
     agent = config.agent_args

@@ -1,6 +1,7 @@
 """A task and an agent put together: acting needs no training program."""
 
 import dataclasses
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,10 @@ import pytest
 
 import envs
 from envs.command import UserError
-from tests.runs import tiny_config
-from train.problem import join, make_problem
+from eval.restore import load_problem
+from tests.runs import quiet, tiny_config
+from train.loop import train
+from train.problem import join, make_problem, tracing_note
 
 KEY = jax.random.key(0)
 
@@ -56,3 +59,39 @@ def test_refused_arguments_are_one_sentence() -> None:
     args = dataclasses.replace(config.agent_args, value_range=(1.0, -1.0))
     with pytest.raises(UserError, match=r"^--agent\.value-range must be an increasing pair, not .*\.$"):
         make_problem(dataclasses.replace(config, agent_args=args))
+
+
+def test_the_config_names_the_engine_that_auto_stands_for() -> None:
+    problem = make_problem(tiny_config(physics="auto"))
+    assert (problem.config.physics, problem.env.engine_name) == ("native", "native")
+
+
+@pytest.mark.usefixtures("nvidia")
+@pytest.mark.parametrize(("deterministic", "engine"), [(False, "warp"), (True, "mjx")])
+def test_on_an_nvidia_gpu_auto_is_warp_unless_the_run_is_to_be_repeatable(deterministic: bool, engine: str) -> None:
+    pytest.importorskip("warp")
+    problem = make_problem(tiny_config(physics="auto", deterministic=deterministic))
+    assert (problem.config.physics, problem.env.engine_name) == (engine, engine)
+
+
+def test_a_line_is_printed_before_mjx_is_traced(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tracing a robot with meshes takes minutes, in which nothing else would be seen."""
+
+    def traced(*_: object) -> None:
+        raise UserError("traced")
+
+    monkeypatch.setattr("train.loop.Program", traced)
+    monkeypatch.setattr("eval.restore.make_problem", traced)
+    config = tiny_config(tmp_path, physics="mjx")
+    console = quiet()
+    with pytest.raises(UserError, match="traced"):
+        train(config, console=console)
+    note = "tracing inverted_pendulum for mjx; with many meshes or contacts this alone takes minutes\n"
+    assert console.file.getvalue() == note  # type: ignore[attr-defined]
+    config.save(tmp_path)
+    with pytest.raises(UserError, match="traced"):
+        load_problem(tmp_path)
+    assert capsys.readouterr().err == note
+    assert tracing_note(tiny_config()) is None

@@ -10,7 +10,7 @@ import pytest
 
 from envs.command import UserError
 from tests.runs import tiny_config
-from train.run_dir import LOCK_FILE, locked, run_dir_of
+from train.run_dir import LOCK_FILE, locked, resumed, run_dir_of
 
 HOLD = """
 import pathlib, sys, time
@@ -40,3 +40,11 @@ def test_a_second_process_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path
             pass
     with locked(run_dir):
         pass
+
+
+def test_a_run_goes_on_with_the_engine_that_it_has() -> None:
+    saved = tiny_config(physics="warp")
+    assert resumed(tiny_config(physics="auto"), saved).physics == "warp"
+    assert resumed(tiny_config(physics="warp"), tiny_config(physics="auto")).physics == "warp"
+    with pytest.raises(UserError, match="whose physics is 'warp'; it cannot become 'mjx'"):
+        resumed(tiny_config(physics="mjx"), saved)

@@ -3,8 +3,6 @@
 import json
 import pathlib
 import shutil
-from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +11,7 @@ import pytest
 
 from envs.command import UserError
 from eval.restore import restore
+from tests.jaxprs import branches, equations
 from tests.runs import CHUNK_STEPS, long_but, quiet, restore_state, shared_program, tiny_config, untimed
 from train.checkpoints import Checkpoints
 from train.config import Config, load_config
@@ -100,24 +99,13 @@ def test_each_seed_is_a_run_directory_for_the_other_commands(run: Config) -> Non
         restore(run_dir)
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
-    """The equations of a jaxpr and of all that it calls."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for part in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
-            if hasattr(part, "eqns"):
-                yield from equations(getattr(part, "jaxpr", part))
-
-
 def test_what_conditions_depend_on_is_the_same_in_all_seeds() -> None:
     """Otherwise every condition would compute both of its sides."""
     program = Program(tiny_config(agent="td3", **SEEDS))
     shapes = program.state_shapes()
-    found = list(equations(jax.make_jaxpr(program.advance)(shapes, 2).jaxpr))
-    platforms = {out for equation in found if equation.primitive.name == "platform_index" for out in equation.outvars}
-    branches = [equation for equation in found if equation.primitive.name == "cond" and equation.invars[0] not in platforms]
-    assert len(branches) == 1  # the delay
-    loops = [equation.params["cond_jaxpr"].out_avals for equation in found if equation.primitive.name == "while"]
+    jaxpr = jax.make_jaxpr(program.advance)(shapes, 2)
+    assert len(branches(jaxpr)) == 1  # the delay
+    loops = [equation.params["cond_jaxpr"].out_avals for equation in equations(jaxpr) if equation.primitive.name == "while"]
     assert len(loops) == 2  # the iterations, and the one turn or none of the gradient steps
     assert all(aval.shape == () for avals in loops for aval in avals)
     assert shapes.updates.shape == shapes.actor.agent.updates.shape == ()

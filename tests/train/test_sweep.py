@@ -71,13 +71,38 @@ def test_draws_are_the_same_each_time_and_meet_the_whole_grid(tmp_path: pathlib.
     assert points != search_space(dataclasses.replace(random, sample_seed=1), [])
 
 
-@pytest.mark.parametrize(("gpus", "preset", "physics"), [(0, "quick", "native"), (0.5, "parallel", "mjx")])
+@pytest.mark.parametrize(("gpus", "preset", "physics"), [(0, "quick", "native"), (0.5, "parallel", "auto")])
 def test_auto_is_what_the_trials_run_on(gpus: float, preset: str, physics: str, tmp_path: pathlib.Path) -> None:
     [trial] = make_trials(args(tmp_path, vary=(("seed", "0"),), gpus=gpus), ["--env", "hopper"])
     assert (trial.config.preset, trial.config.physics) == (preset, physics)
     chosen = args(tmp_path, vary=(("preset", "paper"),), physics="warp", gpus=1)
     [trial] = make_trials(chosen, ["--env", "hopper"])
     assert (trial.config.preset, trial.config.physics) == ("paper", "warp")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "environment"),
+    [(0, {"JAX_PLATFORMS": "cpu"}), (0.5, {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.375"}), (1, {}), (2, {})],
+)
+def test_a_trial_takes_no_more_of_the_gpus_than_its_share(
+    gpus: float, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    pytest.importorskip("ray")
+    from train.ray_trials import _config
+
+    chosen = args(tmp_path, vary=(("seed", "0"),), gpus=gpus)
+    [trial] = make_trials(chosen, ["--env", "hopper"])
+    assert _config(trial, chosen)["environment"] == environment
+
+
+def test_a_trial_goes_on_with_the_engine_that_it_began_with(tmp_path: pathlib.Path) -> None:
+    chosen = args(tmp_path, vary=(("seed", "0"),), gpus=1)
+    [trial] = make_trials(chosen, ["--env", "hopper"])
+    trial.run_dir.mkdir(parents=True)
+    dataclasses.replace(trial.config, physics="warp").save(trial.run_dir)
+    (chosen.sweep_dir / SWEEP_FILE).write_text(json.dumps({"trials": [{"name": trial.name, "state": "interrupted"}]}))
+    sweep._take_states([trial], chosen)
+    assert trial.config.physics == "warp"
 
 
 @pytest.mark.parametrize(

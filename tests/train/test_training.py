@@ -115,7 +115,7 @@ def test_normalised_rewards_are_those_of_the_rows_so_far() -> None:
     assert float(scaler.moments.squares[0] / scaler.moments.count) == pytest.approx(np.var(seen), rel=1e-3)
 
     # And the agent is given scaled rewards: unscaled, all rewards of an inverted pendulum are 1 or 0.
-    def update(agent: Any, batch: Any, key: jax.Array) -> Any:
+    def update(agent: Any, batch: Any, key: jax.Array, moves: Any) -> Any:
         return agent, {"skipped": jnp.zeros(()), "reward": batch.reward.max()}
 
     problem = make_problem(config)

@@ -6,11 +6,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 import pytest
 
 import envs
 from envs import view
+from train.model_file import save_model
 
 # Brax itself uses MJX in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing .* directly from `Data` is deprecated:DeprecationWarning")
@@ -26,6 +28,12 @@ def env(request: pytest.FixtureRequest) -> Any:
 def step(env: Any) -> Any:
     """The jitted step of one world, compiled once."""
     return jax.jit(env.step)
+
+
+def test_a_run_of_it_holds_no_model(env: Any, tmp_path: pathlib.Path) -> None:
+    assert isinstance(env.model, mujoco.MjModel)
+    save_model(tmp_path, env)
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_is_the_bare_environment(env: Any, step: Any) -> None:

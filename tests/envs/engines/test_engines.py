@@ -1,4 +1,6 @@
-"""`make_engine` and `resolve_engine`: which engine, with which settings."""
+"""`make_engine`, `candidates` and `resolve_engine`: which engine, with which settings."""
+
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.engines import NativeEngine, SolverConfig, make_engine, resolve_engine
+from envs.engines import NativeEngine, SolverConfig, candidates, make_engine, resolve_engine
 
 MODEL = (
     "<mujoco><worldbody><body><joint type='hinge' axis='0 1 0'/><geom size='.1' pos='1 0 0'/></body></worldbody></mujoco>"
@@ -19,12 +21,24 @@ def model() -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(MODEL)
 
 
-def test_auto_is_native_on_cpu_and_mjx_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert resolve_engine("auto") == "native"
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert resolve_engine("auto") == "mjx"
-    assert resolve_engine("native") == "native"
+@pytest.mark.parametrize(
+    ("backend", "version", "engines", "repeatable"),
+    [
+        ("cpu", "cpu", ("native",), ("native",)),
+        ("gpu", "PJRT C API\ncuda 12090", ("warp", "mjx"), ("mjx",)),
+        ("gpu", "PJRT C API\nrocm 60300", ("mjx",), ("mjx",)),
+        ("tpu", "TFRT TPU v5", ("mjx",), ("mjx",)),
+    ],
+)
+def test_auto_is_what_suits_the_machine(
+    backend: str, version: str, engines: tuple[str, ...], repeatable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr("envs.engines.get_backend", lambda: SimpleNamespace(platform_version=version))
+    assert candidates("auto") == engines
+    assert candidates("auto", repeatable=True) == repeatable
+    assert resolve_engine("auto") == engines[-1]
+    assert candidates("warp", repeatable=True) == ("warp",)
 
 
 def test_an_unknown_integrator_is_answered_with_the_integrators(model: mujoco.MjModel) -> None:

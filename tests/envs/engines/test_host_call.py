@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import envs
 from envs.engines import host_call as host_call_module
 from envs.engines.host_call import host_call
 
@@ -69,6 +70,29 @@ def test_an_error_ends_the_program_and_says_what_it_was(function, said, request)
     program = jax.jit(lambda a: host_call(f"test {request.node.name}", function, shaped((3,)), a))
     with pytest.raises(jax.errors.JaxRuntimeError, match=said):
         jax.block_until_ready(program(jnp.zeros(3)))
+
+
+@pytest.mark.parametrize("returned", [np.zeros(1, np.float32), np.zeros(3)], ids=["wrong shape", "wrong type"])
+def test_an_accelerator_too_is_given_what_was_promised_or_an_error(returned, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    program = jax.jit(lambda a: host_call("test promise", lambda a: (returned,), shaped((3,)), a))
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match=rf"{re.escape(str(returned.shape))} was returned where float32\(3,\)"
+    ):
+        jax.block_until_ready(program(jnp.zeros(3)))
+
+
+def test_between_an_accelerator_and_the_host_goes_one_array_each_way(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    task = envs.make("hopper", physics="native")
+    state = jax.eval_shape(jax.vmap(task.reset), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 5)))
+    jaxpr = jax.make_jaxpr(jax.vmap(task.step))(state, jax.ShapeDtypeStruct((5, 3), jnp.float32)).jaxpr
+    [call] = [equation for equation in jaxpr.eqns if equation.primitive.name == "pure_callback"]
+    model, physics = task.model, state.physics
+    read = sum(int(np.prod(task.engine._shapes[name])) for name in task.reads)
+    kept = sum(x.size // 5 for x in jax.tree.leaves(physics))
+    assert [x.aval.shape for x in call.invars] == [(5, kept + model.nu)]
+    assert [x.aval.shape for x in call.outvars] == [(5, kept + read)]
 
 
 PROGRAM = """

@@ -61,6 +61,12 @@ def test_a_call_does_not_depend_on_the_calls_before(env: envs.MujocoTask, moved:
     assert_identical(step(env, *moved), first)
 
 
+def test_an_accelerator_gets_the_same_numbers(env: envs.MujocoTask, moved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = step(env, *moved)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert_identical(step(env, *moved), expected)
+
+
 def test_nested_vmap_is_a_flat_batch(env: envs.MujocoTask, moved: Any) -> None:
     flat = step(env, *moved)
     nested = jax.tree.map(lambda x: x.reshape(3, 4, *x.shape[1:]), moved)

@@ -90,6 +90,13 @@ def test_overflows_are_counted_in_steps_and_in_episodes() -> None:
     assert episodes.overflowed.any()
 
 
+@pytest.mark.parametrize(("backend", "mode"), [("cpu", "JAX"), ("gpu", "WARP")])
+def test_on_a_gpu_warp_captures_its_own_graph(backend: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    engine = envs.make("inverted_pendulum", physics="warp").engine
+    assert engine._mjx_model.opt._impl.graph_mode.name == mode
+
+
 def test_contact_forces_are_refused() -> None:
     with pytest.raises(ValueError, match="humanoid-v5 runs on mjx and native: the warp engine does not compute"):
         envs.make("humanoid-v5", physics="warp")
