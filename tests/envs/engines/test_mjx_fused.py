@@ -1,5 +1,6 @@
 """`envs.engines.mjx_fused`: MJX with its solver in one kernel steps as MJX does, and stays away where it is not known."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -16,7 +17,7 @@ from envs.engines.mjx_import import mjx
 from tests.runs import long_but
 
 TASKS = long_but(("inverted_pendulum",), ("inverted_pendulum", "hopper", "half_cheetah"))
-WORLDS = 32
+WORLDS = 30
 
 
 @functools.cache
@@ -28,7 +29,7 @@ def step(name: str, fused: Any) -> Any:
 @pytest.mark.parametrize("name", TASKS)
 def test_one_step_equals_mjxs(name: str, states: Any) -> None:
     """From states of all kinds. Only the order of sums differs, which a contact of this step can enlarge."""
-    state, action = jax.tree.map(lambda x: jnp.asarray(x[::7]), states(name))
+    state, action = jax.tree.map(lambda x: jnp.asarray(x[:: len(x) // WORLDS]), states(name))
     expected, got = step(name, "off")(state, action), step(name, "on")(state, action)
     np.testing.assert_allclose(got.physics.qpos, expected.physics.qpos, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(got.physics.qvel, expected.physics.qvel, rtol=1e-4, atol=1e-3)
@@ -39,15 +40,21 @@ def test_one_step_equals_mjxs(name: str, states: Any) -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_worlds_stay_together_for_30_steps(name: str) -> None:
+    """As well as those of MJX do which start a float32 rounding apart: half_cheetah's contacts are chaotic."""
     env = envs.make(name, physics="native")
     state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), WORLDS))
     actions = jax.random.uniform(jax.random.key(1), (30, WORLDS, env.action_size), minval=-1, maxval=1)
-    expected = got = state
+    rounded = state.physics.qpos * (1 + 2 * jnp.finfo(jnp.float32).eps)
+    expected, got, control = (
+        state,
+        state,
+        dataclasses.replace(state, physics=dataclasses.replace(state.physics, qpos=rounded)),
+    )
     for action in actions:
-        expected, got = step(name, "off")(expected, action), step(name, "on")(got, action)
-    apart = np.abs(got.physics.qpos - expected.physics.qpos).max(axis=1)
-    assert apart.max() < 1e-2
-    assert np.median(apart) < 1e-4
+        expected, control = step(name, "off")(expected, action), step(name, "off")(control, action)
+        got = step(name, "on")(got, action)
+    apart, chaos = (np.abs(one.physics.qpos - expected.physics.qpos).max(axis=1) for one in (got, control))
+    assert np.median(apart) < 1e-5 + 10 * np.median(chaos)
     assert np.abs(expected.physics.qpos - state.physics.qpos).max() > 0.1
 
 
