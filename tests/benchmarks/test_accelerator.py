@@ -175,6 +175,7 @@ def test_ctrl_c_stops_the_step_under_way_which_is_made_again(
     assert made == ["slow", "last"]
 
 
+@pytest.mark.long  # tests/reliability/test_kill.py kills runs in every run of the tests
 @pytest.mark.slow
 def test_a_training_goes_on_from_its_checkpoint_after_kill_9(start: Start, made: list[str], tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-c", PROGRAM, "--short", "--work-dir", str(tmp_path)]

@@ -204,7 +204,7 @@ def test_the_compiling_process_asks_for_no_driver() -> None:
 
 BUDGETS = {
     # program, task, physics, agent: nodes, copies and host synchronisations of a turn
-    ("iteration", "inverted_pendulum", "warp", "dsac_e"): (1152, 220, 2),
+    ("iteration", "inverted_pendulum", "warp", "dsac_e"): (1196, 206, 2),
     ("iteration", "inverted_pendulum", "mjx", "dsac_e"): (1288, 130, 2),
     ("iteration", "humanoid", "warp", "dsac_e"): (1298, 195, 2),
     ("updates", "humanoid", "native", "dsac_e"): (197, 4, 0),
