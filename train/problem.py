@@ -10,7 +10,7 @@ import envs
 from envs.adapters.foreign import ForeignTask
 from envs.base import Obs, split_obs
 from envs.command import user_errors
-from envs.engines import ENGINES, resolve_engine
+from envs.engines import ENGINES, candidates, resolve_engine
 from envs.own_code import label
 from envs.rollout import Policy
 from mjx_tecrl import Agent, OnPolicyAgent, Spec
@@ -120,7 +120,7 @@ def make_problem(config: Config, model: mujoco.MjModel | None = None) -> Problem
 
 def tracing_note(config: Config) -> str | None:
     """A line to say before `make_problem`, which may then say nothing for minutes; None where it takes seconds."""
-    engine = resolve_engine(config.physics)
+    engine = candidates(config.physics, config.deterministic)[0]
     if engine not in ("mjx", "warp"):
         return None
     return f"tracing {label(config.env)} for {engine}; with many meshes or contacts this alone takes minutes"

@@ -95,3 +95,11 @@ def test_a_line_is_printed_before_mjx_is_traced(
         load_problem(tmp_path)
     assert capsys.readouterr().err == note
     assert tracing_note(tiny_config()) is None
+
+
+@pytest.mark.usefixtures("nvidia")
+@pytest.mark.parametrize(("deterministic", "engine"), [(False, "warp"), (True, "mjx")])
+def test_the_line_names_the_engine_that_auto_traces_first(deterministic: bool, engine: str) -> None:
+    note = tracing_note(tiny_config(physics="auto", deterministic=deterministic))
+    assert note is not None
+    assert note.startswith(f"tracing inverted_pendulum for {engine};")
