@@ -23,6 +23,7 @@ from benchmarks.report import Report
 from envs.command import UserError, run_command
 from envs.engines import Engine, PhysicsState, SolverConfig, make_engine
 from envs.engines.native import silent
+from envs.engines.support import set_field
 from train.compilation_cache import use_compilation_cache
 from train.config import Config
 
@@ -138,7 +139,7 @@ def _play_plain(model: mujoco.MjModel, feature: Feature, reads: tuple[str, ...])
     qpos, qvel, ctrl = _starts(model)
     model = model.__copy__()
     for name, value in feature.fields.items():
-        getattr(model, name)[:] = value
+        set_field(model, name, value)
     names = ("qpos", "qvel", "act", *reads)
     worlds = []
     for world in range(WORLDS):

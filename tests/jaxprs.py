@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-import jax
+from jax.extend.core import jaxprs_in_params
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
     """The equations of a jaxpr and of all that it calls."""
     for equation in jaxpr.eqns:
         yield equation
-        for part in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
-            if hasattr(part, "eqns"):
-                yield from equations(part)
+        for part in jaxprs_in_params(equation.params):
+            yield from equations(part)
 
 
 def branches(jaxpr: Any) -> list[Any]:

@@ -26,6 +26,21 @@ from train.program import Program
 from train.seeds import seed_keys
 from train.state import TrainState, checkpoint_parts, from_checkpoint_parts
 
+OWN_TASK = """
+import envs
+
+
+class Lift(envs.MujocoTask):
+    name, xml, frame_skip = "lift", "inverted_pendulum.xml", 2
+
+    def observe(self, physics, derived, info):
+        return physics.qpos
+
+    def score(self, physics, derived, ctrl, info):
+        return {"upright": physics.qpos[1] ** 2}, False
+"""
+"""A file with the task ``Lift``."""
+
 TINY_FLAGS = shlex.split(
     "--physics native --num-envs 4 --updates-per-step 1 --batch-size 8 --replay-size 400 --learning-starts 40 "
     "--log-steps 80 --eval-steps 160 --checkpoint-steps 80 --total-steps 160 --eval-episodes 2 --agent.hidden 16 "

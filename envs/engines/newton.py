@@ -10,6 +10,7 @@ sums. On a GPU, `one_kernel` makes a Triton kernel of them by Pallas; elsewhere 
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -319,10 +320,7 @@ def one_kernel(function: Callable[..., Any], *args: Any, interpret: bool = False
 
 def padded_size(shape: tuple[int, ...]) -> int:
     """Numbers in an array of this shape, once it is padded for a kernel."""
-    size = 1
-    for side in _padded(shape):
-        size *= side
-    return size
+    return math.prod(_padded(shape))
 
 
 def _padded(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,21 +12,9 @@ import pytest
 from envs.command import COMMANDS, typed
 from eval import console
 from mjx_tecrl.packages import check_packages
+from tests.runs import OWN_TASK
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-ROBOT = """
-import envs
-
-class Lift(envs.MujocoTask):
-    name, xml, frame_skip = "lift", "inverted_pendulum.xml", 2
-
-    def observe(self, physics, derived, info):
-        return physics.qpos
-
-    def score(self, physics, derived, ctrl, info):
-        return {"upright": physics.qpos[1] ** 2}, False
-"""
 
 
 def test_it_is_installed_with_the_package() -> None:
@@ -67,7 +55,7 @@ def beside_others(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "__init__.py").write_text("raise SystemExit('the wrong envs')\n")
     (tmp_path / "eval").mkdir()
-    (tmp_path / "robot.py").write_text(ROBOT)
+    (tmp_path / "robot.py").write_text(OWN_TASK)
     return tmp_path
 
 

@@ -18,31 +18,21 @@ from envs.own_code import file_digest
 from eval import inspect, render
 from eval import run as evaluation
 from eval.restore import restore
-from tests.runs import TINY_FLAGS
+from tests.runs import OWN_TASK, TINY_FLAGS
 from train.code_file import CODE_FILE
 from train.config import load_config
 from train.run import main, parse
 from train.trials import Args, make_trials
 
-FILE = """
+FILE = f"""
+{OWN_TASK}
+
 import pathlib
 
-import envs
 from mjx_tecrl.agents import AGENTS, NamedAgent
 
 with pathlib.Path(__file__).with_name("ran").open("a") as ran:
     ran.write("x")
-
-
-class Lift(envs.MujocoTask):
-    name, xml, frame_skip = "lift", "inverted_pendulum.xml", 2
-
-    def observe(self, physics, derived, info):
-        return physics.qpos
-
-    def score(self, physics, derived, ctrl, info):
-        return {"upright": physics.qpos[1] ** 2}, False
-
 
 mine = NamedAgent(AGENTS["dsac_e"].Config, AGENTS["dsac_e"].make)
 """
