@@ -7,7 +7,7 @@ no exporter of its own.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -78,7 +78,7 @@ class Step:
 
     output: str
     function: str
-    inputs: tuple[Any, ...]
+    inputs: Sequence[Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,9 @@ def trace(function: Callable[[jax.Array], dict[str, jax.Array]], obs_size: int) 
     writer = _Writer(batch)
     results = writer.run(closed.jaxpr, closed.consts, [_Value(INPUT, (batch, obs_size))])
     for name, result in zip(sorted(shapes), results, strict=True):  # JAX sorts the keys of a dict
-        writer.steps.append(Step(name, "positive", (writer.name_of(writer.filled(result, (batch, shapes[name].shape[-1]))),)))
+        writer.steps.append(
+            Step(name, "positive", (writer.name_of(writer.filled(result, (batch, shapes[name].shape[-1]))),))
+        )
     return _without_unused(writer, obs_size, {name: shapes[name].shape[-1] for name in shapes})
 
 
@@ -176,8 +178,17 @@ class _Writer:
     def equation(self, equation: Any, inputs: list[Any]) -> list[Any]:
         """Writes one equation; returns its results."""
         primitive, params = equation.primitive, equation.params
-        called = next((params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if hasattr(params.get(key), "eqns")), None)
-        if called is not None and primitive.name in ("pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat2"):
+        called = next(
+            (params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if hasattr(params.get(key), "eqns")), None
+        )
+        if called is not None and primitive.name in (
+            "pjit",
+            "jit",
+            "closed_call",
+            "custom_jvp_call",
+            "custom_vjp_call",
+            "remat2",
+        ):
             inner = getattr(called, "jaxpr", called)
             return self.run(inner, getattr(called, "consts", ()), inputs)
         shapes = [variable.aval.shape for variable in equation.outvars]
@@ -342,7 +353,9 @@ class _Writer:
         plain = tuple(numbers.start_index_map) == (last,) and not numbers.operand_batching_dims
         whole = all(a == b for a, b in zip(params["slice_sizes"][:last], avals[0].shape[:last], strict=True))
         if not plain or not whole or isinstance(indices, _Value) or params["slice_sizes"][last] != 1:
-            raise NotImplementedError("no step stands for a choice of indices that are not known, or not along the last axis")
+            raise NotImplementedError(
+                "no step stands for a choice of indices that are not known, or not along the last axis"
+            )
         flat = np.asarray(indices).reshape(-1).tolist()
         taken = self.taken(self.filled(x, avals[0].shape), flat, last, (*avals[0].shape[:last], len(flat)))
         return self.reshaped(taken, shape)
