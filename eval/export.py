@@ -144,7 +144,7 @@ def read_npz(contents: bytes) -> tuple[Graph, dict[str, Any]]:
 
 
 def evaluators(out: pathlib.Path, graph: Graph, contents: bytes) -> dict[str, Evaluator]:
-    """What computes the outputs for a comparison: NumPy, and ONNX Runtime too where there is such a file and it is installed.
+    """What computes the outputs for a comparison: NumPy, and for an .onnx file also ONNX Runtime, where that is installed.
 
     Args:
       out: the file's name, which says its kind.

@@ -1,8 +1,8 @@
 """A policy as a list of NumPy calls: what `eval.export` writes to a file, traced from the policy's own functions.
 
-JAX traces the function over a batch of any size. Each of its primitives becomes one or a few calls of NumPy's functions; what
-does not depend on the observation is computed at once and becomes a constant. So a network, a head or a scaling of actions needs
-no exporter of its own.
+JAX traces the function over a batch of any size. Each of its primitives becomes one or a few calls of NumPy's functions.
+What does not depend on the observation is computed at once and becomes a constant. So no network, head or scaling of actions
+needs an exporter of its own.
 """
 
 import dataclasses
@@ -144,7 +144,7 @@ class _Value:
 
     Attributes:
       name: in the graph.
-      shape: that of the computed array. It has size 1 along an axis along which the function's own value only repeats itself.
+      shape: that of the computed array. It has size 1 along an axis along which the function's value only repeats itself.
     """
 
     name: str
@@ -232,7 +232,7 @@ class _Writer:
             before, after = avals[0].dtype, params["new_dtype"]
             if before == after or (jnp.issubdtype(before, jnp.floating) and after == jnp.float32):
                 return inputs[0]
-            if before == bool and after == jnp.float32:
+            if before == np.dtype(bool) and after == jnp.float32:
                 return self.elementwise("where", inputs[0], np.float32(1), np.float32(0))
         if name == "broadcast_in_dim":
             return self.broadcast(inputs[0], params["broadcast_dimensions"], len(aval.shape))
@@ -315,7 +315,7 @@ class _Writer:
             return x
         if all(isinstance(size, int) for size in shape):
             return self.elementwise("add", x, np.zeros(shape, np.float32))
-        if len(shape) != 2 or shape[0] is not self.batch and shape[0] != self.batch:
+        if len(shape) != 2 or (shape[0] is not self.batch and shape[0] != self.batch):
             raise NotImplementedError(f"no step stands for a repetition {list(now)} -> {list(shape)}")
         zeros = self.times(self.taken(_Value(INPUT, (self.batch, None)), [0], 1, (self.batch, 1)), np.float32(0))
         return self.elementwise("add", zeros, self.elementwise("add", x, np.zeros((1, shape[1]), np.float32)))

@@ -115,7 +115,7 @@ def _of_equation(equation: Any, inputs: list[Any]) -> list[Any]:
         result = primitive.bind(*inputs, **params)
         return list(result) if primitive.multiple_results else [result]
     sources = frozenset[int]().union(*(x.all for x in dependent))
-    if primitive.name in _MOVES and (primitive.name != "gather" or isinstance(inputs[0], _Origin) and len(dependent) == 1):
+    if primitive.name in _MOVES and (primitive.name != "gather" or (isinstance(inputs[0], _Origin) and len(dependent) == 1)):
 
         def moved(part: str, otherwise: int) -> np.ndarray:
             arrays = []

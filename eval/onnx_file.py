@@ -1,7 +1,7 @@
 """Writes a `Graph` as an ONNX file: opset 18, which runtimes have read since 2023.
 
-An ONNX file is one message of Protocol Buffers. The few fields that a policy needs are encoded here, with the numbers that ONNX's
-``onnx.proto`` gives them: so nobody has to install a package to export.
+An ONNX file is one message of Protocol Buffers. The few fields that a policy needs are encoded here, with the numbers that
+``onnx.proto`` gives them. So nobody has to install a package to export.
 """
 
 from collections.abc import Mapping

@@ -50,7 +50,7 @@ def describe(restored: Restored, run_dir: pathlib.Path) -> dict[str, Any]:
             "observation": [dataclasses.asdict(entry) for entry in observation_entries(env)],
             "default_qpos": _default_qpos(env).tolist(),
             "default_ctrl": np.asarray(env.to_ctrl(jnp.zeros(problem.spec.action_size))).tolist(),
-            "actuators": _actuators(env.model),
+            "actuators": describe_actuators(env.model),
             "joints": _joints(env.model),
             "sensors": [
                 {"name": env.model.sensor(i).name, "start": int(adr), "size": int(dim)}
@@ -84,7 +84,7 @@ def _default_qpos(env: Any) -> np.ndarray:
     return np.asarray(env.model.qpos0 if env.keyframe is None else env.model.key(env.keyframe).qpos)
 
 
-def _actuators(model: mujoco.MjModel) -> list[dict[str, Any]]:
+def describe_actuators(model: mujoco.MjModel) -> list[dict[str, Any]]:
     """The actuators in the order of ``ctrl``: name, place of their controls, limits, joint, and gains if they have such."""
     limits, unlimited = control_limits(model)
     kp, kd = has_kp(model), has_kd(model)
