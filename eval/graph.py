@@ -151,10 +151,6 @@ class _Value:
     shape: tuple[Any, ...]
 
 
-_Known = np.ndarray | jax.Array
-"""A value that does not depend on the observation."""
-
-
 class _Writer:
     """Writes steps, one equation after the other."""
 
@@ -165,7 +161,8 @@ class _Writer:
 
     def run(self, jaxpr: Jaxpr, constants: Iterable[Any], inputs: Iterable[Any]) -> list[Any]:
         """Writes all equations of a jaxpr; returns its results."""
-        values = dict(zip(jaxpr.constvars, constants, strict=True)) | dict(zip(jaxpr.invars, inputs, strict=True))
+        values = dict(zip(jaxpr.constvars, map(np.asarray, constants), strict=True))
+        values |= dict(zip(jaxpr.invars, inputs, strict=True))
 
         def read(variable: Any) -> Any:
             return np.asarray(variable.val, variable.aval.dtype) if isinstance(variable, Literal) else values[variable]
@@ -191,18 +188,21 @@ class _Writer:
         ):
             inner = getattr(called, "jaxpr", called)
             return self.run(inner, getattr(called, "consts", ()), inputs)
-        shapes = [variable.aval.shape for variable in equation.outvars]
-        static = all(isinstance(size, int) for shape in shapes for size in shape)
-        if static and not any(isinstance(x, _Value) for x in inputs):
-            result = primitive.bind(*inputs, **params)
-            return list(result) if primitive.multiple_results else [result]
         if primitive.name == "split":
             ends = np.cumsum(params["sizes"])
             return [
-                self.taken(inputs[0], list(range(end - size, end)), params["axis"], shape)
-                for size, end, shape in zip(params["sizes"], ends.tolist(), shapes, strict=True)
+                self.taken(inputs[0], list(range(end - size, end)), params["axis"], variable.aval.shape)
+                for size, end, variable in zip(params["sizes"], ends.tolist(), equation.outvars, strict=True)
             ]
-        return [self.result(primitive.name, params, inputs, [v.aval for v in equation.invars], equation.outvars[0].aval)]
+        try:
+            avals = [variable.aval for variable in equation.invars]
+            return [self.result(primitive.name, params, inputs, avals, equation.outvars[0].aval)]
+        except NotImplementedError:
+            sizes = [size for variable in equation.outvars for size in variable.aval.shape]
+            if any(isinstance(x, _Value) for x in inputs) or not all(isinstance(size, int) for size in sizes):
+                raise
+        result = primitive.bind(*inputs, **params)  # of what is known, JAX computes what no step stands for
+        return list(map(np.asarray, result)) if primitive.multiple_results else [np.asarray(result)]
 
     def result(self, name: str, params: dict[str, Any], inputs: list[Any], avals: list[Any], aval: Any) -> Any:
         """Writes one equation with one result."""
@@ -264,9 +264,14 @@ class _Writer:
         shapes = ", ".join(str(list(known.shape)) for known in avals)
         raise NotImplementedError(f"no step stands for JAX's {name} of {shapes}")
 
-    def write(self, function: str, inputs: tuple[Any, ...], shape: tuple[Any, ...]) -> _Value:
-        """Writes a step whose inputs are values, known arrays, or numbers and lists that stand for themselves."""
-        named = tuple(self.name_of(x) if isinstance(x, _Value | np.ndarray | np.generic | jax.Array) else x for x in inputs)
+    def write(self, function: str, inputs: tuple[Any, ...], shape: tuple[Any, ...]) -> Any:
+        """Writes a step whose inputs are values, known arrays, or numbers and lists that stand for themselves.
+
+        If no input depends on the observation, the step is computed at once.
+        """
+        if not any(isinstance(x, _Value) for x in inputs):
+            return np.asarray(FUNCTIONS[function](*inputs))
+        named = tuple(self.name_of(x) if isinstance(x, _Value | np.ndarray | np.generic) else x for x in inputs)
         output = f"t{len(self.steps)}"
         self.steps.append(Step(output, function, named))
         return _Value(output, shape)
@@ -280,11 +285,9 @@ class _Writer:
         self.constants[name] = array if array.dtype == bool else array.astype(np.float32)
         return name
 
-    def elementwise(self, function: str, *inputs: Any) -> _Value | _Known:
+    def elementwise(self, function: str, *inputs: Any) -> Any:
         """Writes a function of each number alone. NumPy repeats what has size 1."""
-        if not any(isinstance(x, _Value) for x in inputs):
-            return np.asarray(FUNCTIONS[function](*inputs))
-        shapes = [np.shape(x) if not isinstance(x, _Value) else x.shape for x in inputs]
+        shapes = [x.shape if isinstance(x, _Value) else np.shape(x) for x in inputs]
         rank = max(map(len, shapes))
         padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
         return self.write(function, inputs, tuple(_repeated(sizes) for sizes in zip(*padded, strict=True)))
@@ -323,14 +326,10 @@ class _Writer:
     def transposed(self, x: Any, permutation: Iterable[int]) -> Any:
         """Writes a permutation of axes."""
         axes = list(permutation)
-        if not isinstance(x, _Value):
-            return np.transpose(x, axes)
         return self.write("transpose", (x, axes), tuple(x.shape[axis] for axis in axes))
 
     def taken(self, x: Any, indices: list[int], axis: int, shape: tuple[Any, ...]) -> Any:
         """Writes a choice of indices along one axis."""
-        if not isinstance(x, _Value):
-            return np.take(x, indices, axis)
         return self.write("take", (x, indices, axis), tuple(shape))
 
     def sliced(self, x: Any, params: dict[str, Any], shape: tuple[Any, ...]) -> Any:

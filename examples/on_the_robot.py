@@ -12,7 +12,7 @@ about, steps = json.loads(str(values.pop("metadata"))), json.loads(str(values.po
 model = mujoco.MjModel.from_binary_path(sys.argv[2])
 data = mujoco.MjData(model)
 
-NAMES = "sum max min take append reshape transpose where".split()
+NAMES = ["sum", "max", "min", "take", "append", "reshape", "transpose", "where"]
 assert all(name in (*NAMES, "erf") or isinstance(getattr(np, name), np.ufunc) for _, name, _ in steps)
 erf = np.vectorize(math.erf, otypes=[np.float32])
 
