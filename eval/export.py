@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from envs import MujocoTask
+from envs import MujocoTask, RandomizedEnv
 from envs.adapters.foreign import ForeignTask
 from envs.command import UserError, run_command
 from eval.graph import INPUT, Graph, Step, trace
@@ -107,7 +107,7 @@ def policy_graph(restored: Restored) -> Graph:
       UserError: it cannot be exported; one sentence.
     """
     env = restored.problem.env
-    if isinstance(getattr(env, "task", env), MujocoTask) and env.mocap_actions:
+    if isinstance(env, MujocoTask | RandomizedEnv) and env.mocap_actions:
         raise UserError(
             f"{env.name} cannot be exported: a part of its actions moves mocap bodies, which no actuator can do."
         )

@@ -127,6 +127,11 @@ def trace(function: Callable[[jax.Array], dict[str, jax.Array]], obs_size: int) 
     return _without_unused(writer, obs_size, {name: shapes[name].shape[-1] for name in shapes})
 
 
+def known(literal: Any) -> np.ndarray:
+    """The value of a literal of a jaxpr."""
+    return np.asarray(literal.val, literal.aval.dtype)
+
+
 def _without_unused(writer: "_Writer", obs_size: int, outputs: dict[str, int]) -> Graph:
     """The graph without what its outputs do not need, such as the spread of the policy."""
     needed, steps = set(outputs), []
@@ -165,7 +170,7 @@ class _Writer:
         values |= dict(zip(jaxpr.invars, inputs, strict=True))
 
         def read(variable: Any) -> Any:
-            return np.asarray(variable.val, variable.aval.dtype) if isinstance(variable, Literal) else values[variable]
+            return known(variable) if isinstance(variable, Literal) else values[variable]
 
         for equation in jaxpr.eqns:
             results = self.equation(equation, [read(variable) for variable in equation.invars])
@@ -230,10 +235,12 @@ class _Writer:
             return self.elementwise("where", which, yes, no)
         if name == "convert_element_type":
             before, after = avals[0].dtype, params["new_dtype"]
-            if before == after or (jnp.issubdtype(before, jnp.floating) and after == jnp.float32):
-                return inputs[0]
-            if before == np.dtype(bool) and after == jnp.float32:
+            if not isinstance(inputs[0], _Value):
+                return np.asarray(inputs[0]).astype(after)
+            if before == np.dtype(bool):  # a graph has no integers: 1.0 stands for 1
                 return self.elementwise("where", inputs[0], np.float32(1), np.float32(0))
+            if after == jnp.float32 or before == after:
+                return inputs[0]
         if name == "broadcast_in_dim":
             return self.broadcast(inputs[0], params["broadcast_dimensions"], len(aval.shape))
         if name in ("reshape", "squeeze", "expand_dims"):
@@ -249,19 +256,21 @@ class _Writer:
             return self.sliced(self.filled(inputs[0], avals[0].shape), params, aval.shape)
         if name == "gather":
             return self.gathered(inputs, params, avals, aval.shape)
-        if name == "concatenate":
-            joined, *others = (self.filled(x, known.shape) for x, known in zip(inputs, avals, strict=True))
-            for x in others:
-                axis = params["dimension"]
-                shape = list(joined.shape)
-                shape[axis] += x.shape[axis]
-                joined = self.write("append", (joined, x, axis), tuple(shape))
+        if name in ("concatenate", "stack"):
+            axis = params["dimension"] if name == "concatenate" else params["axis"]
+            filled = [self.filled(x, a.shape) for x, a in zip(inputs, avals, strict=True)]
+            if name == "stack":
+                filled = [self.reshaped(x, (*x.shape[:axis], 1, *x.shape[axis:])) for x in filled]
+            joined = filled[0]
+            for x in filled[1:]:
+                shape = (*joined.shape[:axis], joined.shape[axis] + x.shape[axis], *joined.shape[axis + 1 :])
+                joined = self.write("append", (joined, x, axis), shape)
             return joined
         if name == "dot_general":
             (contract, batches) = params["dimension_numbers"]
             if not any(batches) and all(len(axes) == 1 for axes in contract) and max(len(a.shape) for a in avals) <= 2:
                 return self.product(inputs, avals, [axes[0] for axes in contract], aval.shape)
-        shapes = ", ".join(str(list(known.shape)) for known in avals)
+        shapes = ", ".join(str(list(a.shape)) for a in avals)
         raise NotImplementedError(f"no step stands for JAX's {name} of {shapes}")
 
     def write(self, function: str, inputs: tuple[Any, ...], shape: tuple[Any, ...]) -> Any:
@@ -345,23 +354,27 @@ class _Writer:
         return x
 
     def gathered(self, inputs: list[Any], params: dict[str, Any], avals: list[Any], shape: tuple[Any, ...]) -> Any:
-        """Writes a choice of known indices along the last axis, the only kind of gather that it knows."""
-        x, indices = inputs
-        numbers = params["dimension_numbers"]
-        last = len(avals[0].shape) - 1
-        plain = tuple(numbers.start_index_map) == (last,) and not numbers.operand_batching_dims
-        whole = all(a == b for a, b in zip(params["slice_sizes"][:last], avals[0].shape[:last], strict=True))
-        if not plain or not whole or isinstance(indices, _Value) or params["slice_sizes"][last] != 1:
-            raise NotImplementedError(
-                "no step stands for a choice of indices that are not known, or not along the last axis"
-            )
-        flat = np.asarray(indices).reshape(-1).tolist()
-        taken = self.taken(self.filled(x, avals[0].shape), flat, last, (*avals[0].shape[:last], len(flat)))
+        """Writes a choice of known indices along the last axis, or of one window there: no other kind of gather."""
+        x, starts = inputs
+        *whole, last = avals[0].shape
+        *sizes, window = params["slice_sizes"]
+        numbers, axis = params["dimension_numbers"], len(whole)
+        if (
+            isinstance(starts, _Value)
+            or tuple(numbers.start_index_map) != (axis,)
+            or sizes != whole
+            or list(shape[:axis]) != whole
+            or (window > 1 and starts.size > 1)
+        ):
+            raise NotImplementedError("no step stands for a choice of unknown indices, or not along the last axis")
+        first = np.clip(starts.reshape(-1), 0, last - window).tolist()
+        indices = first if window == 1 else list(range(first[0], first[0] + window))
+        taken = self.taken(self.filled(x, avals[0].shape), indices, axis, (*whole, len(indices)))
         return self.reshaped(taken, shape)
 
     def product(self, inputs: list[Any], avals: list[Any], contract: list[int], shape: tuple[Any, ...]) -> Any:
         """Writes a product of matrices or vectors."""
-        left, right = (self.filled(x, known.shape) for x, known in zip(inputs, avals, strict=True))
+        left, right = (self.filled(x, a.shape) for x, a in zip(inputs, avals, strict=True))
         if contract[0] != len(left.shape) - 1:
             left = self.transposed(left, (1, 0))
         if contract[1] != 0:

@@ -10,12 +10,14 @@ from jax.extend.core import Jaxpr, Literal
 
 from envs import MujocoTask, RandomizedEnv
 from envs.base import split_obs
+from eval.graph import known
 
 _MOVES = (
     "slice",
     "squeeze",
     "reshape",
     "concatenate",
+    "stack",
     "broadcast_in_dim",
     "transpose",
     "expand_dims",
@@ -96,7 +98,7 @@ def _follow(jaxpr: Jaxpr, constants: Iterable[Any], inputs: Iterable[Any]) -> li
     origins = dict(zip(jaxpr.constvars, constants, strict=True)) | dict(zip(jaxpr.invars, inputs, strict=True))
 
     def read(variable: Any) -> Any:
-        return np.asarray(variable.val, variable.aval.dtype) if isinstance(variable, Literal) else origins[variable]
+        return known(variable) if isinstance(variable, Literal) else origins[variable]
 
     for equation in jaxpr.eqns:
         results = _of_equation(equation, [read(variable) for variable in equation.invars])
@@ -129,6 +131,11 @@ def _of_equation(equation: Any, inputs: list[Any]) -> list[Any]:
 
         return [_Origin(moved("inputs", -1), moved("places", 0), moved("exact", 0).astype(bool), sources)]
     if primitive.name in _OF_EACH and len(dependent) == 1 and dependent[0].places.shape == shapes[0]:
+        neutral = {"max": -np.inf, "min": np.inf}.get(primitive.name, np.nan)
+        if len(inputs) > 1 and all(
+            isinstance(x, _Origin) or np.all(x == neutral) for x in inputs
+        ):  # a limit that there is not
+            return dependent
         return [dataclasses.replace(dependent[0], exact=np.zeros(shapes[0], bool))]
     return [_computed(shape, sources) for shape in shapes]
 

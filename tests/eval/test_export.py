@@ -219,7 +219,8 @@ def test_steps_are_read_as_they_were_written(tmp_path: pathlib.Path) -> None:
 
 def test_gains_are_named_by_joint() -> None:
     model = mujoco.MjModel.from_xml_string("""
-      <mujoco><worldbody><body><joint name="elbow" range="-1 1" limited="true"/><geom size=".1"/></body></worldbody>
+      <mujoco><compiler angle="radian"/>
+      <worldbody><body><joint name="elbow" range="-1 1" limited="true"/><geom size=".1"/></body></worldbody>
       <actuator><motor name="free" joint="elbow"/><position joint="elbow" kp="20" kv="3"/></actuator></mujoco>""")
     motor, servo = describe_actuators(model)
     assert (motor["name"], motor["limits"], motor["kp"]) == ("free", None, None)

@@ -9,7 +9,7 @@ from eval.observation import Entry, observation_entries
 @pytest.mark.parametrize(
     ("task", "entries"),
     [
-        ("half_cheetah", [Entry("qpos[1:9]", 8, True), Entry("qvel", 9, False)]),
+        ("half_cheetah", [Entry("qpos[1:9]", 8, True), Entry("qvel", 9, True)]),
         (
             "inverted_double_pendulum",
             [
