@@ -63,8 +63,13 @@ def observation_entries(env: MujocoTask | RandomizedEnv) -> list[Entry]:
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
     closed = jax.make_jaxpr(observe)(inputs)
     marked = [_input(number, leaf.shape) for number, (_, leaf) in enumerate(leaves)]
-    [result] = _follow(closed.jaxpr, closed.consts, marked)
-    return _grouped(result, names, [leaf.shape for _, leaf in leaves])
+    mixed: _Mixed = [frozenset()]
+    [result] = _follow(closed.jaxpr, closed.consts, marked, mixed)
+    return _grouped(result, mixed, names, [leaf.shape for _, leaf in leaves])
+
+
+_Mixed = list[frozenset[int]]
+"""Numbers of the inputs from which each computed array comes; first the empty set, which is that of constants."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,28 +77,33 @@ class _Origin:
     """Where the numbers of an array come from.
 
     Attributes:
-      inputs: number of the input that each comes from alone; -1 for none or several.
+      inputs: number of the input that each comes from alone; or else ``-1 - i``, where the i-th of `_Mixed` says from which.
       places: its place in that input.
       exact: whether it is that number as it is.
-      all: numbers of the inputs that any of them comes from.
     """
 
     inputs: np.ndarray
     places: np.ndarray
     exact: np.ndarray
-    all: frozenset[int]
 
 
 def _input(number: int, shape: tuple[int, ...]) -> _Origin:
     places = np.arange(int(np.prod(shape))).reshape(shape)
-    return _Origin(np.full(shape, number), places, np.ones(shape, bool), frozenset({number}))
+    return _Origin(np.full(shape, number), places, np.ones(shape, bool))
 
 
-def _computed(shape: tuple[int, ...], sources: frozenset[int]) -> _Origin:
-    return _Origin(np.full(shape, -1), np.zeros(shape, int), np.zeros(shape, bool), sources)
+def _computed(shape: tuple[int, ...], sources: frozenset[int], mixed: _Mixed) -> _Origin:
+    mixed.append(sources)
+    return _Origin(np.full(shape, -len(mixed)), np.zeros(shape, int), np.zeros(shape, bool))
 
 
-def _follow(jaxpr: Jaxpr, constants: Iterable[Any], inputs: Iterable[Any]) -> list[Any]:
+def _sources(origins: list[_Origin], mixed: _Mixed) -> frozenset[int]:
+    """Numbers of all inputs from which anything in some arrays comes."""
+    numbers = {int(number) for origin in origins for number in np.unique(origin.inputs)}
+    return frozenset[int]().union(*(mixed[-1 - number] if number < 0 else {number} for number in numbers))
+
+
+def _follow(jaxpr: Jaxpr, constants: Iterable[Any], inputs: Iterable[Any], mixed: _Mixed) -> list[Any]:
     """The origins of a jaxpr's results; a result that does not depend on its inputs is an array."""
     origins = dict(zip(jaxpr.constvars, constants, strict=True)) | dict(zip(jaxpr.invars, inputs, strict=True))
 
@@ -101,22 +111,21 @@ def _follow(jaxpr: Jaxpr, constants: Iterable[Any], inputs: Iterable[Any]) -> li
         return known(variable) if isinstance(variable, Literal) else origins[variable]
 
     for equation in jaxpr.eqns:
-        results = _of_equation(equation, [read(variable) for variable in equation.invars])
+        results = _of_equation(equation, [read(variable) for variable in equation.invars], mixed)
         origins |= dict(zip(equation.outvars, results, strict=True))
     return [read(variable) for variable in jaxpr.outvars]
 
 
-def _of_equation(equation: Any, inputs: list[Any]) -> list[Any]:
+def _of_equation(equation: Any, inputs: list[Any], mixed: _Mixed) -> list[Any]:
     primitive, params = equation.primitive, equation.params
     shapes = [variable.aval.shape for variable in equation.outvars]
     dependent = [x for x in inputs if isinstance(x, _Origin)]
     if primitive.name in ("jit", "pjit", "closed_call", "custom_jvp_call"):
         called = params.get("jaxpr") or params["call_jaxpr"]
-        return _follow(called.jaxpr, called.consts, inputs)
+        return _follow(called.jaxpr, called.consts, inputs, mixed)
     if not dependent:
         result = primitive.bind(*inputs, **params)
         return list(result) if primitive.multiple_results else [result]
-    sources = frozenset[int]().union(*(x.all for x in dependent))
     if primitive.name in _MOVES and (primitive.name != "gather" or (isinstance(inputs[0], _Origin) and len(dependent) == 1)):
 
         def moved(part: str, otherwise: int) -> np.ndarray:
@@ -129,7 +138,7 @@ def _of_equation(equation: Any, inputs: list[Any]) -> list[Any]:
                     arrays.append(x if is_index else np.full(np.shape(x), otherwise, np.int32))
             return np.asarray(primitive.bind(*arrays, **params))
 
-        return [_Origin(moved("inputs", -1), moved("places", 0), moved("exact", 0).astype(bool), sources)]
+        return [_Origin(moved("inputs", -1), moved("places", 0), moved("exact", 0).astype(bool))]
     if primitive.name in _OF_EACH and len(dependent) == 1 and dependent[0].places.shape == shapes[0]:
         neutral = {"max": -np.inf, "min": np.inf}.get(primitive.name, np.nan)
         if len(inputs) > 1 and all(
@@ -137,10 +146,10 @@ def _of_equation(equation: Any, inputs: list[Any]) -> list[Any]:
         ):  # a limit that there is not
             return dependent
         return [dataclasses.replace(dependent[0], exact=np.zeros(shapes[0], bool))]
-    return [_computed(shape, sources) for shape in shapes]
+    return [_computed(shape, _sources(dependent, mixed), mixed) for shape in shapes]
 
 
-def _grouped(result: Any, names: list[str], shapes: list[tuple[int, ...]]) -> list[Entry]:
+def _grouped(result: Any, mixed: _Mixed, names: list[str], shapes: list[tuple[int, ...]]) -> list[Entry]:
     """The entries of an observation: its longest runs of neighbours of one origin."""
     if not isinstance(result, _Origin):
         return [Entry("constant", int(np.size(result)), False)]
@@ -153,7 +162,7 @@ def _grouped(result: Any, names: list[str], shapes: list[tuple[int, ...]]) -> li
         if follows:
             continue
         if source < 0:
-            name = f"from {', '.join(names[number] for number in sorted(result.all))}"
+            name = f"from {', '.join(names[number] for number in sorted(mixed[-1 - source]))}" if source < -1 else "constant"
         else:
             size = int(np.prod(shapes[source]))
             name = names[source] if (place, last[1] + 1) == (0, size) else f"{names[source]}[{place}:{last[1] + 1}]"
