@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "train.sweep",
     "eval": "eval.run",
     "render": "eval.render",
+    "export": "eval.export",
     "plot": "eval.plot",
     "inspect": "eval.inspect",
     "list": "envs.list",

@@ -16,6 +16,7 @@ usage: {CONSOLE} COMMAND ...
   sweep     trains one run for each point of a search space
   eval      scores a run
   render    films a run's policy
+  export    writes a run's policy to a file for a robot
   plot      plots the metrics of runs
   inspect   shows which worlds of a run blew up, and how
   list      lists the tasks
