@@ -130,7 +130,7 @@ def write_film(
     if not (isinstance(camera, mujoco.MjvCamera) or has_camera(model, camera)):
         warn(f"this model has no camera {camera!r}: the film is seen from where everything that moves is in view.")
         camera = -1
-    film: Film | Page = Film(len(positions), width, height)
+    film = Film(len(positions), width, height)
     # Only a complete film gets its name.
     part = out.with_name(f".{out.stem}.part{out.suffix}")
     try:
@@ -139,8 +139,9 @@ def write_film(
             part.touch()  # before any picture is drawn
             view = overview(model, positions) if camera == -1 else _own_camera(model, camera)
             if out.suffix == PAGE:
-                film = write_page(part, out.stem, model, positions, dt, view, returns)
+                written: Film | Page = write_page(part, out.stem, model, positions, dt, view, returns)
             else:
+                written = film
                 with contextlib.closing(_draw(model, positions, view, width, height, returns)) as pictures:
                     if out.suffix == ".png":
                         iio.imwrite(part, next(pictures))
@@ -151,7 +152,7 @@ def write_film(
             part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}.") from error
-    return film
+    return written
 
 
 def has_camera(model: mujoco.MjModel, camera: str | int) -> bool:

@@ -1,7 +1,7 @@
 """A film as a web page: one file that any browser opens without a network, in which one turns the scene and moves in time.
 
-The page is ``page.html`` with the scene and the poses put into it. The scene is JSON. All long arrays follow each other in one
-block of bytes, which is compressed (zlib) and written in base64:
+The page is ``page.html`` with the scene and the poses put into it. The scene is JSON. All long arrays follow each other in
+one block of bytes, which is compressed (zlib) and written in base64:
 
 * A table of numbers holds, column by column, each number in 16 bits between the least and the largest of its column, as the
   difference from the number before (modulo 2^16). So what stands still takes hardly any room.
@@ -37,7 +37,7 @@ SHAPES = {
     mujoco.mjtGeom.mjGEOM_SDF: "mesh",
     mujoco.mjtGeom.mjGEOM_HFIELD: "hfield",
 }
-"""The types of geoms and sites, and the words for them in the page. Its script makes the first six; the others are triangles."""
+"""The types of geoms and sites, and the page's words for them. Its script makes the first six; the others are triangles."""
 
 LARGEST_TEXTURE = 256
 """Largest width and height (pixels) of the texture of a plane in the page; a larger one is thinned out."""
@@ -157,7 +157,7 @@ def _scene(block: _Block, model: mujoco.MjModel, positions: np.ndarray, camera: 
                     "rgba": _short(rgba),
                     "mesh": meshes.number(word, model.geom_dataid[thing.objid]) if word in ("mesh", "hfield") else None,
                     "texture": picture,
-                    "repeat": _repeat(model, thing.matid, size) if picture is not None else [0, 0],
+                    "repeat": None if picture is None else _repeat(model, thing.matid, size),
                 }
             )
         elif kind == mujoco.mjtObj.mjOBJ_TENDON:
