@@ -162,6 +162,22 @@ def has_camera(model: mujoco.MjModel, camera: str | int) -> bool:
     return -1 <= camera < model.ncam
 
 
+def camera_of(model: mujoco.MjModel, own: str | int, asked: str | None) -> str | int:
+    """The camera to film from: that which a user asked for, by name or number, or the task's ``own``.
+
+    Raises:
+      UserError: the model has no such camera.
+    """
+    if asked is None:
+        return own
+    if has_camera(model, asked):
+        return asked
+    if asked.lstrip("-").isdecimal() and has_camera(model, int(asked)):
+        return int(asked)
+    names = [model.camera(i).name or str(i) for i in range(model.ncam)]
+    raise UserError(f"this model has no camera {asked!r}; choose one of: {', '.join([*names, '-1'])}.")
+
+
 def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
     """A camera that sees everything that moves, in all ``positions`` ``[n, nq]``. MuJoCo's own sees the whole floor."""
     camera, data = mujoco.MjvCamera(), mujoco.MjData(model)

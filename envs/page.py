@@ -94,8 +94,8 @@ def write_page(
     page = importlib.resources.files("envs").joinpath(TEMPLATE).read_text(encoding="utf-8")
     texts = {
         "{{title}}": html.escape(title),
-        # A script ends at the first "</", wherever it stands.
-        "{{scene}}": json.dumps(scene, allow_nan=False).replace("</", "<\\/"),
+        # A script may end at any "<", also within a string.
+        "{{scene}}": json.dumps(scene, allow_nan=False).replace("<", "\\u003c"),
         "{{data}}": base64.b64encode(zlib.compress(bytes(block), 9)).decode(),
     }
     for mark, text in texts.items():

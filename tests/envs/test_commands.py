@@ -18,7 +18,7 @@ from envs import view as view_command
         (list_command.main, ["humaniod"], "no task's name contains 'humaniod'; did you mean humanoid"),
         (view_command.main, ["hoper", "--out", "film.png"], "unknown env 'hoper'; did you mean hopper"),
         (view_command.main, ["hopper", "--out", "film.png", "--steps", "0"], "--steps must be at least 1, not 0."),
-        (view_command.main, ["hopper", "--out", "film.avi", "--steps", "1"], "must end in .mp4, .gif or .png."),
+        (view_command.main, ["hopper", "--out", "film.avi", "--steps", "1"], "must end in .mp4, .gif, .png or .html."),
     ],
 )
 def test_a_mistake_is_answered_in_a_sentence(

@@ -35,7 +35,7 @@ def test_run_prints_json(tiny_run: pathlib.Path, capsys: pytest.CaptureFixture[s
         (run.main, ["{run}", "--episodes", "0"], "--episodes must be at least 1"),
         (run.main, ["{run}", "--simulator", "gymnasium", "--physics", "mjx"], "cannot be given together"),
         (render.main, ["{tmp}"], "is not a run directory"),
-        (render.main, ["{run}", "--out", "film.avi"], "must end in .mp4, .gif or .png"),
+        (render.main, ["{run}", "--out", "film.avi"], "must end in .mp4, .gif, .png or .html"),
         (render.main, ["{run}", "--steps", "0"], "--steps must be at least 1"),
         (plot.main, ["{tmp}"], "holds no metrics"),
         (plot.main, ["{tmp}/nowhere"], "There is no "),

@@ -105,7 +105,7 @@ def test_a_film_shows_the_blow_up(exploded: pathlib.Path, draws: None, tmp_path:
         (["{healthy}", "--film", "film.mp4"], "no world of this run has blown up"),
         (["{run}", "--number", "9"], "--number must be from 1 to"),
         (["{run}", "--number", "0"], "--number must be from 1 to"),
-        (["{run}", "--film", "film.avi"], "must end in .mp4, .gif or .png"),
+        (["{run}", "--film", "film.avi"], "must end in .mp4, .gif, .png or .html"),
         (["{copy}"], "is damaged"),
     ],
 )
