@@ -46,6 +46,13 @@ def test_a_film_is_written(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
     assert "1 frames of 32 x 24" in capsys.readouterr().out
 
 
+def test_a_page_is_written(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "film.html"
+    assert view_command.main(["hopper", "--out", str(out), "--steps", "2", "--camera", "-1"]) == 0
+    assert '"following": false' in out.read_text()
+    assert "3 frames, 0.0" in capsys.readouterr().out
+
+
 def test_the_list_says_what_each_task_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert list_command.main(["hopper-v4"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "hopper-v4" in line)

@@ -37,7 +37,7 @@ MODEL = mujoco.MjModel.from_xml_string("""
   <body pos="0 0 5" mocap="true" name="hand"><geom type="mesh" mesh="pyramid" material="blue"/><site name="there"/></body>
 </worldbody>
 <tendon><spatial width=".01" rgba="0 1 0 1"><site site="here"/><site site="there"/></spatial></tendon></mujoco>""")
-"""A red ball on a rail, tied to a pyramid that a mocap body carries. The box is transparent, the ellipsoid in a hidden group."""
+"""A red ball on a rail, tied to a pyramid that a mocap body carries. Two of its geoms are invisible."""
 
 
 def rows(number: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_poses_come_back_from_the_file(tmp_path: pathlib.Path) -> None:
     assert (scene["title"], scene["dt"], scene["frames"]) == ("film", 0.05, 40)
     assert scene["returns"][:3] == ["0.0", "0.2", "0.5"]
     poses, data = table(block, scene["poses"]).reshape(40, -1, 7), mujoco.MjData(MODEL)
-    shapes = {shape["kind"]: shape for shape in scene["shapes"]}
+    shapes = {shape["kind"]: shape for shape in reversed(scene["shapes"])}  # sites come last
     ends = table(block, scene["strings"]["ends"])
     for i, row in enumerate(positions):
         set_pose(data, row)
