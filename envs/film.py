@@ -190,7 +190,9 @@ def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
             set_pose(data, qpos)
             mujoco.mj_kinematics(model, data)
             places = data.geom_xpos[moving]
-            low, high = np.minimum(low, (places - reach).min(axis=0)), np.maximum(high, (places + reach).max(axis=0))
+            # What is not a number, as after a blow-up, is passed over.
+            low, high = np.fmin(low, np.fmin.reduce(places - reach)), np.fmax(high, np.fmax.reduce(places + reach))
+    if moving.size and np.isfinite([low, high]).all():
         camera.lookat[:] = (low + high) / 2
         camera.distance = np.linalg.norm(high - low) / 2 / np.sin(np.deg2rad(model.vis.global_.fovy / 2))
     return camera

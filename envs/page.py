@@ -248,7 +248,7 @@ class _Textures:
     def of(self, thing: mujoco.MjvGeom) -> int | None:
         """The number in the page of the flat texture of a plane; None if it has none."""
         index = _texture(self.model, thing.matid)
-        if index == -1 or self.model.tex_type[index] != mujoco.mjtTexture.mjTEXTURE_2D:
+        if index == -1 or not _is_flat(self.model, index):
             return None
         if index not in self.numbers:
             self.numbers[index] = len(self.made)
@@ -264,6 +264,11 @@ def _texture(model: mujoco.MjModel, material: int) -> int:
     return -1 if material == -1 else int(model.mat_texid[material][mujoco.mjtTextureRole.mjTEXROLE_RGB.value])
 
 
+def _is_flat(model: mujoco.MjModel, texture: int) -> bool:
+    """Whether a texture is one picture, not the six sides of a cube."""
+    return bool(model.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D)
+
+
 def _pixels(model: mujoco.MjModel, texture: int) -> np.ndarray:
     """A texture as a picture ``[height, width, 3]`` uint8."""
     height, width, channels = (int(getattr(model, f"tex_{name}")[texture]) for name in ("height", "width", "nchannel"))
@@ -274,8 +279,7 @@ def _pixels(model: mujoco.MjModel, texture: int) -> np.ndarray:
 def _color(model: mujoco.MjModel, thing: mujoco.MjvGeom) -> np.ndarray:
     """The colour ``[4]`` of a thing, with the mean of its texture unless the page has the texture itself."""
     rgba, texture = thing.rgba.copy(), _texture(model, thing.matid)
-    flat = thing.type == mujoco.mjtGeom.mjGEOM_PLANE and model.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D
-    if texture != -1 and not flat:
+    if texture != -1 and not (thing.type == mujoco.mjtGeom.mjGEOM_PLANE and _is_flat(model, texture)):
         rgba[:3] *= _pixels(model, texture).mean(axis=(0, 1)) / 255
     return rgba
 

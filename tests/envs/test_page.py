@@ -23,13 +23,13 @@ from tests.browser import browser, screenshot
 MODEL = mujoco.MjModel.from_xml_string("""
 <mujoco><asset>
   <texture name="squares" type="2d" builtin="checker" width="8" height="8" rgb1="0 0 0" rgb2="1 1 1"/>
-  <texture name="blue" type="cube" builtin="flat" width="4" height="4" rgb1="0 0 1"/>
+  <texture name="blue" type="cube" builtin="flat" width="4" height="4" rgb1="0 0 1" rgb2="0 0 1"/>
   <material name="ground" texture="squares" texrepeat="4 4"/><material name="blue" texture="blue"/>
   <mesh name="pyramid" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/>
   <hfield name="hill" nrow="3" ncol="4" size="2 1 .5 .1" elevation="0 0 0 0  0 1 1 0  0 0 0 0"/>
 </asset><worldbody>
   <light pos="0 0 3"/><camera name="still" pos="0 -3 0" xyaxes="1 0 0 0 0 1"/>
-  <geom type="plane" size="4 3 .1" pos="0 0 -1" material="ground"/>
+  <geom type="plane" size="4 5 .1" pos="0 0 -1" material="ground"/>
   <geom type="hfield" hfield="hill" pos="0 9 -1"/>
   <body name="ball"><joint type="slide" axis="1 0 0"/><joint axis="1 2 3"/>
     <geom size=".3" rgba="1 0 0 1"/><site name="here" pos=".1 0 0"/><geom type="box" size=".1 .1 .1" rgba="0 0 0 0"/>
@@ -93,12 +93,12 @@ def test_what_is_visible_is_in_the_page_in_its_colours(tmp_path: pathlib.Path) -
     assert sorted(kinds) == ["hfield", "mesh", "plane", "sphere", "sphere", "sphere"]  # two are sites
     by_kind = dict(zip(kinds, scene["shapes"], strict=True))
     assert by_kind["mesh"]["rgba"] == [0, 0, 1, 1]  # the mean of its texture
-    assert by_kind["plane"]["repeat"] == pytest.approx([4 / 8, 4 / 6], rel=1e-5)
+    assert by_kind["plane"]["repeat"] == pytest.approx([4 / 8, 4 / 10], rel=1e-5)
     picture = scene["textures"][by_kind["plane"]["texture"]]
     pixels = np.frombuffer(block, np.uint8, 3 * picture["width"] * picture["height"], picture["at"])
     assert (pixels.size, set(pixels)) == (8 * 8 * 3, {0, 255})
     mesh = scene["meshes"][by_kind["mesh"]["mesh"]]
-    np.testing.assert_allclose(table(block, mesh["vertices"]), MODEL.mesh_vert, atol=1e-5)
+    np.testing.assert_allclose(table(block, mesh["vertices"]), MODEL.mesh_vert, atol=2e-5)
     np.testing.assert_array_equal(faces(block, mesh["faces"]), MODEL.mesh_face)
     hill = scene["meshes"][by_kind["hfield"]["mesh"]]
     vertices, corners = table(block, hill["vertices"]), faces(block, hill["faces"])
@@ -188,7 +188,7 @@ def test_a_browser_draws_what_mujoco_draws(tmp_path: pathlib.Path) -> None:
         write_film(still, MODEL, positions[frame : frame + 1], 0.1, camera="still", width=width, height=height)
         red = []
         for picture in (seen, np.asarray(Image.open(still)).astype(int)):
-            red.append((picture[..., 0] > 90) & (picture[..., 1:].max(axis=-1) < 0.5 * picture[..., 0]))
+            red.append((picture[..., 0] > 50) & (picture[..., 1:].max(axis=-1) < 0.5 * picture[..., 0]))
         assert red[1].sum() > 200
         assert (red[0] & red[1]).sum() > 0.85 * (red[0] | red[1]).sum()
         places.append(np.argwhere(red[0]).mean(axis=0)[1])
