@@ -136,7 +136,8 @@ def _scene(block: _Block, model: mujoco.MjModel, positions: np.ndarray, camera: 
     visible = mujoco.MjvScene(model, maxgeom=10_000)
     mujoco.mjv_updateScene(model, data, option, None, camera, mujoco.mjtCatBit.mjCAT_ALL.value, visible)
     meshes, textures, bodies = _Meshes(block, model), _Textures(block, model), _Bodies()
-    shapes, tendons, skins = [], {}, []
+    shapes, skins = [], []
+    tendons: dict[int, list[float]] = {}
     for thing in visible.geoms[: visible.ngeom]:
         rgba = _color(model, thing)
         kind = mujoco.mjtObj(thing.objtype)
@@ -342,10 +343,9 @@ def _record(
             parts = np.concatenate([points[:-1], points[1:]], axis=1)[~(pulley[:-1] | pulley[1:])]
             ends[i, at : at + len(parts)] = parts
             at += most[tendon]
-    used = ends.any(axis=(0, 2))
-    ends, owners = ends[:, used], [owner for owner, there in zip(owners, used, strict=True) if there]
-    flat = poses.reshape(len(positions), -1), ends.reshape(len(positions), -1)
-    return flat[0], (flat[1], owners), bool(np.ptp(cameras, axis=0).max() > 0)
+    used = np.flatnonzero(ends.any(axis=(0, 2)))
+    ends, owners = ends[:, used].reshape(len(positions), -1), [owners[part] for part in used]
+    return poses.reshape(len(positions), -1), (ends, owners), bool(np.ptp(cameras, axis=0).max() > 0)
 
 
 def _followed(model: mujoco.MjModel, camera: mujoco.MjvCamera) -> int | None:
@@ -357,9 +357,7 @@ def _followed(model: mujoco.MjModel, camera: mujoco.MjvCamera) -> int | None:
     return int(moving[0]) if moving else None
 
 
-def _orbit(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: mujoco.MjvCamera, followed: int | None
-) -> dict[str, float | list[float]]:
+def _orbit(model: mujoco.MjModel, data: mujoco.MjData, camera: mujoco.MjvCamera, followed: int | None) -> dict[str, Any]:
     """The first view, as a point to look at, a distance, and two angles (degrees) as MuJoCo's free camera has them."""
     if camera.type != mujoco.mjtCamera.mjCAMERA_FIXED:
         names = ("distance", "azimuth", "elevation")
