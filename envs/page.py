@@ -340,12 +340,13 @@ def _record(
             begin, number = data.ten_wrapadr[tendon], data.ten_wrapnum[tendon]
             points = data.wrap_xpos.reshape(-1, 3)[begin : begin + number]
             pulley = data.wrap_obj.ravel()[begin : begin + number] == -2
-            parts = np.concatenate([points[:-1], points[1:]], axis=1)[~(pulley[:-1] | pulley[1:])]
-            ends[i, at : at + len(parts)] = parts
+            straight = np.concatenate([points[:-1], points[1:]], axis=1)[~(pulley[:-1] | pulley[1:])]
+            ends[i, at : at + len(straight)] = straight
             at += most[tendon]
     used = np.flatnonzero(ends.any(axis=(0, 2)))
-    ends, owners = ends[:, used].reshape(len(positions), -1), [owners[part] for part in used]
-    return poses.reshape(len(positions), -1), (ends, owners), bool(np.ptp(cameras, axis=0).max() > 0)
+    parts = ends[:, used].reshape(len(positions), -1)
+    moves = bool(np.ptp(cameras, axis=0).max() > 0)
+    return poses.reshape(len(positions), -1), (parts, [owners[part] for part in used]), moves
 
 
 def _followed(model: mujoco.MjModel, camera: mujoco.MjvCamera) -> int | None:
