@@ -58,7 +58,9 @@ class Runner:
         if "error" in answer:
             raise UserError(sentence(f"JAX does not start here: {answer['error']}"))
         if not answer:
-            return  # stopped
+            if self._stop:
+                return
+            raise UserError(f"JAX does not start here within {LEAST_S / 60:.3g} minutes.")
         figures = answer["figures"]
         self._where = figures.pop("environment")
         if figures["platform"] == "cpu" and not self._args.short:

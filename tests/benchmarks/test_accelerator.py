@@ -124,7 +124,7 @@ def test_only_named_steps_are_made(start: Start, made: list[str]) -> None:
 def test_a_measurement_that_hangs_is_ended_with_all_that_it_started(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(runner, "LEAST_S", 1.0)
+    monkeypatch.setattr(runner, "LEAST_S", 8.0)
     monkeypatch.setattr(runner, "PATIENCE", 0.0)
     pid = tmp_path / "pid"
     hangs = step("hangs", "subprocess:check_call", args=["sh", "-c", f"trap : TERM; echo $$ > {pid}; sleep 600; sleep 600"])
@@ -135,6 +135,13 @@ def test_a_measurement_that_hangs_is_ended_with_all_that_it_started(
     while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_jax_that_does_not_start_is_one_sentence(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LEAST_S", 0.5)
+    monkeypatch.setattr(runner, "MACHINE", step("machine", "subprocess:check_call", args=["sleep", "600"]))
+    with pytest.raises(UserError, match="JAX does not start here within"):
+        start(step("never"))
 
 
 def test_trainings_take_turns_while_the_time_lasts(start: Start, made: list[str]) -> None:

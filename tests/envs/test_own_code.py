@@ -52,7 +52,7 @@ def paths() -> Iterator[None]:
     yield
     sys.path[:] = path
     for name in set(sys.modules) - modules:
-        if name.endswith(".py") or name.startswith(("helpers_of_lift", "robots_of_mine")):
+        if name.endswith(".py") or name.startswith(("helpers_of_lift", "brought_robots")):
             del sys.modules[name]
 
 
@@ -77,14 +77,14 @@ def test_a_task_in_a_file_is_made_by_its_path_and_hides_nothing(file: pathlib.Pa
 
 
 def test_a_task_in_a_module_is_made_by_the_modules_name(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "robots_of_mine").mkdir()
-    (tmp_path / "robots_of_mine" / "tasks.py").write_text(
+    (tmp_path / "brought_robots").mkdir()
+    (tmp_path / "brought_robots" / "tasks.py").write_text(
         TASK.replace("from helpers_of_lift import", "# ").replace("FRAME_SKIP\n", "3\n")
     )
     monkeypatch.chdir(tmp_path)
-    assert envs.make("robots_of_mine.tasks:Lift", physics="native").substeps == 3
-    assert located("robots_of_mine.tasks:Lift") == "robots_of_mine.tasks:Lift"
-    assert digest("robots_of_mine.tasks:Lift") == own_code.file_digest(tmp_path / "robots_of_mine" / "tasks.py")
+    assert envs.make("brought_robots.tasks:Lift", physics="native").substeps == 3
+    assert located("brought_robots.tasks:Lift") == "brought_robots.tasks:Lift"
+    assert digest("brought_robots.tasks:Lift") == own_code.file_digest(tmp_path / "brought_robots" / "tasks.py")
 
 
 def test_a_model_lies_beside_the_file_of_its_task(file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,11 +162,11 @@ def test_an_agent_in_a_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
 def test_installed_packages_bring_tasks_and_agents(
     file: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (file.parent / "robots_of_mine.py").write_text(TASK + AGENT)
+    (file.parent / "brought_robots.py").write_text(TASK + AGENT)
     points = [
-        importlib.metadata.EntryPoint("lift", "robots_of_mine:Lift", "mjx_tecrl.tasks"),
-        importlib.metadata.EntryPoint("lifter", "robots_of_mine:mine", "mjx_tecrl.agents"),
-        importlib.metadata.EntryPoint("broken", "robots_of_mine:Lost", "mjx_tecrl.tasks"),
+        importlib.metadata.EntryPoint("lift", "brought_robots:Lift", "mjx_tecrl.tasks"),
+        importlib.metadata.EntryPoint("lifter", "brought_robots:mine", "mjx_tecrl.agents"),
+        importlib.metadata.EntryPoint("broken", "brought_robots:Lost", "mjx_tecrl.tasks"),
     ]
     monkeypatch.setattr(own_code, "_entry_points", lambda group: importlib.metadata.EntryPoints(points).select(group=group))
     monkeypatch.syspath_prepend(file.parent)
@@ -174,7 +174,7 @@ def test_installed_packages_bring_tasks_and_agents(
     assert isinstance(find_agent("lifter"), NamedAgent)
     with pytest.raises(ValueError, match="unknown env 'lifft'; did you mean lift"):
         envs.task("lifft")
-    with pytest.raises(ValueError, match="broken is robots_of_mine:Lost of an installed package, which fails: Attribute"):
+    with pytest.raises(ValueError, match="broken is brought_robots:Lost of an installed package, which fails: Attribute"):
         envs.task("broken")
     assert envs_list.main(["lif"]) == 0
     assert "inverted_pendulum.xml" in capsys.readouterr().out
