@@ -10,19 +10,21 @@ from typing import Any, NamedTuple
 
 import imageio.v3 as iio
 import imageio_ffmpeg
-import jax
-import jax.numpy as jnp
 import mujoco
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from envs.base import State
 from envs.command import UserError, warn
 from envs.engines.support import set_field
 from envs.opengl import drawing
+from envs.page import Page, write_page
+from envs.poses import set_pose
 
-SUFFIXES = (".mp4", ".gif", ".png")
+PAGE = ".html"
+"""The kind of file that is a page (`envs.page`), in which one turns the scene and moves in time."""
+
+SUFFIXES = (".mp4", ".gif", ".png", PAGE)
 """Kinds of files that can be written. A .png holds one picture, that in the middle of the film."""
 
 MOST_PER_SECOND = {".mp4": 60, ".gif": 50}
@@ -33,6 +35,9 @@ Screens show 60. A GIF states how long it shows each picture, and programs show 
 
 LARGEST = 8192
 """Largest width and height of a picture (pixels): more than graphics drivers and encoders can be relied on to take."""
+
+FONT = mujoco.mjtFont.mjFONT_NORMAL.value
+"""The font of the return that is written into a film."""
 
 OPTIONS = {
     # Players want this pixel format. Its colours have half the resolution, so that sizes have to be even.
@@ -70,8 +75,9 @@ def check_film(out: pathlib.Path, width: int, height: int) -> None:
         raise UserError(f"{out} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
         raise UserError(f"width and height must be from 1 to {LARGEST} pixels, not {width} x {height}.")
-    with drawing(width, height):
-        pass
+    if out.suffix != PAGE:  # which the browser draws
+        with drawing(width, height):
+            pass
 
 
 def write_film(
@@ -83,22 +89,24 @@ def write_film(
     fields: dict[str, Any] | None = None,
     width: int = 640,
     height: int = 480,
-) -> Film:
+    returns: np.ndarray | None = None,
+) -> Film | Page:
     """Draws ``model`` in each of ``positions`` and writes the pictures as a film, at the speed of the positions.
 
     If ``dt`` is shorter than a player can show a picture (`MOST_PER_SECOND`), only every second, third, ... is drawn.
-    An .mp4 has an even width and height: an odd one gets one pixel more.
+    An .mp4 has an even width and height: an odd one gets one pixel more. A page (`PAGE`) has all positions and no size.
 
     Args:
       out: file to write; it ends in one of `SUFFIXES`. It appears when it is complete.
       model: the model. It is not changed.
-      positions: ``[n, nq]`` joint positions, ``dt`` seconds apart; or what `pose` gives for each.
+      positions: ``[n, nq]`` joint positions, ``dt`` seconds apart; or what `envs.poses.pose` gives for each.
       dt: seconds from one position to the next.
       camera: a camera of the model, by name or number; -1 for one that sees everything that moves (`overview`), which is
         also taken if the model has no such camera; or a camera of the caller's own.
       fields: fields of the model that differ in this world.
       width: width of a picture (pixels).
       height: height of a picture (pixels).
+      returns: ``[n]`` the return so far, in each of the positions, to be shown; None for none.
 
     Returns:
       What was written.
@@ -108,12 +116,12 @@ def write_film(
     """
     check_film(out, width, height)
     every = 1
-    if out.suffix == ".png":
-        positions = positions[len(positions) // 2 :][:1]
-    else:
+    if out.suffix in MOST_PER_SECOND:
         # A hundredth of a picture is forgiven, because dt is rarely a round number in binary.
         every = max(1, math.ceil(1 / (MOST_PER_SECOND[out.suffix] * dt) - 0.01))
-        positions = positions[::every]
+    middle = len(positions) // 2
+    kept = slice(middle, middle + 1) if out.suffix == ".png" else slice(None, None, every)
+    positions, returns = positions[kept], None if returns is None else returns[kept]
     if out.suffix == ".mp4":
         width, height = width + width % 2, height + height % 2
     model = model.__copy__()
@@ -129,40 +137,22 @@ def write_film(
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.touch()  # before any picture is drawn
-            view = overview(model, positions) if camera == -1 else camera
-            with contextlib.closing(_draw(model, positions, view, width, height)) as pictures:
-                if out.suffix == ".png":
-                    iio.imwrite(part, next(pictures))
-                else:
-                    _encode(part, pictures, film, 1 / (every * dt))
+            view = overview(model, positions) if camera == -1 else _own_camera(model, camera)
+            if out.suffix == PAGE:
+                written: Film | Page = write_page(part, out.stem, model, positions, dt, view, returns)
+            else:
+                written = film
+                with contextlib.closing(_draw(model, positions, view, width, height, returns)) as pictures:
+                    if out.suffix == ".png":
+                        iio.imwrite(part, next(pictures))
+                    else:
+                        _encode(part, pictures, film, 1 / (every * dt))
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}.") from error
-    return film
-
-
-def pose(model: mujoco.MjModel, state: State) -> jax.Array:
-    """What a picture of a state needs: the joint positions ``[nq]``.
-
-    Where the task moves mocap bodies, their positions and quaternions follow: ``[nq + 7 nmocap]``.
-    """
-    fields, mocap = state.info.get("model", {}), np.flatnonzero(model.body_mocapid >= 0)
-    if "body_pos" not in fields or not mocap.size:
-        return state.physics.qpos
-    quaternions = jnp.asarray(fields.get("body_quat", model.body_quat), jnp.float32)
-    return jnp.concatenate([state.physics.qpos, fields["body_pos"][mocap].ravel(), quaternions[mocap].ravel()])
-
-
-def set_pose(data: mujoco.MjData, row: np.ndarray) -> None:
-    """Writes joint positions, or what `pose` gave, into ``data``."""
-    qpos, mocap = np.split(np.asarray(row), [data.qpos.size])
-    data.qpos[:] = qpos
-    if mocap.size:
-        positions, quaternions = np.split(mocap, [data.mocap_pos.size])
-        data.mocap_pos[:] = positions.reshape(data.mocap_pos.shape)
-        data.mocap_quat[:] = quaternions.reshape(data.mocap_quat.shape)
+    return written
 
 
 def has_camera(model: mujoco.MjModel, camera: str | int) -> bool:
@@ -170,6 +160,22 @@ def has_camera(model: mujoco.MjModel, camera: str | int) -> bool:
     if isinstance(camera, str):
         return mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, camera) != -1
     return -1 <= camera < model.ncam
+
+
+def camera_of(model: mujoco.MjModel, own: str | int, asked: str | None) -> str | int:
+    """The camera to film from: that which a user asked for, by name or number, or the task's ``own``.
+
+    Raises:
+      UserError: the model has no such camera.
+    """
+    if asked is None:
+        return own
+    if has_camera(model, asked):
+        return asked
+    if asked.lstrip("-").isdecimal() and has_camera(model, int(asked)):
+        return int(asked)
+    names = [model.camera(i).name or str(i) for i in range(model.ncam)]
+    raise UserError(f"this model has no camera {asked!r}; choose one of: {', '.join([*names, '-1'])}.")
 
 
 def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
@@ -184,14 +190,31 @@ def overview(model: mujoco.MjModel, positions: np.ndarray) -> mujoco.MjvCamera:
             set_pose(data, qpos)
             mujoco.mj_kinematics(model, data)
             places = data.geom_xpos[moving]
-            low, high = np.minimum(low, (places - reach).min(axis=0)), np.maximum(high, (places + reach).max(axis=0))
+            # What is not a number, as after a blow-up, is passed over.
+            low, high = np.fmin(low, np.fmin.reduce(places - reach)), np.fmax(high, np.fmax.reduce(places + reach))
+    if moving.size and np.isfinite([low, high]).all():
         camera.lookat[:] = (low + high) / 2
         camera.distance = np.linalg.norm(high - low) / 2 / np.sin(np.deg2rad(model.vis.global_.fovy / 2))
     return camera
 
 
+def _own_camera(model: mujoco.MjModel, camera: str | int | mujoco.MjvCamera) -> mujoco.MjvCamera:
+    """A camera of the model, named or numbered, as one to draw from; a camera of the caller's own as it is."""
+    if isinstance(camera, mujoco.MjvCamera):
+        return camera
+    fixed = mujoco.MjvCamera()
+    fixed.type = mujoco.mjtCamera.mjCAMERA_FIXED
+    fixed.fixedcamid = model.camera(camera).id
+    return fixed
+
+
 def _draw(
-    model: mujoco.MjModel, positions: np.ndarray, camera: str | int | mujoco.MjvCamera, width: int, height: int
+    model: mujoco.MjModel,
+    positions: np.ndarray,
+    camera: mujoco.MjvCamera,
+    width: int,
+    height: int,
+    returns: np.ndarray | None,
 ) -> Generator[np.ndarray, None, None]:
     """Draws one picture ``[height, width, 3]`` uint8 for each position, when it is asked for.
 
@@ -199,11 +222,6 @@ def _draw(
       UserError: this machine cannot draw.
     """
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-    if not isinstance(camera, mujoco.MjvCamera):
-        fixed = mujoco.MjvCamera()
-        fixed.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        fixed.fixedcamid = model.camera(camera).id
-        camera = fixed
     data, option, area = mujoco.MjData(model), mujoco.MjvOption(), mujoco.MjrRect(0, 0, width, height)
     scene = mujoco.MjvScene(model, maxgeom=10_000)
     with drawing(width, height):
@@ -213,11 +231,14 @@ def _draw(
             raise UserError(f"no picture of {width} x {height} can be drawn here: {error} (from OpenGL).") from error
         try:
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, context)
-            for qpos in positions:
-                set_pose(data, qpos)
+            for i, row in enumerate(positions):
+                set_pose(data, row)
                 mujoco.mj_forward(model, data)
                 mujoco.mjv_updateScene(model, data, option, None, camera, mujoco.mjtCatBit.mjCAT_ALL.value, scene)
                 mujoco.mjr_render(area, scene, context)
+                if returns is not None:
+                    corner = mujoco.mjtGridPos.mjGRID_TOPLEFT.value
+                    mujoco.mjr_overlay(FONT, corner, area, "return", f"{returns[i]:.1f}", context)
                 picture = np.empty((height, width, 3), np.uint8)
                 mujoco.mjr_readPixels(picture, None, area, context)
                 yield np.ascontiguousarray(picture[::-1])  # OpenGL begins with the lowest row

@@ -13,7 +13,8 @@ import tyro
 
 import envs
 from envs.command import UserError, check_seed, run_command, user_errors
-from envs.film import check_film, pose, set_pose, write_film
+from envs.film import PAGE, camera_of, check_film, write_film
+from envs.poses import pose, set_pose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Args:
     name: tyro.conf.Positional[str]
     """the task, which may be in a file of your own: my_robot.py:Lift"""
     out: pathlib.Path | None = None
-    """film to write (.mp4, .gif or .png) instead of opening a window"""
+    """film to write (.mp4, .gif, .png, or .html for a browser) instead of opening a window"""
     actions: Literal["random", "zero"] = "random"
     """which actions the body takes"""
     steps: int = 300
@@ -34,6 +35,8 @@ class Args:
     """width of the film (pixels)"""
     height: int = 480
     """height of the film (pixels)"""
+    camera: str | None = None
+    """a camera of the model for the film, by name or number; -1: one that sees everything; default: the task's own"""
 
 
 def view(args: Args) -> None:
@@ -49,6 +52,7 @@ def view(args: Args) -> None:
         env = envs.make(args.name, physics="native")
     if args.out is not None:
         check_film(args.out, args.width, args.height)
+        camera = camera_of(env.model, env.camera, args.camera)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     rng = np.random.default_rng(args.seed)
 
@@ -57,19 +61,21 @@ def view(args: Args) -> None:
 
     state = reset(jax.random.key(args.seed))
     if args.out is not None:
-        positions = [np.asarray(pose(env.model, state))]
+        positions, returns = [np.asarray(pose(env.model, state))], [0.0]
         while len(positions) <= args.steps and not state.terminated:
             state = step(state, action())
             positions.append(np.asarray(pose(env.model, state)))
+            returns.append(returns[-1] + float(state.reward))
         film = write_film(
             args.out,
             env.model,
             np.stack(positions),
             env.dt,
-            camera=env.camera,
+            camera=camera,
             fields=state.info.get("model"),
             width=args.width,
             height=args.height,
+            returns=np.array(returns) if args.out.suffix == PAGE else None,
         )
         print(f"wrote {args.out}: {film}")
         return

@@ -45,7 +45,8 @@ class Args(OwnCodeArgs):
     run_dir: tyro.conf.Positional[pathlib.Path]
     """the run directory"""
     film: pathlib.Path | None = None
-    """film one blow-up to this file (.mp4, .gif or .png): the steps before it, then each of its physics steps in C MuJoCo"""
+    """film one blow-up to this file (.mp4, .gif, .png, or .html for a browser): the steps before it, then each of its
+    physics steps in C MuJoCo"""
     number: int = 1
     """which blow-up to film, by its number in the table"""
     physics: Literal["mjx", "warp", "native"] | None = None

@@ -1,8 +1,9 @@
-"""``python -m eval.render RUN_DIR --out video.mp4``: films a trained policy, without a display."""
+"""``python -m eval.render RUN_DIR --out video.mp4``: films a trained policy, without a display; as .html, for a browser."""
 
 import dataclasses
 import pathlib
 import sys
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -10,18 +11,22 @@ import tyro
 
 from envs import State
 from envs.command import UserError, check_seed, run_command
-from envs.film import check_film, pose, write_film
+from envs.film import PAGE, camera_of, check_film, write_film
+from envs.poses import pose
 from eval.restore import OwnCodeArgs, Restored, restore
 
 
 @dataclasses.dataclass(frozen=True)
 class Args(OwnCodeArgs):
-    """Film one episode of a trained run; with an --out ending in .png, take a still from its middle."""
+    """Film one episode of a trained run.
+
+    An --out ending in .png is a still from its middle, and one ending in .html a page in which a browser replays it.
+    """
 
     run_dir: tyro.conf.Positional[pathlib.Path]
     """the run directory"""
     out: pathlib.Path | None = None
-    """file to write: .mp4, .gif or .png; default: videos/STEP.mp4 in the run directory"""
+    """file to write: .mp4, .gif, .png or .html; default: videos/STEP.mp4 in the run directory"""
     step: int | None = None
     """which checkpoint (environment steps); default: the newest"""
     steps: int | None = None
@@ -30,8 +35,26 @@ class Args(OwnCodeArgs):
     """width of the picture (pixels)"""
     height: int = 480
     """height of the picture (pixels)"""
+    camera: str | None = None
+    """a camera of the model, by name or number; -1: one that sees everything; default: the task's own"""
+    show_return: bool = False
+    """write the return so far into the picture; a page always shows it"""
     seed: int = 0
     """seed of the start state"""
+
+
+class Played(NamedTuple):
+    """An episode, or its beginning, of n environment steps.
+
+    Attributes:
+      positions: ``[n + 1, nq]`` or more numbers: what `envs.poses.pose` gives for each state.
+      returns: ``[n + 1]`` the sum of the rewards before each state.
+      fields: those fields of the model that this world has of its own, by name.
+    """
+
+    positions: np.ndarray
+    returns: np.ndarray
+    fields: dict[str, np.ndarray]
 
 
 def render(args: Args) -> None:
@@ -47,36 +70,41 @@ def render(args: Args) -> None:
     out = args.out or args.run_dir / "videos" / f"{restored.step}.mp4"
     check_film(out, args.width, args.height)
     env = restored.problem.env
-    positions, fields = play_positions(restored, args.steps or env.episode_length, args.seed)
+    camera = camera_of(env.model, env.camera, args.camera)
+    played = play(restored, args.steps or env.episode_length, args.seed)
     film = write_film(
-        out, env.model, positions, env.dt, camera=env.camera, fields=fields, width=args.width, height=args.height
+        out,
+        env.model,
+        played.positions,
+        env.dt,
+        camera=camera,
+        fields=played.fields,
+        width=args.width,
+        height=args.height,
+        returns=played.returns if args.show_return or out.suffix == PAGE else None,
     )
     print(f"wrote {out}: {film}")
 
 
-def play_positions(restored: Restored, steps: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Plays one episode, of at most ``steps`` environment steps.
-
-    Returns:
-      What `envs.film.pose` gives for each state of the n steps up to the episode's end, ``[n + 1, nq]`` or more numbers; and
-      those fields of the model that this world has of its own, by name.
-    """
+def play(restored: Restored, steps: int, seed: int) -> Played:
+    """Plays one episode until its end, but at most ``steps`` environment steps."""
     env, policy = restored.problem.env, restored.policy
 
-    def step(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array]]:
+    def step(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array, jax.Array]]:
         state = env.step(state, policy(jax.tree.map(lambda x: x[None], state.obs))[0])
-        return state, (pose(env.model, state), state.terminated | state.truncated)
+        return state, (pose(env.model, state), state.reward, state.terminated | state.truncated)
 
     @jax.jit
-    def play(key: jax.Array) -> tuple[State, jax.Array, jax.Array]:
+    def episode(key: jax.Array) -> tuple[State, jax.Array, jax.Array, jax.Array]:
         state = env.reset(key)
         return state, *jax.lax.scan(step, state, length=min(steps, env.episode_length))[1]
 
-    first, qpos, ended = play(jax.random.key(seed))
-    ended = np.asarray(ended)
+    first, *later = episode(jax.random.key(seed))
+    poses, rewards, ended = map(np.asarray, later)
     length = int(np.argmax(ended)) + 1 if ended.any() else len(ended)
-    positions = np.concatenate([np.asarray(pose(env.model, first))[None], np.asarray(qpos)[:length]])
-    return positions, {name: np.asarray(value) for name, value in first.info.get("model", {}).items()}
+    positions = np.concatenate([np.asarray(pose(env.model, first))[None], poses[:length]])
+    returns = np.concatenate([[0.0], np.cumsum(rewards[:length], dtype=np.float64)])
+    return Played(positions, returns, {name: np.asarray(value) for name, value in first.info.get("model", {}).items()})
 
 
 def main(args: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from envs import view as view_command
         (list_command.main, ["humaniod"], "no task's name contains 'humaniod'; did you mean humanoid"),
         (view_command.main, ["hoper", "--out", "film.png"], "unknown env 'hoper'; did you mean hopper"),
         (view_command.main, ["hopper", "--out", "film.png", "--steps", "0"], "--steps must be at least 1, not 0."),
-        (view_command.main, ["hopper", "--out", "film.avi", "--steps", "1"], "must end in .mp4, .gif or .png."),
+        (view_command.main, ["hopper", "--out", "film.avi", "--steps", "1"], "must end in .mp4, .gif, .png or .html."),
     ],
 )
 def test_a_mistake_is_answered_in_a_sentence(
@@ -44,6 +44,13 @@ def test_a_film_is_written(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
     assert view_command.main(["hopper", "--out", str(out), "--steps", "2", "--width", "32", "--height", "24"]) == 0
     assert out.is_file()
     assert "1 frames of 32 x 24" in capsys.readouterr().out
+
+
+def test_a_page_is_written(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "film.html"
+    assert view_command.main(["hopper", "--out", str(out), "--steps", "2", "--camera", "-1"]) == 0
+    assert '"following": false' in out.read_text()
+    assert "3 frames, 0.0" in capsys.readouterr().out
 
 
 def test_the_list_says_what_each_task_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,8 +35,9 @@ def test_run_prints_json(tiny_run: pathlib.Path, capsys: pytest.CaptureFixture[s
         (run.main, ["{run}", "--episodes", "0"], "--episodes must be at least 1"),
         (run.main, ["{run}", "--simulator", "gymnasium", "--physics", "mjx"], "cannot be given together"),
         (render.main, ["{tmp}"], "is not a run directory"),
-        (render.main, ["{run}", "--out", "film.avi"], "must end in .mp4, .gif or .png"),
+        (render.main, ["{run}", "--out", "film.avi"], "must end in .mp4, .gif, .png or .html"),
         (render.main, ["{run}", "--steps", "0"], "--steps must be at least 1"),
+        (render.main, ["{run}", "--out", "film.html", "--camera", "side"], "no camera 'side'; choose one of: "),
         (plot.main, ["{tmp}"], "holds no metrics"),
         (plot.main, ["{tmp}/nowhere"], "There is no "),
         (plot.main, [], "Name at least one run directory"),
@@ -95,3 +96,27 @@ def test_film_moves_and_the_still_is_one_of_its_pictures(tiny_run: pathlib.Path,
     picture = iio.imread(still)
     middle = frames[len(frames) // 2]
     assert np.abs(picture.astype(int) - middle).mean() < 5  # the same, except for compression
+
+
+def test_a_page_replays_the_episode(
+    tiny_run: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "replay.html"
+    assert render.main([str(tiny_run), "--out", str(page)]) == 0
+    scene = json.loads(page.read_text().split('id="scene">')[1].split("</script>")[0])
+    frames = scene["frames"]
+    assert f"wrote {page}: {frames} frames, " in capsys.readouterr().out
+    # Every step but the last rewards 1, as the pole has fallen then.
+    assert scene["returns"] == [f"{min(i, frames - 2):.1f}" for i in range(frames)]
+
+
+@pytest.mark.usefixtures("draws")
+def test_the_return_is_written_into_the_picture(tiny_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    pictures = []
+    for flags in ([], ["--show-return"]):
+        still = tmp_path / "still.png"
+        assert render.main([str(tiny_run), "--out", str(still), "--width", "320", "--height", "240", *flags]) == 0
+        pictures.append(iio.imread(still).astype(int))
+    differs = np.abs(pictures[0] - pictures[1]).max(axis=-1) > 30
+    assert differs[:60, :160].any()
+    assert not differs[60:].any()

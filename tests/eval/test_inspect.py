@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import pathlib
 from typing import Any
 
@@ -98,6 +99,14 @@ def test_a_film_shows_the_blow_up(exploded: pathlib.Path, draws: None, tmp_path:
     assert np.abs(frames[0].astype(int) - frames[-1]).max() > 50
 
 
+def test_a_page_shows_the_blow_up(exploded: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    page = tmp_path / "film.html"
+    assert inspect.main([str(exploded), "--film", str(page)]) == 0
+    scene = json.loads(page.read_text().split('id="scene">')[1].split("</script>")[0])
+    assert scene["frames"] > 2 * inspect.HELD
+    assert scene["returns"] is None
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
@@ -105,7 +114,7 @@ def test_a_film_shows_the_blow_up(exploded: pathlib.Path, draws: None, tmp_path:
         (["{healthy}", "--film", "film.mp4"], "no world of this run has blown up"),
         (["{run}", "--number", "9"], "--number must be from 1 to"),
         (["{run}", "--number", "0"], "--number must be from 1 to"),
-        (["{run}", "--film", "film.avi"], "must end in .mp4, .gif or .png"),
+        (["{run}", "--film", "film.avi"], "must end in .mp4, .gif, .png or .html"),
         (["{copy}"], "is damaged"),
     ],
 )

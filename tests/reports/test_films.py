@@ -196,6 +196,6 @@ def test_a_film_that_cannot_be_made_is_refused_before_anything_is_played(
     tmp_path: pathlib.Path, tiny_run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """kernel-images PR#246: the size is refused first."""
-    monkeypatch.setattr(render, "play_positions", lambda *args: pytest.fail("an episode was played"))
+    monkeypatch.setattr(render, "play", lambda *args: pytest.fail("an episode was played"))
     assert render.main([str(tiny_run), "--out", str(tmp_path / "film.mp4"), "--width", "0"]) == 2
     assert "width and height must be from 1" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 import envs
 from envs.engines import PhysicsState
-from envs.film import pose, set_pose
+from envs.poses import pose, set_pose
 
 MODEL = """
 <mujoco>
