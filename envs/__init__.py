@@ -12,6 +12,7 @@ import mujoco
 
 from envs.adapters import foreign_task
 from envs.adapters.foreign import ForeignTask
+from envs.adapters.registration import gymnasium_id, register
 from envs.base import Env, State
 from envs.command import first_line
 from envs.dmc import DMC_TASKS
@@ -167,3 +168,7 @@ def _trace_step(env: MujocoTask | RandomizedEnv | ForeignTask) -> None:
 def _loading(kind: type[MujocoTask], load: Any) -> type[MujocoTask]:
     """A task's class with another way to load its model."""
     return type(kind.__name__, (kind,), {"load": load, "__module__": kind.__module__})
+
+
+for _name in (*TASKS, *ALIASES):
+    register(gymnasium_id(_name), _name, task(_name).episode_length)

@@ -124,12 +124,7 @@ def write_film(
     positions, returns = positions[kept], None if returns is None else returns[kept]
     if out.suffix == ".mp4":
         width, height = width + width % 2, height + height % 2
-    model = model.__copy__()
-    for name, value in (fields or {}).items():
-        set_field(model, name, value)
-    if not (isinstance(camera, mujoco.MjvCamera) or has_camera(model, camera)):
-        warn(f"this model has no camera {camera!r}: the film is seen from where everything that moves is in view.")
-        camera = -1
+    model = _with_fields(model, fields or {})
     film = Film(len(positions), width, height)
     # Only a complete film gets its name.
     part = out.with_name(f".{out.stem}.part{out.suffix}")
@@ -137,7 +132,7 @@ def write_film(
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.touch()  # before any picture is drawn
-            view = overview(model, positions) if camera == -1 else _own_camera(model, camera)
+            view = view_from(model, camera, positions)
             if out.suffix == PAGE:
                 written: Film | Page = write_page(part, out.stem, model, positions, dt, view, returns)
             else:
@@ -153,6 +148,40 @@ def write_film(
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}.") from error
     return written
+
+
+def picture(
+    model: mujoco.MjModel,
+    position: np.ndarray,
+    camera: mujoco.MjvCamera,
+    fields: dict[str, Any],
+    width: int,
+    height: int,
+) -> np.ndarray:
+    """Draws ``model`` in one position: ``[height, width, 3]`` uint8. The arguments are those of `write_film`.
+
+    Raises:
+      UserError: this machine cannot draw, or not in this size.
+    """
+    frames = _draw(_with_fields(model, fields), position[None], camera, width, height, None)
+    with contextlib.closing(frames):
+        return next(frames)
+
+
+def _with_fields(model: mujoco.MjModel, fields: dict[str, Any]) -> mujoco.MjModel:
+    """A copy of the model, with other values of some fields."""
+    model = model.__copy__()
+    for name, value in fields.items():
+        set_field(model, name, value)
+    return model
+
+
+def view_from(model: mujoco.MjModel, camera: str | int | mujoco.MjvCamera, positions: np.ndarray) -> mujoco.MjvCamera:
+    """A ``camera`` as `write_film` takes it, as one to draw from. It warns if the model has no such camera."""
+    if not (isinstance(camera, mujoco.MjvCamera) or has_camera(model, camera)):
+        warn(f"this model has no camera {camera!r}: the film is seen from where everything that moves is in view.")
+        camera = -1
+    return overview(model, positions) if camera == -1 else _own_camera(model, camera)
 
 
 def has_camera(model: mujoco.MjModel, camera: str | int) -> bool:

@@ -171,6 +171,23 @@ class VectorEnv:
         pool = select(is_finite(starts), starts, state.pool)
         return dataclasses.replace(state, pool=pool, pool_used=jnp.zeros((), jnp.int32))
 
+    def start_episodes(self, state: VectorState, where: jax.Array) -> VectorState:
+        """Starts an episode in the worlds in which ``where`` ``[worlds]`` is True. The others stay as they are."""
+        return dataclasses.replace(
+            state,
+            worlds=select(where, self._next_starts(state, where), state.worlds),
+            starts_episode=state.starts_episode & ~where,
+            steps=jnp.where(where, 0, state.steps),
+            returns=jnp.where(where, 0.0, state.returns),
+            pool_used=state.pool_used + where.sum(dtype=jnp.int32),
+        )
+
+    def _next_starts(self, state: VectorState, where: jax.Array) -> State:
+        """The next start states of the pool: one for each world in which ``where`` is True, in their order."""
+        rank = jnp.cumsum(where, dtype=jnp.int32) - 1
+        index = (state.pool_used + rank) % self.pool_size
+        return jax.tree.map(lambda x: x[index], state.pool)
+
     def step(self, state: VectorState, action: jax.Array) -> tuple[VectorState, Row, StepStats]:
         """One vector step: every world steps under its own action.
 
@@ -194,9 +211,7 @@ class VectorEnv:
         diverged = ~state.starts_episode & ~(is_finite(stepped) & within_limit(action).all(-1))
         valid = ~state.starts_episode & ~diverged
 
-        rank = jnp.cumsum(~valid, dtype=jnp.int32) - 1
-        index = (state.pool_used + rank) % self.pool_size
-        worlds = select(valid, stepped, jax.tree.map(lambda x: x[index], state.pool))
+        worlds = select(valid, stepped, self._next_starts(state, ~valid))
 
         steps = jnp.where(valid, state.steps + 1, 0)
         returns = jnp.where(valid, state.returns + stepped.reward, 0.0)

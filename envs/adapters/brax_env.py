@@ -4,6 +4,7 @@ Brax 0.14's own trainers call ``jax.device_put_replicated``, which JAX 0.10 no l
 this module gives it back, so that those trainers run.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,9 @@ from brax.envs.base import ObservationSize
 from brax.envs.base import State as BraxState
 
 import envs
-from envs.base import Env
+from envs.engines.mjx_import import mjx
+from envs.film import picture, view_from
+from envs.poses import pose
 
 
 def _device_put_replicated(x: Any, devices: Sequence[jax.Device]) -> Any:
@@ -39,7 +42,7 @@ class BraxEnv(BraxBase):
       env: the task, from `envs.make`.
     """
 
-    def __init__(self, env: Env):
+    def __init__(self, env: Any):
         self.env = env
 
     def reset(self, rng: jax.Array) -> BraxState:
@@ -66,6 +69,46 @@ class BraxEnv(BraxBase):
     def backend(self) -> str:
         """Name of the physics engine."""
         return self.env.engine_name
+
+    @property
+    def dt(self) -> float:
+        """Seconds of one environment step."""
+        return self.env.dt
+
+    @functools.cached_property
+    def sys(self) -> Any:
+        """The model as MJX has it, if MJX simulates it.
+
+        Raises:
+          AttributeError: another engine does.
+        """
+        if self.env.engine_name != "mjx":
+            raise AttributeError(
+                f'the engine {self.env.engine_name} has no sys: use env.model, or make the task with physics="mjx"'
+            )
+        return mjx.put_model(self.env.model)
+
+    def render(
+        self, trajectory: list[envs.State] | envs.State, height: int = 240, width: int = 320, camera: str | int | None = None
+    ) -> list[np.ndarray] | np.ndarray:
+        """Draws each state of a ``trajectory``, or a single one, as ``[height, width, 3]`` uint8.
+
+        Args:
+          trajectory: the ``pipeline_state`` of one or several states.
+          height: height of a picture (pixels).
+          width: width of a picture (pixels).
+          camera: a camera of the model, by name or number; -1 for one that sees everything; None for the task's own.
+
+        Raises:
+          UserError: this machine cannot draw.
+        """
+        states = trajectory if isinstance(trajectory, list) else [trajectory]
+        model = self.env.model
+        positions = np.stack([np.asarray(pose(model, state)) for state in states])
+        view = view_from(model, self.env.camera if camera is None else camera, positions)
+        fields = [jax.device_get(state.info.get("model", {})) for state in states]
+        pictures = [picture(model, row, view, own, width, height) for row, own in zip(positions, fields, strict=True)]
+        return pictures if isinstance(trajectory, list) else pictures[0]
 
     def _wrap(self, state: envs.State, info: dict, metrics: dict) -> BraxState:
         obs = state.obs

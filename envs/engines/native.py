@@ -55,6 +55,9 @@ class NativeEngine:
         self._batches: dict[tuple[int, tuple[str, ...]], mujoco.batch.Batch] = {}
         self._identity = _digest(self.model, *reads, self._stage)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_batches": {}}  # which cannot be pickled, and are made again
+
     def init(self, qpos: jax.Array, qvel: jax.Array, fields: ModelFields = NO_FIELDS) -> tuple[PhysicsState, Derived]:
         """See `Engine.init`."""
         return self._call("init", self._init, {"qpos": qpos, "qvel": qvel}, fields)
