@@ -29,6 +29,7 @@ from envs.tasks.contract import check_stated
 from envs.vector import Row, VectorEnv, VectorState
 
 __all__ = [
+    "ALIASES",
     "DMC_TASKS",
     "GYMNASIUM_TASKS",
     "NOT_RANDOMIZED",
@@ -47,7 +48,9 @@ __all__ = [
     "TaskArgs",
     "VectorEnv",
     "VectorState",
+    "gymnasium_id",
     "make",
+    "register",
     "run_episodes",
     "task",
 ]

@@ -142,7 +142,7 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
         if self._state is None:
             raise ResetNeeded("call reset before the first step")
         if self._mode == AutoresetMode.DISABLED and self._ended.any():
-            raise ResetNeeded(f"worlds {np.flatnonzero(self._ended).tolist()} ended their episodes: reset them first")
+            raise ResetNeeded(f"an episode ended in worlds {np.flatnonzero(self._ended).tolist()}: reset them first")
         self._state, row, final, diverged = self._step(self._with_starts(self._state), jnp.asarray(actions, jnp.float32))
         reward, terminated, done, diverged = map(np.array, (row.reward, row.terminated, row.done, diverged))
         self._starts_left -= int((~np.asarray(row.valid)).sum())
@@ -216,7 +216,9 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
           TypeError: the engine holds compiled functions of its own.
         """
         if self.env.engine_name != "native":
-            raise TypeError(f"worlds of the engine {self.env.engine_name} cannot be copied or pickled: make others like them")
+            raise TypeError(
+                f"worlds of the engine {self.env.engine_name} cannot be copied or pickled: make others like them"
+            )
         return {name: value for name, value in self.__dict__.items() if name not in COMPILED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,12 +1,14 @@
 """Our tasks as Gymnasium's vector environment, checked against Gymnasium's own and against `envs.VectorEnv`."""
 
-from typing import Any
+import copy
+import pickle
 
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import vector as wrappers
 
 import envs
 from envs.adapters.gymnasium_vector import GymnasiumVectorEnv
@@ -15,6 +17,23 @@ from envs.adapters.gymnasium_vector import GymnasiumVectorEnv
 @pytest.fixture(scope="module")
 def vector() -> GymnasiumVectorEnv:
     return GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), 6)
+
+
+@pytest.fixture(scope="module")
+def at_once() -> gymnasium.vector.VectorEnv:
+    """Worlds that are reset on the step that ends their episode."""
+    settings = {"physics": "native", "reset_noise_scale": 0.02, "max_episode_steps": 50, "autoreset_mode": "SameStep"}
+    return gymnasium.make_vec("mjx_tecrl/inverted_pendulum", num_envs=6, **settings)
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> GymnasiumVectorEnv:
+    """Worlds that are reset by their user."""
+    return GymnasiumVectorEnv("inverted_pendulum", 6, physics="native", autoreset_mode=AutoresetMode.DISABLED)
+
+
+LEFT = -np.ones((6, 1), np.float32)
+"""Actions under which poles fall within a few steps."""
 
 
 def test_spaces(vector: GymnasiumVectorEnv) -> None:
@@ -27,29 +46,6 @@ def test_spaces(vector: GymnasiumVectorEnv) -> None:
     other, _ = vector.reset(seed=2)
     np.testing.assert_array_equal(obs, again)
     assert (obs != other).all()
-
-
-class OneWorld(gymnasium.Env):
-    """A vector environment of one world as a plain environment, which is what Gymnasium's checker expects."""
-
-    def __init__(self, vector: GymnasiumVectorEnv):
-        self.vector = vector
-        self.observation_space, self.action_space = vector.single_observation_space, vector.single_action_space
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
-        obs, infos = self.vector.reset(seed=seed, options=options)
-        return obs[0], infos
-
-    def step(self, action: np.ndarray) -> Any:
-        obs, reward, terminated, truncated, _ = self.vector.step(action[None])
-        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
-
-
-@pytest.mark.parametrize("name", ["inverted_pendulum", "hopper", "reacher"])
-@pytest.mark.filterwarnings("ignore:.*A Box observation space (min|max)imum value is .*infinity.*:UserWarning")
-def test_gymnasiums_checker_passes(name: str) -> None:
-    check_env(OneWorld(GymnasiumVectorEnv(envs.make(name, physics="native"), 1)), skip_render_check=True)
 
 
 def test_episodes_end_in_their_final_observation_and_start_anew_on_the_next_step(vector: GymnasiumVectorEnv) -> None:
@@ -106,3 +102,152 @@ def test_actions_of_too_few_worlds_are_refused_in_a_sentence() -> None:
 def test_there_must_be_a_world(num_envs: int) -> None:
     with pytest.raises(ValueError, match=f"num_envs must be at least 1, not {num_envs}"):
         GymnasiumVectorEnv(envs.make("inverted_pendulum", physics="native"), num_envs)
+
+
+def test_names_are_known_to_gymnasium(at_once: gymnasium.vector.VectorEnv) -> None:
+    for task in (*envs.TASKS, *envs.ALIASES):
+        spec = gymnasium.spec(envs.gymnasium_id(task))
+        assert (spec.kwargs, spec.max_episode_steps) == ({"env": task}, envs.task(task).episode_length)
+    assert at_once.spec is not None
+    assert (at_once.spec.id, at_once.num_envs) == ("mjx_tecrl/inverted_pendulum", 6)
+    assert at_once.metadata["render_fps"] == 25
+    assert at_once.env.args.reset_noise_scale == 0.02
+
+
+def test_episodes_that_end_start_anew_on_the_same_step(at_once: gymnasium.vector.VectorEnv) -> None:
+    at_once.reset(seed=3)
+    ended_before, episodes = np.zeros(6, bool), 0
+    for _ in range(20):
+        obs, _, terminated, truncated, infos = at_once.step(LEFT)
+        ended = terminated | truncated
+        assert not (ended & ended_before).any()  # a new episode goes on
+        for world in np.flatnonzero(ended):
+            assert np.abs(obs[world]).max() <= 0.02 + 1e-6
+            assert np.abs(infos["final_obs"][world][1]) > 0.2
+        if ended.any():
+            np.testing.assert_array_equal(infos["_final_obs"], ended)
+            assert [final is not None for final in infos["final_obs"]] == ended.tolist()
+            assert not infos["final_info"]["diverged"].any()
+        else:
+            assert "final_obs" not in infos
+        ended_before, episodes = ended, episodes + ended.sum()
+    assert episodes > 12
+
+
+@pytest.mark.parametrize("mode", ["vector", "at_once", "by_hand"])
+def test_a_world_that_blows_up_ends_its_episode_as_a_limit_does(mode: str, request: pytest.FixtureRequest) -> None:
+    """It was at its next start already, and the step that a client takes for the reset was a real one."""
+    worlds = request.getfixturevalue(mode)
+    last, _ = worlds.reset(seed=0)
+    idle = np.zeros((6, 1), np.float32)
+    actions = idle.copy()
+    actions[2] = np.nan
+    obs, reward, terminated, truncated, infos = worlds.step(actions)
+    blown = np.arange(6) == 2
+    for flags in (truncated, infos["diverged"]):
+        np.testing.assert_array_equal(flags, blown)
+    assert not terminated.any()
+    assert (reward == ~blown).all()
+    final = infos["final_obs"] if mode == "at_once" else obs
+    np.testing.assert_array_equal(final[2], last[2])
+    if mode == "by_hand":
+        with pytest.raises(ResetNeeded, match=r"an episode ended in worlds \[2\]"):
+            worlds.step(idle)
+        again, _ = worlds.reset(options={"reset_mask": blown})
+        assert (again[~blown] == obs[~blown]).all()
+        assert (again[2] != last[2]).any()
+        return
+    obs, reward, _, truncated, infos = worlds.step(idle)
+    assert not truncated.any() | infos["diverged"].any()
+    assert reward[2] == (mode == "at_once")
+    assert (obs[2] != last[2]).any()
+
+
+def test_a_mask_resets_some_worlds_and_leaves_the_others(by_hand: GymnasiumVectorEnv) -> None:
+    first, _ = by_hand.reset(seed=5)
+    obs = by_hand.step(LEFT / 10)[0]
+    mask = np.array([True, False] * 3)
+    new, infos = by_hand.reset(options={"reset_mask": mask})
+    assert infos == {}
+    np.testing.assert_array_equal(new[~mask], obs[~mask])
+    assert (np.abs(new[mask]) <= 0.01 + 1e-6).all()
+    assert (new[mask] != first[mask]).any(axis=1).all()
+    went_on = by_hand.step(LEFT / 10)[0]
+    by_hand.reset(seed=5)
+    by_hand.step(LEFT / 10)
+    np.testing.assert_array_equal(went_on[~mask], by_hand.step(LEFT / 10)[0][~mask])
+    once, _ = by_hand.reset(seed=6, options={"reset_mask": mask})
+    again, _ = by_hand.reset(seed=6, options={"reset_mask": mask})
+    np.testing.assert_array_equal(once[mask], again[mask])
+
+
+@pytest.mark.parametrize("mask", [np.ones(5, bool), np.ones(6), np.zeros(6, bool)])
+def test_masks_that_name_no_worlds_are_refused(by_hand: GymnasiumVectorEnv, mask: np.ndarray) -> None:
+    by_hand.reset(seed=0)
+    with pytest.raises(ValueError, match="reset_mask must be 6 values of type bool, at least one of them True"):
+        by_hand.reset(options={"reset_mask": mask})
+
+
+def test_gymnasiums_own_wrappers_run(vector: GymnasiumVectorEnv, at_once: gymnasium.vector.VectorEnv) -> None:
+    rewarded = wrappers.NormalizeReward(wrappers.RecordEpisodeStatistics(vector))
+    acted = wrappers.ClipAction(wrappers.RescaleAction(rewarded, np.zeros(1, np.float32), np.ones(1, np.float32)))
+    env = wrappers.FlattenObservation(wrappers.NormalizeObservation(wrappers.DtypeObservation(acted, np.float64)))
+    env.reset(seed=0)
+    lengths: list[int] = []
+    for _ in range(25):
+        obs, reward, _, _, infos = env.step(np.zeros((6, 1)))
+        assert obs.shape == (6, 4)
+        assert np.isfinite(reward).all()
+        if "episode" in infos:
+            lengths += infos["episode"]["l"][infos["_episode"]].tolist()
+            ended = infos["_episode"]  # of whose steps all but the last had a reward of 1
+            np.testing.assert_array_equal(infos["episode"]["r"][ended], infos["episode"]["l"][ended] - 1)
+    assert 0 < max(lengths) < 25
+    listed = wrappers.DictInfoToList(wrappers.RecordEpisodeStatistics(at_once))
+    listed.reset(seed=0)
+    episodes = [info for _ in range(10) for info in listed.step(LEFT)[4] if "episode" in info]
+    assert {info["final_obs"].shape for info in episodes} == {(4,)}
+
+
+def test_a_copy_goes_on_as_the_original_does(vector: GymnasiumVectorEnv) -> None:
+    vector.reset(seed=0)
+    vector.step(LEFT)
+    copies = [copy.deepcopy(vector), pickle.loads(pickle.dumps(vector))]
+    for _ in range(12):  # some worlds are reset within
+        expected = vector.step(LEFT)
+        for one in copies:
+            for mine, theirs in zip(one.step(LEFT)[:4], expected, strict=False):
+                np.testing.assert_array_equal(mine, theirs)
+
+
+def test_observations_for_critics_alone_make_a_dict() -> None:
+    randomization = envs.Randomization(mass=(0.5, 2.0), privileged=True)
+    env = envs.make("inverted_pendulum", physics="native", randomization=randomization)
+    worlds = GymnasiumVectorEnv(env, 2)
+    obs, _ = worlds.reset(seed=0)
+    assert {name: value.shape for name, value in obs.items()} == {"state": (2, 4), "privileged": (2, env.privileged_size)}
+    assert worlds.observation_space.contains(obs)
+    assert worlds.observation_space.contains(worlds.step(np.zeros((2, 1)))[0])
+
+
+def test_what_goes_with_a_name_is_refused_for_a_task_that_is_made(vector: GymnasiumVectorEnv) -> None:
+    with pytest.raises(ValueError, match="inverted_pendulum is made already"):
+        GymnasiumVectorEnv(vector.env, 2, physics="native")
+    with pytest.raises(ValueError, match="render_mode must be None or rgb_array, not 'human'"):
+        GymnasiumVectorEnv(vector.env, 2, render_mode="human")
+    with pytest.raises(ValueError, match='with render_mode="rgb_array" to draw it'):
+        vector.render()
+
+
+@pytest.mark.usefixtures("draws")
+def test_pictures_of_all_worlds(vector: GymnasiumVectorEnv) -> None:
+    worlds = copy.copy(vector)
+    worlds.render_mode, worlds._size = "rgb_array", (32, 24)
+    worlds.reset(seed=0)
+    first = worlds.render()
+    for _ in range(3):
+        worlds.step(np.linspace(-1, 1, 6, dtype=np.float32)[:, None])
+    frames = worlds.render()
+    assert [(frame.shape, frame.dtype) for frame in frames] == [((24, 32, 3), np.uint8)] * 6
+    assert (frames[0] != frames[5]).any()
+    assert (frames[0] != first[0]).any()
