@@ -42,10 +42,10 @@ default_role = "any"
 suppress_warnings = ["ref.python"]  # tyro's marks on a flag carry short names, such as "agent", that several things have
 autodoc_default_options = {"ignore-module-all": True}  # a thing is described where it is defined, and nowhere else
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["brax", "ray"]  # extras that the documentation can do without
+autodoc_mock_imports = ["brax", "ray", "stable_baselines3"]  # extras that the documentation can do without
 
 # The signatures name types of others, whose documentation is not at hand.
-OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|rich|tyro|matplotlib|"
+OTHERS = "jax|jaxlib|numpy|flax|optax|orbax|mujoco|gymnasium|brax|ray|stable_baselines3|rich|tyro|matplotlib|"
 OTHERS += "pathlib|collections|concurrent|importlib|types"
 nitpick_ignore_regex = [
     (r"any|py:.*", rf"({OTHERS})\..*"),

@@ -10,8 +10,12 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-ELSEWHERE = {"cuda", "dev", "docs", "examples"}
-"""Extras that CI need not name: no GPU is there, the Makefile adds dev and docs, and dev holds what the examples need."""
+ELSEWHERE = {"cuda", "dev", "docs", "examples", "sb3"}
+"""Extras that CI need not name.
+
+No GPU is there, the Makefile adds dev and docs, and dev holds what the examples need. PyTorch, which comes with sb3, is too
+large: its tests are run on request.
+"""
 
 IN_A_TEST = """
 import pytest

@@ -127,7 +127,7 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
             self._starts_left = 0  # so that the start states to come are those of this seed
         self._state = self._start_episodes(self._with_starts(self._state), mask)
         self._starts_left -= int(mask.sum())
-        self._obs, self._ended = select(mask, self._state.worlds.obs, self._obs), self._ended & ~mask
+        self._obs, self._ended = select(jnp.asarray(mask), self._state.worlds.obs, self._obs), self._ended & ~mask
         return _arrays(self._obs), {}
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:

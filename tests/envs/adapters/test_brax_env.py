@@ -44,6 +44,24 @@ def test_it_runs_under_braxs_wrappers() -> None:
     assert (state.info["truncation"] == 1).all()
 
 
+@pytest.mark.usefixtures("draws")
+def test_it_has_what_braxs_notebooks_use() -> None:
+    from envs.adapters.brax_env import BraxEnv
+
+    ours = envs.make("inverted_pendulum", physics="native")
+    env = BraxEnv(ours)
+    assert env.dt == ours.dt
+    with pytest.raises(AttributeError, match="the engine native has no sys"):
+        _ = env.sys
+    state = jax.jit(env.reset)(jax.random.key(0))
+    after = jax.jit(env.step)(state, jnp.ones(1))
+    pictures = env.render([state.pipeline_state, after.pipeline_state], height=24, width=32)
+    assert [picture.shape for picture in pictures] == [(24, 32, 3)] * 2
+    assert env.render(state.pipeline_state, height=24, width=32, camera=-1).shape == (24, 32, 3)
+    sys = BraxEnv(envs.make("inverted_pendulum", physics="mjx")).sys
+    assert (sys.nq, sys.nu) == (ours.model.nq, ours.model.nu)
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "ppo": {"num_timesteps": 80, "batch_size": 4, "num_minibatches": 2, "unroll_length": 5},
     "sac": {"num_timesteps": 64, "batch_size": 8, "min_replay_size": 16, "max_replay_size": 128},
