@@ -61,6 +61,29 @@ def test_the_quickstart_runs(tmp_path: pathlib.Path) -> None:
     assert "over 32 episodes" in ran.stdout
 
 
+ON_REQUEST = (pytest.mark.slow, pytest.mark.long)
+
+
+@pytest.mark.usefixtures("draws")
+@pytest.mark.parametrize(
+    ("package", "full", "tiny"),
+    [
+        ("gymnasium", "range(100)", "range(2)"),
+        pytest.param("stable_baselines3", "60_000", "2048", marks=ON_REQUEST),
+        pytest.param("brax", "300_000", "10_000", marks=ON_REQUEST),
+    ],
+)
+def test_other_programs_run_as_their_page_says(package: str, full: str, tiny: str) -> None:
+    pytest.importorskip(package)
+    codes = [
+        code
+        for code in blocks(ROOT / "docs" / "clients.md", "python")
+        if re.search(rf"^(from|import) {package}\b", code, re.M)
+    ]
+    assert [code.count(full) for code in codes] == [1]
+    exec(codes[0].replace(full, tiny), {})
+
+
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
 def test_a_command_on_a_page_exists(page: str, command: str) -> None:
     words = shlex.split(command.replace("RUN_DIR", "runs/some"))

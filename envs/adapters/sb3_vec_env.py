@@ -5,10 +5,14 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from stable_baselines3.common.vec_env import VecEnv
 
 from envs.adapters.gymnasium_vector import GymnasiumVectorEnv
 from envs.base import Env
+
+try:
+    from stable_baselines3.common.vec_env import VecEnv
+except ImportError as error:
+    raise ImportError("SB3VecEnv needs Stable-Baselines3: pip install 'mjx-tecrl[sb3]'") from error
 
 ONE_PROGRAM = "all worlds are one program: make the environment with other arguments instead"
 
@@ -23,7 +27,7 @@ class SB3VecEnv(VecEnv):
     Args:
       env: the task: its name, as for `envs.make`, or what `envs.make` returned.
       num_envs: number of worlds.
-      seed: seed that is used until `seed` is called, as the trainers do that are given one.
+      seed: seed that is used until ``seed`` is called, as the trainers do that are given one.
       kwargs: see `GymnasiumVectorEnv`.
 
     Raises:

@@ -91,6 +91,18 @@ def test_refilling_replaces_the_pool_and_not_the_worlds() -> None:
     np.testing.assert_array_equal(after[:, 0], pool_ids(8, 2, seed=1)[:2])
 
 
+def test_some_worlds_start_an_episode_at_once() -> None:
+    vector = envs.VectorEnv(Counter(), 3, 64)
+    state = vector.reset(vector.draw_starts(jax.random.key(0)))
+    before, _, _ = vector.step(state, jnp.zeros((3, 4)))
+    after = vector.start_episodes(before, jnp.array([True, False, True]))
+    fresh = pool_ids(num_envs=3)[3:5]
+    np.testing.assert_array_equal(after.worlds.obs[:, 0], [fresh[0], before.worlds.obs[1, 0], fresh[1]])
+    assert after.steps.tolist() == [0, 1, 0]
+    assert after.returns.tolist() == [0, 1, 0]
+    assert after.pool_used == 5
+
+
 def test_metrics_sum_over_valid_worlds_and_never_become_nan() -> None:
     actions = idle(4, 3).at[2, 1, 3].set(jnp.nan)
     _, _, stats = run(Counter(), 3, actions)

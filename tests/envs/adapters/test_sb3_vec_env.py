@@ -1,11 +1,18 @@
 """Our tasks as Stable-Baselines3's ``VecEnv``. The package needs PyTorch, so these tests run on request alone."""
 
+import importlib
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "stable_baselines3.common.vec_env", None)
+    monkeypatch.delitem(sys.modules, "envs.adapters.sb3_vec_env", raising=False)
+    with pytest.raises(ImportError, match=r"needs Stable-Baselines3: pip install 'mjx-tecrl\[sb3\]'"):
+        importlib.import_module("envs.adapters.sb3_vec_env")
 
 
 @pytest.fixture
@@ -16,6 +23,8 @@ def worlds() -> Any:
     return SB3VecEnv("inverted_pendulum", 4, physics="native", max_episode_steps=20, reset_noise_scale=0.001)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_episodes_end_as_its_own_worlds_do(worlds: Any) -> None:
     from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -53,6 +62,8 @@ def envs_of_one(limit: int) -> Any:
     return gymnasium.make("mjx_tecrl/inverted_pendulum", physics="native", max_episode_steps=limit, reset_noise_scale=0.001)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("agent", ["PPO", "SAC"])
 def test_its_trainers_train(worlds: Any, agent: str) -> None:
     import stable_baselines3
@@ -74,6 +85,8 @@ def test_its_trainers_train(worlds: Any, agent: str) -> None:
     assert action.shape == (4, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_what_no_world_has_of_its_own_is_refused(worlds: Any) -> None:
     assert worlds.get_attr("num_envs", [0, 1]) == [4, 4]
     assert worlds.env_is_wrapped(object) == [False] * 4
