@@ -219,7 +219,8 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
             raise TypeError(
                 f"worlds of the engine {self.env.engine_name} cannot be copied or pickled: make others like them"
             )
-        return {name: value for name, value in self.__dict__.items() if name not in COMPILED}
+        kept = {name: value for name, value in self.__dict__.items() if name not in COMPILED}
+        return kept | {"_view": None}  # MuJoCo's cameras cannot be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -251,3 +251,4 @@ def test_pictures_of_all_worlds(vector: GymnasiumVectorEnv) -> None:
     assert [(frame.shape, frame.dtype) for frame in frames] == [((24, 32, 3), np.uint8)] * 6
     assert (frames[0] != frames[5]).any()
     assert (frames[0] != first[0]).any()
+    assert len(pickle.loads(pickle.dumps(worlds)).render()) == 6
