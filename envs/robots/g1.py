@@ -13,6 +13,7 @@ class G1Walk(Walking):
     obs_noise_scale = noise_scale(29)
     feet = ("left_foot", "right_foot")
     gait, frequency, swing_height = (0.0, 0.5), 1.4, 0.1
+    warp_buffers = (48, 144)
     lowest = 0.5
     # hip pitch, roll, yaw, knee, ankle pitch, roll; three of the waist; shoulder pitch, roll, yaw, elbow, three of the wrist
     pose_weights = (0.01, 0.5, 0.5, 0.01, 0.01, 0.1) * 2 + (0.5,) * 3 + (0.1,) * 14

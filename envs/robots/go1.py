@@ -16,6 +16,7 @@ class Go1Walk(Walking):
     obs_noise_scale = noise_scale(12)
     feet, sole = ("FR", "FL", "RR", "RL"), 0.01
     gait, frequency, swing_height = (0.0, 0.5, 0.5, 0.0), 2.0, 0.08  # a trot: feet across from each other move together
+    warp_buffers = (16, 80)
     lowest = 0.18
     pose_weights = (0.5, 0.05, 0.05) * 4  # hip to the side, hip, knee
 

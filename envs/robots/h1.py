@@ -17,6 +17,7 @@ class H1Walk(Walking):
     obs_noise_scale = noise_scale(19)
     feet = ("left_foot", "right_foot")
     gait, frequency, swing_height = (0.0, 0.5), 1.4, 0.1
+    warp_buffers = (48, 96)
     lowest = 0.6
     # hip yaw, roll, pitch, knee, ankle; torso; shoulder pitch, roll, yaw, elbow
     pose_weights = (0.5, 0.5, 0.01, 0.01, 0.01) * 2 + (0.5,) + (0.1,) * 8

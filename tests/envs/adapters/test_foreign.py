@@ -99,7 +99,7 @@ def test_a_robot_that_is_not_installed_is_refused_in_a_sentence(
     [sentence] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert sentence == (
         "error: playground/Go1JoystickFlatTerrain needs MuJoCo Menagerie's robots, which are not installed: "
-        "pip install 'mjx-tecrl[menagerie]', or name a checkout by --env.menagerie."
+        "pip install 'mjx-tecrl[menagerie]', or train with --env.menagerie FOLDER, a checkout."
     )
     assert own == mjx_env.MENAGERIE_PATH
 
