@@ -31,7 +31,9 @@ def find_robot(robot: str, folder: pathlib.Path | None) -> pathlib.Path | None:
 
 def missing_robot(task: str) -> MissingExtra:
     """The refusal of a task whose robot is neither installed nor in a folder that the user named."""
-    return MissingExtra(task, "MuJoCo Menagerie's robots", "menagerie", or_else="train with --env.menagerie FOLDER, a checkout")
+    return MissingExtra(
+        task, "MuJoCo Menagerie's robots", "menagerie", or_else="train with --env.menagerie FOLDER, a checkout"
+    )
 
 
 def _installed() -> list[pathlib.Path]:

@@ -310,7 +310,9 @@ ROWS = (
     Row(PAPER, (FastTD3Config,), GO1, agent=dict(smoothing=(0.2, 0.5))),
     # FastSAC's second version has the constants above for G1 and T1 in other simulators, for 50 000 vector steps (holosoma
     # at fc600e7, config_values/algo.py). Its range of values holds here, too.
-    Row(PAPER, (FastSACConfig,), HUMANOIDS + GO1, agent=dict(value_range=(-20.0, 20.0)), run=dict(total_steps=4096 * 50_000)),
+    Row(
+        PAPER, (FastSACConfig,), HUMANOIDS + GO1, agent=dict(value_range=(-20.0, 20.0)), run=dict(total_steps=4096 * 50_000)
+    ),
     # FlashSAC (its code at 87edc90, scripts/run_mujoco_playground.sh) has rewards of one step here, and its own range for
     # rewards that are normalised.
     Row(PRESETS, (FlashSACConfig,), HUMANOIDS + GO1, agent=dict(value_range=(-5.0, 5.0), n_step=1)),

@@ -168,7 +168,11 @@ class Walking(MujocoTask):
         """Rewards for the commanded velocity, for the gait and for not falling, minus costs. NaN counts as a fall."""
         time = physics.time - self.dt  # the command that the action was an answer to
         command = self.command(time, info)
-        velocity, turn, up = _in_body(physics, physics.qvel[:3]), physics.qvel[3:6], _in_body(physics, jnp.array([0.0, 0, 1]))
+        velocity, turn, up = (
+            _in_body(physics, physics.qvel[:3]),
+            physics.qvel[3:6],
+            _in_body(physics, jnp.array([0.0, 0, 1])),
+        )
         feet = self.foot_positions(derived)
         speed = (feet - info["feet"])[:, :2] / self.dt
         joints = physics.qpos[7:] - jnp.asarray(self._key.qpos[7:], jnp.float32)

@@ -63,11 +63,15 @@ def task(menagerie: pathlib.Path) -> Any:
 
 def physics(task: Any, **changed: Any) -> PhysicsState:
     """The home pose at rest, but for what is changed."""
-    still = PhysicsState(jnp.asarray(task.model.key("home").qpos, jnp.float32), jnp.zeros(18), jnp.zeros(0), jnp.zeros(18), 0.0)
+    still = PhysicsState(
+        jnp.asarray(task.model.key("home").qpos, jnp.float32), jnp.zeros(18), jnp.zeros(0), jnp.zeros(18), 0.0
+    )
     return dataclasses.replace(still, **{"time": jnp.float32(task.dt)} | changed)
 
 
-def scored(task: Any, state: PhysicsState, command: Any, soles: Any = (0.0,) * 4, **info: Any) -> tuple[dict[str, float], bool]:
+def scored(
+    task: Any, state: PhysicsState, command: Any, soles: Any = (0.0,) * 4, **info: Any
+) -> tuple[dict[str, float], bool]:
     """The terms of the reward, and whether the robot has fallen."""
     feet = jnp.zeros((task.model.nsite, 3)).at[:, 2].set(jnp.array(soles) + task.sole)
     zero = jnp.zeros(12)
@@ -207,7 +211,8 @@ def test_without_the_models_a_sentence_says_what_to_install(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"), [({"command_time": 0.0}, "command_time must be positive"), ({"standing": 1.5}, "standing must be 0")]
+    ("wrong", "sentence"),
+    [({"command_time": 0.0}, "command_time must be positive"), ({"standing": 1.5}, "standing must be 0")],
 )
 def test_arguments_out_of_range_are_refused(wrong: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
