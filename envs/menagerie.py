@@ -1,4 +1,4 @@
-"""Where the robots of MuJoCo Menagerie lie: in a folder that the user names, or in installed packages (extra ``menagerie``)."""
+"""Where MuJoCo Menagerie's robots lie: in a folder that the user names, or in installed packages (extra ``menagerie``)."""
 
 import importlib.util
 import pathlib

@@ -172,8 +172,8 @@ class PlaygroundArgs(CheckedArgs):
         super().__post_init__()
         if self.impl == "warp":  # its arrays of contacts have no axis of worlds, so no world could start an episode alone
             raise ValueError(
-                "env.impl must be jax: under warp, Playground's worlds share one buffer of contacts, and cannot be reset one by"
-                " one; the tasks robots/... run on --physics warp"
+                "env.impl must be jax: under warp, Playground's worlds share one buffer of contacts, and cannot be reset one"
+                " by one; the tasks robots/... run on --physics warp"
             )
 
 

@@ -112,7 +112,7 @@ def test_a_folder_without_the_robot_is_refused_in_a_sentence(tmp_path: pathlib.P
 
 def test_warp_is_refused_in_a_sentence() -> None:
     """`VectorEnv.reset` ended in a traceback: some arrays of such a state have no axis of worlds."""
-    with pytest.raises(ValueError, match="env.impl must be jax: under warp, .* cannot be reset one by one"):
+    with pytest.raises(ValueError, match=r"env.impl must be jax: under warp, .* cannot be reset one by one"):
         PlaygroundArgs(impl="warp")
 
 

@@ -1,4 +1,4 @@
-"""The real robots, whose models come from installed packages: what they are, on every engine, and that they stand or walk."""
+"""The real robots, whose models come from installed packages: what they are, that they stand, and on every engine."""
 
 from typing import Any
 

@@ -37,10 +37,12 @@ MODEL = f"""
     <geom name="floor" type="plane" size="0 0 .1"/>
     <body name="trunk" pos="0 0 .22">
       <freejoint/><camera name="tracking" mode="trackcom" pos="0 -1 1"/><geom type="box" size=".2 .1 .03"/>
-      {"".join(leg(name, *place) for name, place in zip(LEGS, ((0.2, -0.1), (0.2, 0.1), (-0.2, -0.1), (-0.2, 0.1)), strict=True))}
+      {leg("FR", 0.2, -0.1)}{leg("FL", 0.2, 0.1)}{leg("RR", -0.2, -0.1)}{leg("RL", -0.2, 0.1)}
     </body>
   </worldbody>
-  <actuator>{"".join(f'<position joint="{name}{axis}" kp="9" ctrlrange="-1 1"/>' for name in LEGS for axis in "abc")}</actuator>
+  <actuator>
+    {"".join(f'<position joint="{name}{axis}" kp="9" ctrlrange="-1 1"/>' for name in LEGS for axis in "abc")}
+  </actuator>
   <keyframe><key name="home" qpos="0 0 .22 1 0 0 0{" 0 .1 -.2" * 4}" ctrl="{" 0 .1 -.2" * 4}"/></keyframe>
 </mujoco>
 """
@@ -63,15 +65,11 @@ def task(menagerie: pathlib.Path) -> Any:
 
 def physics(task: Any, **changed: Any) -> PhysicsState:
     """The home pose at rest, but for what is changed."""
-    still = PhysicsState(
-        jnp.asarray(task.model.key("home").qpos, jnp.float32), jnp.zeros(18), jnp.zeros(0), jnp.zeros(18), 0.0
-    )
-    return dataclasses.replace(still, **{"time": jnp.float32(task.dt)} | changed)
+    qpos, zero = jnp.asarray(task.model.key("home").qpos, jnp.float32), jnp.zeros(18)
+    return dataclasses.replace(PhysicsState(qpos, zero, jnp.zeros(0), zero, jnp.float32(task.dt)), **changed)
 
 
-def scored(
-    task: Any, state: PhysicsState, command: Any, soles: Any = (0.0,) * 4, **info: Any
-) -> tuple[dict[str, float], bool]:
+def scored(task: Any, state: PhysicsState, command: Any, soles: Any = (0.0,) * 4, **info: Any) -> tuple[dict, bool]:
     """The terms of the reward, and whether the robot has fallen."""
     feet = jnp.zeros((task.model.nsite, 3)).at[:, 2].set(jnp.array(soles) + task.sole)
     zero = jnp.zeros(12)
