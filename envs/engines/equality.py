@@ -25,12 +25,6 @@ def forward(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> mjx.
     return mjx.sensor_acc(mjx_model, mjx.solve(mjx_model, data.tree_replace({"_impl.efc_aref": aref})))
 
 
-def step(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> mjx.Data:
-    """``mjx.step`` of a model with connect or weld constraints, by the integrators Euler and implicitfast."""
-    euler = model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
-    return (mjx.euler if euler else mjx.implicit)(mjx_model, forward(model, mjx_model, data))
-
-
 def drift(model: mujoco.MjModel, mjx_model: mjx.Model, data: mjx.Data) -> jax.Array:
     """``Jdot @ qvel``: how the constraints' errors accelerate when no joint does.
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from envs.engines import equality
+from envs.engines import equality, runge_kutta
 from envs.engines.base import NO_FIELDS, Derived, Fused, ModelFields, PhysicsState
 from envs.engines.mjx_import import mjx
 from envs.engines.support import (
@@ -145,7 +145,7 @@ class MjxEngine:
         return blank.replace(**at_reset(self.model, fields))
 
     def _choose_dynamics(self, fused: Fused) -> Any:
-        """What has the functions ``forward`` and ``step``: MJX, or `envs.engines.mjx_fused` over it."""
+        """What has the functions ``forward``, ``euler`` and ``implicit``: MJX, or `envs.engines.mjx_fused` over it."""
         if fused == "off" or (fused == "auto" and jax.default_backend() != "gpu"):
             return mjx
         from envs.engines import mjx_fused  # it needs more of MJX than is public
@@ -169,9 +169,11 @@ class MjxEngine:
 
     def _advance(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """``mj_step``."""
-        if has_connect_or_weld(self.model):
-            return equality.step(self.model, model, data)
-        return self._dynamics.step(model, data)
+        integrator = self.model.opt.integrator
+        if integrator == mujoco.mjtIntegrator.mjINT_RK4:
+            return runge_kutta.step(self._forward, model, data)
+        euler = integrator == mujoco.mjtIntegrator.mjINT_EULER
+        return (self._dynamics.euler if euler else self._dynamics.implicit)(model, self._forward(model, data))
 
     def _renew(self, model: mjx.Model, data: mjx.Data) -> mjx.Data:
         """Computes what follows from positions and velocities."""

@@ -76,7 +76,7 @@ def obstacle(model: mujoco.MjModel, mjx_model: mjx.Model, blank: mjx.Data) -> st
 
 
 def fused_forward(model: mujoco.MjModel) -> Any:
-    """MJX's module of forward dynamics (``forward``, ``step``) for a model without an `obstacle`."""
+    """MJX's module of forward dynamics (``forward``, ``euler``, ``implicit``) for a model without an `obstacle`."""
     spec = importlib.util.find_spec(f"{_PACKAGE}.forward")
     assert spec is not None
     assert spec.loader is not None

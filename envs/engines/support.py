@@ -46,9 +46,6 @@ what other worlds did before it. No engine simulates them."""
 
 MJX_LACKS: Mapping[str, Feature] = {
     "the discrete integrator": lambda model: model.opt.integrator == mujoco.mjtIntegrator.mjINT_DISCRETE,
-    "connect or weld constraints under the integrator RK4": lambda model: (
-        model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4 and has_connect_or_weld(model)
-    ),
     "noslip_iterations": lambda model: model.opt.noslip_iterations > 0,
     "actuatorgroupdisable": lambda model: any(
         0 <= group < 31 and model.opt.disableactuator >> int(group) & 1 for group in model.actuator_group
@@ -73,7 +70,7 @@ MJX_LACKS: Mapping[str, Feature] = {
 }
 """Features that MJX would simulate as something else without a word, or end on with an error that does not name them (range
 finders: it looks up the material of every geom). What else it lacks, MJX refuses by itself.
-What it lacks of connect and weld constraints, `envs.engines.equality` adds, but RK4 calls MJX within a step."""
+What it lacks of connect and weld constraints, `envs.engines.equality` adds."""
 
 
 def _rests_on_a_plane(*kinds: mujoco.mjtGeom) -> Feature:

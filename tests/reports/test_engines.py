@@ -22,7 +22,6 @@ LACKED_BY_MJX = {
     "actuator plugin": "plugins",
     "cable (plugin)": "plugins",
     "integrator discrete": "the discrete integrator",
-    "equality connect, integrator RK4": "connect or weld constraints under the integrator RK4",
     "noslip": "noslip_iterations",
     "actuator group disabled": "actuatorgroupdisable",
     "flag spring disabled": "one of the flags spring and damper disabled",
