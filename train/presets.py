@@ -342,8 +342,8 @@ ROWS = (
     ),
     # For Go1 they leave Brax's own limit of the probability ratio, and have twice the entropy bonus.
     Row(PAPER, (PPOConfig,), GO1, agent=dict(entropy_bonus=0.01, clip=0.3)),
-    # --- This project's robots earn 0.5 to 2 per step.
-    Row(QUICK + PARALLEL, CATEGORICAL, tuple(envs.ROBOT_TASKS), agent=dict(value_range=(-10.0, 30.0))),
+    # --- This project's robots earn up to 3.5 per step.
+    Row(QUICK + PARALLEL, CATEGORICAL, tuple(envs.ROBOT_TASKS), agent=dict(value_range=(-10.0, 40.0))),
 )
 """Read downwards: where two rows set the same value, the later one holds."""
 

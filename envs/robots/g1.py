@@ -9,7 +9,7 @@ class G1Walk(Walking):
     name = "robots/g1-walk"
     robot, xml = "unitree_g1", "scene_mjx.xml"
     keyframe = "knees_bent"
-    action_scale = 0.4  # rad
+    action_scale = 0.5  # rad
     obs_noise_scale = noise_scale(29)
     feet = ("left_foot", "right_foot")
     gait, frequency, swing_height = (0.0, 0.5), 1.4, 0.1

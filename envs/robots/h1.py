@@ -13,7 +13,7 @@ class H1Walk(Walking):
 
     name = "robots/h1-walk"
     robot, xml = "unitree_h1", "scene.xml"
-    action_scale = 0.4  # rad
+    action_scale = 0.5  # rad
     obs_noise_scale = noise_scale(19)
     feet = ("left_foot", "right_foot")
     gait, frequency, swing_height = (0.0, 0.5), 1.4, 0.1

@@ -177,9 +177,9 @@ class Walking(MujocoTask):
         speed = (feet - info["feet"])[:, :2] / self.dt
         joints = physics.qpos[7:] - jnp.asarray(self._key.qpos[7:], jnp.float32)
         terms = {
-            "velocity": jnp.exp(-_squares(command[:2] - velocity[:2]) / 0.25),
+            "velocity": 1.5 * jnp.exp(-_squares(command[:2] - velocity[:2]) / 0.25),
             "turn": 0.5 * jnp.exp(-_squares(command[2] - turn[2]) / 0.25),
-            "gait": 0.5 * jnp.exp(-_squares((feet[:, 2] - self.foot_heights(time, command)) / self.swing_height)),
+            "gait": jnp.exp(-_squares((feet[:, 2] - self.foot_heights(time, command)) / self.swing_height)),
             "alive": jnp.full((), 0.5),
             "tilt": -2.0 * _squares(up[:2]),
             "bounce": -0.5 * velocity[2] ** 2,

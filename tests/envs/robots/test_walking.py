@@ -89,7 +89,7 @@ def test_the_model_is_the_robots_with_position_control_and_feet_that_alone_touch
     assert touching == set(LEGS)
     assert not any(model.geom_contype[1:])
     np.testing.assert_allclose(task.to_ctrl(jnp.zeros(12)), model.key("home").ctrl, atol=1e-6)
-    np.testing.assert_allclose(task.to_ctrl(jnp.ones(12)), model.key("home").ctrl + 0.4, atol=1e-6)
+    np.testing.assert_allclose(task.to_ctrl(jnp.ones(12)), model.key("home").ctrl + np.tile([0.3, 0.6, 0.8], 4), atol=1e-6)
 
 
 def test_a_robot_that_does_as_commanded_earns_both_rewards_for_it(task: Any) -> None:
@@ -97,22 +97,22 @@ def test_a_robot_that_does_as_commanded_earns_both_rewards_for_it(task: Any) -> 
     qpos = physics(task).qpos.at[3:7].set(jnp.array(turned))
     qvel = jnp.zeros(18).at[:2].set(jnp.array([-0.2, 0.7])).at[5].set(0.4)
     terms, _ = scored(task, physics(task, qpos=qpos, qvel=qvel), [0.7, 0.2, 0.4])
-    assert terms["velocity"] == pytest.approx(1.0)
+    assert terms["velocity"] == pytest.approx(1.5)
     assert terms["turn"] == pytest.approx(0.5)
     terms, _ = scored(task, physics(task, qpos=qpos, qvel=qvel), [0.2, 0.2, -0.1])
-    assert terms["velocity"] == pytest.approx(math.exp(-1))
+    assert terms["velocity"] == pytest.approx(1.5 * math.exp(-1))
     assert terms["turn"] == pytest.approx(0.5 * math.exp(-1))
 
 
 def test_the_clock_asks_for_a_trot(task: Any) -> None:
     quarter = 1 / (4 * task.frequency)
     walk, stand = jnp.array([0.5, 0.0, 0.0]), jnp.zeros(3)
-    np.testing.assert_allclose(task.foot_heights(jnp.float32(quarter), walk), [0.08, 0, 0, 0.08], atol=1e-6)
-    np.testing.assert_allclose(task.foot_heights(jnp.float32(3 * quarter), walk), [0, 0.08, 0.08, 0], atol=1e-6)
+    np.testing.assert_allclose(task.foot_heights(jnp.float32(quarter), walk), [0.06, 0, 0, 0.06], atol=1e-6)
+    np.testing.assert_allclose(task.foot_heights(jnp.float32(3 * quarter), walk), [0, 0.06, 0.06, 0], atol=1e-6)
     np.testing.assert_allclose(task.foot_heights(jnp.float32(quarter), stand), 0.0)
     later = physics(task, time=jnp.float32(quarter + task.dt))
-    assert scored(task, later, walk, (0.08, 0.0, 0.0, 0.08))[0]["gait"] == pytest.approx(0.5)
-    assert scored(task, later, walk)[0]["gait"] == pytest.approx(0.5 * math.exp(-2))  # two feet that were not lifted
+    assert scored(task, later, walk, (0.06, 0.0, 0.0, 0.06))[0]["gait"] == pytest.approx(1.0)
+    assert scored(task, later, walk)[0]["gait"] == pytest.approx(math.exp(-2))  # two feet that were not lifted
 
 
 def test_each_cost_is_what_it_says(task: Any) -> None:
