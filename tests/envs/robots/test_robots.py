@@ -1,5 +1,7 @@
 """The real robots, whose models come from installed packages: what they are, that they stand, and on every engine."""
 
+import dataclasses
+import pathlib
 from typing import Any
 
 import jax
@@ -8,6 +10,10 @@ import numpy as np
 import pytest
 
 import envs
+from eval.restore import restore
+from tests.runs import tiny_config
+from train.logs import METRICS_FILE, read_lines
+from train.loop import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3000)]
 
@@ -50,3 +56,14 @@ def test_other_engines_simulate_it_alike(name: str, engine: str) -> None:
     _, native = played(name, "native", 5)
     _, other = played(name, engine, 5)
     np.testing.assert_allclose(other.physics.qpos, native.physics.qpos, atol=2e-3)
+
+
+def test_it_trains_and_its_run_needs_no_models(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = envs.task("robots/go1-walk")
+    config = tiny_config(tmp_path / "run", "fast_sac_era", eval_episodes=1)
+    train(dataclasses.replace(config, env=task.name, env_args=task.Args(), randomization=task.randomization))
+    rows = read_lines(tmp_path / "run" / METRICS_FILE)
+    assert all(np.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
+    assert {"env/velocity", "env/gait", "env/pose"} <= rows[-1].keys()
+    monkeypatch.setattr("envs.menagerie.PACKAGES", ())
+    assert restore(tmp_path / "run").step == config.total_steps
