@@ -8,7 +8,7 @@ import json
 import pathlib
 import shlex
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import jax
@@ -55,10 +55,10 @@ CHUNK_STEPS = 80
 """environment steps per logging interval of `tiny_config`"""
 
 
-def long_but(short: Iterable[str], names: Iterable[str]) -> list[Any]:
-    """Parameters of a test: those of ``names`` that are not in ``short`` belong to the long form."""
+def long_but(short: Collection[Any], values: Iterable[Any]) -> list[Any]:
+    """Parameters of a test: those of ``values`` that are not in ``short`` belong to the long form."""
     marks = (pytest.mark.slow, pytest.mark.long)
-    return [name if name in short else pytest.param(name, marks=marks) for name in names]
+    return [x if x in short else pytest.param(*(x if isinstance(x, tuple) else (x,)), marks=marks) for x in values]
 
 
 def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **values: Any) -> Config:

@@ -61,7 +61,8 @@ class Together:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             coordinator = f"localhost:{free.getsockname()[1]}"
-        env = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "PYTHONUNBUFFERED": "1"}
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        env = os.environ | {"XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1"}
         self.processes = []
         for number in range(processes):
             command = [sys.executable, "-m", "train.run", "--run-dir", str(run_dir), "--resume"]

@@ -243,17 +243,11 @@ def test_where_ray_does_not_start_a_sentence_says_why(
     assert capsys.readouterr().err == "error: Ray did not start: The current node timed out during startup.\n"
 
 
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on(tmp_path: pathlib.Path) -> None:
-    pytest.importorskip("ray")
-    run_dirs = [tmp_path / "agent.rho=0.5", tmp_path / "agent.rho=2"]
-    process = start(tmp_path, "--total-steps", "8000000")
-    wait_for(lambda: len(Checkpoints(run_dirs[0]).steps) > 2, process)
-    process.kill()
-    process.communicate()
+def assert_goes_on(sweep_dir: pathlib.Path) -> None:
+    """Asserts that ``--resume`` ends all runs of an interrupted sweep, without a gap or a line twice."""
+    run_dirs = [sweep_dir / "agent.rho=0.5", sweep_dir / "agent.rho=2"]
     total = 800 + max(step for run_dir in run_dirs for step in Checkpoints(run_dir).steps)
-
-    process = start(tmp_path, "--total-steps", str(total), "--resume")
+    process = start(sweep_dir, "--total-steps", str(total), "--resume")
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     assert "Traceback" not in output
@@ -261,11 +255,22 @@ def test_a_killed_sweep_goes_on(tmp_path: pathlib.Path) -> None:
         assert Checkpoints(run_dir).steps[-1] == total
         steps = [line["env_steps"] for line in read_lines(run_dir / METRICS_FILE)]
         assert steps == list(range(80, total + 1, 80))
-    assert {row["state"] for row in json.loads((tmp_path / SWEEP_FILE).read_text())["trials"]} == {"finished"}
+    assert {row["state"] for row in json.loads((sweep_dir / SWEEP_FILE).read_text())["trials"]} == {"finished"}
 
 
 @pytest.mark.slow
-def test_a_dead_trial_is_taken_up_again_and_ctrl_c_ends_all_in_order(tmp_path: pathlib.Path) -> None:
+@pytest.mark.long
+def test_a_killed_sweep_goes_on(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("ray")
+    process = start(tmp_path, "--total-steps", "8000000")
+    wait_for(lambda: len(Checkpoints(tmp_path / "agent.rho=0.5").steps) > 2, process)
+    process.kill()
+    process.communicate()
+    assert_goes_on(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_dead_trial_is_taken_up_again_and_ctrl_c_ends_all_in_order_and_they_go_on(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("ray")
     run_dir = tmp_path / "agent.rho=0.5"
     lock = run_dir / ".lock"
@@ -282,3 +287,4 @@ def test_a_dead_trial_is_taken_up_again_and_ctrl_c_ends_all_in_order(tmp_path: p
     assert "Stopping, each run with a checkpoint" in output
     assert "the same command with --resume goes on" in output
     assert f"Interrupted at {Checkpoints(run_dir).steps[-1]} steps" in (run_dir / "output.log").read_text()
+    assert_goes_on(tmp_path)
