@@ -1,7 +1,7 @@
 """Runge and Kutta's integrator around any forward dynamics of MJX.
 
-``mjx.step`` writes the forward dynamics into the program four times, once for each stage, and most of the time to a run's first
-step goes into compiling them. This is a loop of four turns with one copy. It also takes a ``forward`` of one's own.
+``mjx.step`` writes the forward dynamics into the program four times, once for each stage, and most of the time to
+a run's first step goes into compiling them. Here they are a loop's body, and they may be other than ``mjx.forward``.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,10 @@ def step(forward: Callable[[mjx.Model, mjx.Data], mjx.Data], model: mjx.Model, d
 
     none = jnp.zeros_like(data.qvel), jnp.zeros_like(data.qacc), jnp.zeros_like(data.act_dot)
     before = data.replace(qacc=none[1], act_dot=none[2])
-    ((qvel, qacc, act_dot), last), _ = jax.lax.scan(stage, (none, before), (jnp.asarray(_ALONG), jnp.asarray(_WEIGHTS)))
+    parts = jnp.asarray(_ALONG), jnp.asarray(_WEIGHTS)
+    # A GPU would wait at each turn, which costs it more than a program that is compiled once and is four times as large.
+    unroll = 1 if jax.default_backend() == "cpu" else len(_ALONG)
+    ((qvel, qacc, act_dot), last), _ = jax.lax.scan(stage, (none, before), parts, unroll=unroll)
     start = last.replace(qpos=data.qpos, qvel=data.qvel, act=data.act, time=data.time, qacc=qacc, act_dot=act_dot)
     after = mjx.euler(explicit, start)
     return after.replace(qpos=moved(qvel), qacc=last.qacc, qacc_warmstart=last.qacc, act_dot=last.act_dot)
