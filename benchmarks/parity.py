@@ -35,6 +35,10 @@ ROUNDINGS = 8
 """How often each state is rounded anew."""
 
 
+ORIGINALS: dict[str, type[envs.MujocoTask]] = envs.GYMNASIUM_TASKS | envs.DMC_TASKS
+"""The tasks that equal another library's."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Args:
     """Compare tasks with their originals, engine by engine."""
@@ -57,7 +61,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Compares, prints, writes."""
-    names = named_tasks(args.task, envs.TASKS)
+    names = named_tasks(args.task, ORIGINALS)
     report = Report(PROGRAM, args)
     use_compilation_cache(Config.compilation_cache)
     for name in names:
@@ -160,7 +164,7 @@ def page(report: Report) -> str:
     """The table as a page of the documentation."""
     lines = [_HEAD]
     missing = []
-    for name, task in envs.TASKS.items():
+    for name, task in ORIGINALS.items():
         rows = report.rows(task=name)
         lines += _lines(rows)
         compared = {row["engine"] for row in rows}
@@ -218,7 +222,7 @@ def _summary(error: np.ndarray) -> dict[str, float]:
 
 def _plays_for_its_body(task: envs.MujocoTask) -> bool:
     """Whether the task is the first one with its body. The others with this body share its episodes."""
-    family = [name for name in envs.TASKS if name.split("-")[0] == task.name.split("-")[0]]
+    family = [name for name in ORIGINALS if name.split("-")[0] == task.name.split("-")[0]]
     same = (name for name in family if envs.make(name, physics="native").model.nq == task.model.nq)
     return task.name == next(same)
 

@@ -59,7 +59,7 @@ def state_sets(
         over = np.maximum.accumulate(states.terminated, axis=0)
         ends = np.where(over.any(0), over.argmax(0), ROLLOUT_STEPS - 1)  # [num_states] last step of the episode
         if label == "fallen":
-            first = np.where(over.any(0), ends, ROLLOUT_STEPS // 2)
+            first = np.where(over.any(0), np.minimum(ends, ROLLOUT_STEPS - 2), ROLLOUT_STEPS // 2)
             pick = rng.integers(first, ROLLOUT_STEPS - 1)
         else:
             pick = rng.integers(0, np.maximum(np.minimum(ends, ROLLOUT_STEPS - 1), 1))

@@ -23,6 +23,7 @@ from envs.names import nearest
 from envs.own_code import as_own_code, installed, load_installed
 from envs.randomization import NOT_RANDOMIZED, Randomization
 from envs.randomized_env import RandomizedEnv, with_free_frames
+from envs.robots import ROBOT_TASKS
 from envs.rollout import Episodes, run_episodes
 from envs.tasks import ALIASES, GYMNASIUM_TASKS, Info, MujocoTask, TaskArgs
 from envs.tasks.contract import check_stated
@@ -33,6 +34,7 @@ __all__ = [
     "DMC_TASKS",
     "GYMNASIUM_TASKS",
     "NOT_RANDOMIZED",
+    "ROBOT_TASKS",
     "TASKS",
     "Derived",
     "Env",
@@ -55,7 +57,7 @@ __all__ = [
     "task",
 ]
 
-TASKS: dict[str, type[MujocoTask]] = GYMNASIUM_TASKS | DMC_TASKS
+TASKS: dict[str, type[MujocoTask]] = GYMNASIUM_TASKS | DMC_TASKS | ROBOT_TASKS
 """Every task of this project by its name on the command line. `task` says which other names there are."""
 
 

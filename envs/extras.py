@@ -8,11 +8,14 @@ class MissingExtra(ValueError):
       name: the task.
       library: the library, as its authors write it.
       extra: the extra of this project that installs it.
+      or_else: what else helps, in words; "" if nothing does.
 
     Attributes:
       needs: what the task needs, and how to install it: the part of the message that is the same for all tasks of a library.
     """
 
-    def __init__(self, name: str, library: str, extra: str):
-        self.needs = f"{library}, which is not installed: pip install 'mjx-tecrl[{extra}]'"
+    def __init__(self, name: str, library: str, extra: str, or_else: str = ""):
+        verb = "are" if library.endswith("s") else "is"
+        self.needs = f"{library}, which {verb} not installed: pip install 'mjx-tecrl[{extra}]'"
+        self.needs += f", or {or_else}" if or_else else ""
         super().__init__(f"{name} needs {self.needs}")

@@ -10,11 +10,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-ELSEWHERE = {"cuda", "dev", "docs", "examples", "sb3"}
+ELSEWHERE = {"cuda", "dev", "docs", "examples", "menagerie", "sb3"}
 """Extras that CI need not name.
 
-No GPU is there, the Makefile adds dev and docs, and dev holds what the examples need. PyTorch, which comes with sb3, is too
-large: its tests are run on request.
+No GPU is there, the Makefile adds dev and docs, and dev holds what the examples need. Only tests of the long form need
+Menagerie's 180 MB, and PyTorch, which comes with sb3.
 """
 
 IN_A_TEST = """

@@ -24,11 +24,12 @@ from envs.names import nearest
 from envs.tasks import ALIASES
 from mjx_tecrl.agents.ddpg import DDPGConfig
 from mjx_tecrl.agents.dsac_e import DSACEConfig
-from mjx_tecrl.agents.families import BaselineConfig, OnPolicyConfig, ParallelConfig, TemperatureConfig
+from mjx_tecrl.agents.families import BaselineConfig, OffPolicyConfig, OnPolicyConfig, ParallelConfig, TemperatureConfig
 from mjx_tecrl.agents.fast_sac import FastSACConfig
 from mjx_tecrl.agents.fast_sac_era import FastSACERAConfig
 from mjx_tecrl.agents.fast_td3 import FastTD3Config
 from mjx_tecrl.agents.flash_sac import FlashSACConfig
+from mjx_tecrl.agents.ppo import PPOConfig
 from mjx_tecrl.agents.sac_era import SACERAConfig
 from mjx_tecrl.agents.td3 import TD3Config
 from train.adaptation import adapted
@@ -40,6 +41,10 @@ PRESETS = PAPER + QUICK + PARALLEL
 """Names of all presets."""
 
 PENDULUMS = ("inverted_pendulum", "inverted_double_pendulum")
+HUMANOIDS = tuple(f"playground/{robot}Joystick{ground}Terrain" for robot in ("G1", "T1") for ground in ("Flat", "Rough"))
+GO1 = ("playground/Go1JoystickFlatTerrain", "playground/Go1JoystickRoughTerrain", "playground/Go1Getup")
+"""Playground's robots for which authors have published constants."""
+
 CATEGORICAL = (ParallelConfig, DSACEConfig)
 """Configs with the range and the atoms of a categorical critic; of DSAC-E it is a choice."""
 
@@ -274,6 +279,71 @@ ROWS = (
     # Longer rollouts, of 128 and 16 steps of every world, larger minibatches, and normalised observations on every task.
     Row(QUICK, (OnPolicyConfig,), agent=dict(rollout_steps=128, minibatches=32), run=dict(normalize_obs=True)),
     Row(PARALLEL, (OnPolicyConfig,), agent=dict(rollout_steps=16, epochs=4, minibatches=16), run=dict(normalize_obs=True)),
+    # --- MuJoCo Playground's robots. Their rewards are multiplied by the control step (0.02 s), so that a perfect episode
+    # returns about 40, and scaling them down would leave nothing. FastTD3's and FlashSAC's authors discount by 0.97.
+    Row(PRESETS, (OffPolicyConfig,), HUMANOIDS + GO1, agent=dict(reward_scale=1.0, discount=0.97)),
+    Row(PRESETS, CATEGORICAL, HUMANOIDS + GO1, agent=dict(value_range=(-10.0, 10.0))),
+    # FastTD3 (its code at 229ed59, fast_td3/hyperparams.py) keeps 10240 steps of each of 1024 worlds, and makes 100 000
+    # vector steps. ERA's authors took FastTD3's constants, and have no runs on these tasks.
+    Row(
+        PAPER,
+        (FastTD3Config, FastSACERAConfig),
+        HUMANOIDS + GO1,
+        run=dict(
+            total_steps=1024 * 100_000,
+            num_envs=1024,
+            steps_per_update=512,
+            replay_size=1024 * 10240,
+            log_steps=102_400,
+            eval_steps=5_120_000,
+            checkpoint_steps=10_240_000,
+        ),
+    ),
+    # On Go1 it makes 8 updates per step, 50 000 steps, and has more noise.
+    Row(
+        PAPER,
+        (FastTD3Config, FastSACERAConfig),
+        GO1,
+        agent=dict(noise_range=(0.2, 0.8)),
+        run=dict(total_steps=1024 * 50_000, steps_per_update=128),
+    ),
+    Row(PAPER, (FastTD3Config,), GO1, agent=dict(smoothing=(0.2, 0.5))),
+    # FastSAC's second version has the constants above for G1 and T1 in other simulators, for 50 000 vector steps (holosoma
+    # at fc600e7, config_values/algo.py). Its range of values holds here, too.
+    Row(
+        PAPER, (FastSACConfig,), HUMANOIDS + GO1, agent=dict(value_range=(-20.0, 20.0)), run=dict(total_steps=4096 * 50_000)
+    ),
+    # FlashSAC (its code at 87edc90, scripts/run_mujoco_playground.sh) has rewards of one step here, and its own range for
+    # rewards that are normalised.
+    Row(PRESETS, (FlashSACConfig,), HUMANOIDS + GO1, agent=dict(value_range=(-5.0, 5.0), n_step=1)),
+    # Playground's own PPO (0.2.0, config/locomotion_params.py, for Brax's): 8192 worlds, 20 steps of each per rollout, 32
+    # minibatches, 4 passes. Networks are as wide as theirs; activations and head stay those of this project's PPO.
+    Row(
+        PAPER,
+        (PPOConfig,),
+        HUMANOIDS + GO1,
+        agent=dict(
+            hidden=(512, 256, 128),
+            discount=0.97,
+            rollout_steps=20,
+            epochs=4,
+            minibatches=32,
+            max_grad_norm=1.0,
+            entropy_bonus=0.005,
+        ),
+        run=dict(
+            total_steps=200_000_000,
+            num_envs=8192,
+            normalize_obs=True,
+            log_steps=1_638_400,
+            eval_steps=16_384_000,
+            checkpoint_steps=32_768_000,
+        ),
+    ),
+    # For Go1 they leave Brax's own limit of the probability ratio, and have twice the entropy bonus.
+    Row(PAPER, (PPOConfig,), GO1, agent=dict(entropy_bonus=0.01, clip=0.3)),
+    # --- This project's robots earn up to 3.5 per step.
+    Row(QUICK + PARALLEL, CATEGORICAL, tuple(envs.ROBOT_TASKS), agent=dict(value_range=(-10.0, 40.0))),
 )
 """Read downwards: where two rows set the same value, the later one holds."""
 

@@ -5,7 +5,7 @@ used here, and `VectorEnv` resets them.
 """
 
 import dataclasses
-import subprocess
+import pathlib
 import warnings
 from collections.abc import Collection
 from typing import Any, ClassVar, Literal
@@ -17,8 +17,10 @@ import mujoco
 from envs.base import Obs, State, obs_sizes
 from envs.engines import SolverConfig
 from envs.extras import MissingExtra
+from envs.menagerie import find_robot, missing_robot
 from envs.names import nearest
 from envs.randomization import NOT_RANDOMIZED, Randomization
+from envs.tasks.task_args import CheckedArgs
 
 
 @jax.tree_util.register_dataclass
@@ -44,7 +46,7 @@ class ForeignTask:
       solver: not used.
 
     Raises:
-      ValueError: the library is not installed, has no environment of that name, or cannot download what that needs.
+      ValueError: the library or the robot that it needs is not installed, or it has no environment of that name.
     """
 
     library: ClassVar[str]
@@ -158,11 +160,21 @@ class BraxTask(ForeignTask):
 
 
 @dataclasses.dataclass(frozen=True)
-class PlaygroundArgs:
+class PlaygroundArgs(CheckedArgs):
     """Arguments of a Playground environment."""
 
     impl: Literal["jax", "warp"] = "jax"
-    """implementation of MJX; warp uses Playground's buffer sizes, and nothing here checks that they are large enough"""
+    """implementation of MJX; warp is refused"""
+    menagerie: pathlib.Path | None = None
+    """a checkout of MuJoCo Menagerie, for robots; default: the installed packages, or where Playground keeps its own"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.impl == "warp":  # its arrays of contacts have no axis of worlds, so no world could start an episode alone
+            raise ValueError(
+                "env.impl must be jax: under warp, Playground's worlds share one buffer of contacts, and cannot be reset one"
+                " by one; the tasks robots/... run on --physics warp"
+            )
 
 
 class PlaygroundTask(ForeignTask):
@@ -181,23 +193,47 @@ class PlaygroundTask(ForeignTask):
     def _load(self) -> Any:
         try:
             from mujoco_playground import registry
+            from mujoco_playground._src import mjx_env
         except ImportError as error:
             raise self.missing() from error
         _check_name(self.foreign_name, registry.ALL_ENVS)
         config = registry.get_default_config(self.foreign_name)
         config.impl = self.args.impl
         self.episode_length = config.episode_length
+        own = mjx_env.MENAGERIE_PATH
+        mjx_env.MENAGERIE_PATH = _Menagerie(self.name, self.args.menagerie, own)
         try:
             return registry.load(self.foreign_name, config)
-        except (subprocess.CalledProcessError, OSError) as error:  # it downloads the robots' models when it needs them
-            from mujoco_playground._src.mjx_env import MENAGERIE_COMMIT_SHA, MENAGERIE_PATH
+        finally:
+            mjx_env.MENAGERIE_PATH = own
 
-            if MENAGERIE_PATH.exists():
-                raise
-            raise ValueError(
-                f"{self.name} needs the models of MuJoCo Menagerie, which Playground could not download: put them, as of"
-                f" commit {MENAGERIE_COMMIT_SHA[:7]}, into {MENAGERIE_PATH}"
-            ) from error
+
+class _Menagerie:
+    """Stands for the folder in which Playground looks for robots, and which it would otherwise clone from the internet.
+
+    Args:
+      task: name of the task, for the refusal.
+      folder: a checkout that the user names, or None.
+      own: where Playground would put its checkout.
+    """
+
+    def __init__(self, task: str, folder: pathlib.Path | None, own: Any):
+        self._task, self._folder, self._own = task, folder, own
+
+    def exists(self) -> bool:
+        """There is nothing to download."""
+        return True
+
+    def __truediv__(self, robot: str) -> Any:
+        """The folder of a robot.
+
+        Raises:
+          MissingExtra: there is none.
+        """
+        found = find_robot(robot, self._folder) or self._own / robot
+        if not found.exists():
+            raise missing_robot(self._task)
+        return type(self._own)(found)
 
 
 def _check_name(name: str, names: Collection[str]) -> None:

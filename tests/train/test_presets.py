@@ -10,7 +10,7 @@ from mjx_tecrl import AGENTS
 from mjx_tecrl.agents.families import BaselineConfig, ParallelConfig
 from mjx_tecrl.agents.sac import SACConfig
 from mjx_tecrl.agents.td3 import TD3Config
-from train.presets import PARALLEL, PRESETS, QUICK, ROWS, Row, preset
+from train.presets import GO1, HUMANOIDS, PARALLEL, PRESETS, QUICK, ROWS, Row, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -246,9 +246,52 @@ def test_a_row_is_for_its_presets_agents_and_tasks_alone() -> None:
 
 def test_every_row_is_of_use() -> None:
     # A misspelt task would make a row that is never read.
-    tasks = {name.split("-v")[0] for name in envs.TASKS}
+    tasks = {name.split("-v")[0] for name in envs.TASKS} | set(HUMANOIDS + GO1)
     for row in ROWS:
         assert set(row.presets) <= set(PRESETS)
         assert set(row.tasks) <= tasks
         assert row.agent or row.run
         assert all(any(issubclass(kind.Config, agent) for kind in AGENTS.values()) for agent in row.agents)
+
+
+def test_the_rows_for_playground_name_its_tasks() -> None:
+    registry = pytest.importorskip("mujoco_playground").registry
+    assert {name.removeprefix("playground/") for name in HUMANOIDS + GO1} <= set(registry.ALL_ENVS)
+
+
+@pytest.mark.parametrize(
+    ("agent", "robot", "worlds", "steps", "updates", "values"),
+    [
+        ("fast_td3", "G1", 1024, 102_400_000, 200_000, {"noise_range": (0.001, 0.4), "smoothing": (0.001, 0.5)}),
+        ("fast_td3", "Go1", 1024, 51_200_000, 400_000, {"noise_range": (0.2, 0.8), "smoothing": (0.2, 0.5)}),
+        ("fast_sac_era", "T1", 1024, 102_400_000, 200_000, {"noise_range": (0.001, 0.4), "value_range": (-10.0, 10.0)}),
+        ("fast_sac", "T1", 4096, 204_800_000, 400_000, {"value_range": (-20.0, 20.0), "delay": 4}),
+        ("flash_sac", "G1", 1024, 50_000_000, 97_656, {"value_range": (-5.0, 5.0), "n_step": 1}),
+    ],
+)
+def test_playgrounds_robots_have_the_authors_constants(
+    agent: str, robot: str, worlds: int, steps: int, updates: int, values: dict[str, Any]
+) -> None:
+    config = preset("paper", f"playground/{robot}JoystickFlatTerrain", agent)
+    assert (config.num_envs, config.total_steps) == (worlds, steps)
+    assert config.total_steps // config.steps_per_update == updates
+    args = vars(config.agent_args)
+    assert (args["discount"], args["reward_scale"]) == (0.97, 1.0)
+    assert {name: args[name] for name in values} == values
+    quick = preset("quick", f"playground/{robot}JoystickFlatTerrain", agent).agent_args
+    assert (quick.discount, quick.reward_scale) == (0.97, 1.0)
+
+
+@pytest.mark.parametrize(("robot", "bonus", "clip"), [("G1", 0.005, 0.2), ("Go1", 0.01, 0.3)])
+def test_playgrounds_robots_have_its_own_constants_of_ppo(robot: str, bonus: float, clip: float) -> None:
+    registry = pytest.importorskip("mujoco_playground.config.locomotion_params")
+    name = f"{robot}JoystickFlatTerrain"
+    theirs, ours = registry.brax_ppo_config(name), preset("paper", f"playground/{name}", "ppo")
+    args = ours.agent_args
+    assert (args.entropy_bonus, args.clip) == (bonus, clip) == (theirs.entropy_cost, theirs.get("clipping_epsilon", 0.3))
+    assert args.hidden == theirs.network_factory.policy_hidden_layer_sizes
+    assert (args.discount, args.policy_lr) == (theirs.discounting, theirs.learning_rate)
+    assert args.max_grad_norm == theirs.max_grad_norm
+    assert (args.epochs, args.minibatches) == (theirs.num_updates_per_batch, theirs.num_minibatches)
+    assert args.rollout_steps * ours.num_envs == theirs.unroll_length * theirs.batch_size * theirs.num_minibatches
+    assert (ours.num_envs, ours.total_steps) == (theirs.num_envs, theirs.num_timesteps)

@@ -1,7 +1,6 @@
 """Environments of Brax and Playground as our tasks: they give the same numbers, and final observations are kept."""
 
 import pathlib
-import subprocess
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import pytest
 
 import envs
 from envs import view
+from envs.adapters.foreign import PlaygroundArgs
 from train.model_file import save_model
 
 # Brax itself uses MJX in a deprecated way.
@@ -86,23 +86,34 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         envs.make("playground/CartpoleBalance")
 
 
-@pytest.mark.parametrize("error", [subprocess.CalledProcessError(128, ["git", "clone"]), FileNotFoundError("git")])
-def test_robots_whose_models_cannot_be_downloaded_are_refused_in_a_sentence(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+def test_a_robot_that_is_not_installed_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a network, or without git, Playground's robots ended in a traceback."""
+    """Without a network, or without git, Playground's robots ended in a traceback. Nothing is downloaded any more."""
     mjx_env = pytest.importorskip("mujoco_playground._src.mjx_env")
-
-    def clone(*args: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(mjx_env, "_clone_with_progress", clone)
-    monkeypatch.setattr(mjx_env, "EXTERNAL_DEPS_PATH", tmp_path)
-    monkeypatch.setattr(mjx_env, "MENAGERIE_PATH", tmp_path / "menagerie")
+    own = tmp_path / "mujoco_menagerie"
+    monkeypatch.setattr(mjx_env, "MENAGERIE_PATH", own)
+    monkeypatch.setattr("envs.menagerie.PACKAGES", ())
+    monkeypatch.setattr(mjx_env, "_clone_with_progress", lambda *args: pytest.fail("it downloads"))
     assert view.main(["playground/Go1JoystickFlatTerrain", "--out", str(tmp_path / "film.png")]) == 2
     [sentence] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert sentence.startswith("error: playground/Go1JoystickFlatTerrain needs the models of MuJoCo Menagerie, ")
-    assert sentence.endswith(f", into {tmp_path / 'menagerie'}.")
+    assert sentence == (
+        "error: playground/Go1JoystickFlatTerrain needs MuJoCo Menagerie's robots, which are not installed: "
+        "pip install 'mjx-tecrl[menagerie]', or train with --env.menagerie FOLDER, a checkout."
+    )
+    assert own == mjx_env.MENAGERIE_PATH
+
+
+def test_a_folder_without_the_robot_is_refused_in_a_sentence(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("mujoco_playground")
+    with pytest.raises(ValueError, match=f"env.menagerie is no checkout .*: there is no folder {tmp_path}/unitree_go1"):
+        envs.make("playground/Go1JoystickFlatTerrain", PlaygroundArgs(menagerie=tmp_path))
+
+
+def test_warp_is_refused_in_a_sentence() -> None:
+    """`VectorEnv.reset` ended in a traceback: some arrays of such a state have no axis of worlds."""
+    with pytest.raises(ValueError, match=r"env.impl must be jax: under warp, .* cannot be reset one by one"):
+        PlaygroundArgs(impl="warp")
 
 
 def test_randomization_is_refused() -> None:
