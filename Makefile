@@ -14,25 +14,29 @@ RUNTIME     := $(VENV)/.stamp-runtime
 DEV         := $(VENV)/.stamp-dev
 DOCS        := $(VENV)/.stamp-docs
 
-# "cuda" on a machine with a working NVIDIA driver, else nothing. Override with EXTRAS=, or EXTRAS=cuda,dmc.
-EXTRAS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda)
-
 ARGS        ?=
 PYTEST_ARGS ?=
+EXTRAS      ?=
 
 empty :=
 space := $(empty) $(empty)
 comma := ,
-# $(call extras,a b) is [a,b], or nothing for no extras.
-extras = $(if $(strip $(1)),[$(subst $(space),$(comma),$(strip $(1)))])
+# $(call listed,b a) is a,b.
+listed = $(subst $(space),$(comma),$(sort $(1)))
+
+# What is installed: what the tasks of the README need, "cuda" on a machine with a working NVIDIA driver, what EXTRAS adds
+# (EXTRAS=warp,sweep), and what it added before.
+OWN_EXTRAS := dmc brax $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda)
+INSTALLED  := $(sort $(shell cat $(VENV)/.extras 2>/dev/null))
+WANTED     := $(sort $(INSTALLED) $(OWN_EXTRAS) $(subst $(comma), ,$(EXTRAS)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev peers gpu-check train demo docs test lint format clean distclean
+.PHONY: help install install-dev peers gpu-check train demo docs test lint format clean distclean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo 'Variables: ARGS (train, demo), PYTEST_ARGS (test), PYTHON (interpreter for .venv), EXTRAS (such as cuda,dmc).'
+	@echo 'Variables: ARGS (train, demo), PYTEST_ARGS (test), PYTHON (interpreter for .venv), EXTRAS (more to install, such as warp,sweep).'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -43,20 +47,24 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo 'error: could not create $(VENV); on Debian and Ubuntu install the package python3-venv first.' >&2; exit 1; }
 
-$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'Installing the project$(if $(strip $(EXTRAS)), with $(strip $(EXTRAS))) (a minute or two, once)'
-	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS))'
+# Becomes new when an extra is wanted that is not installed.
+$(VENV)/.extras: FORCE | $(BIN)/python
+	@test -f $@ && test '$(WANTED)' = '$(INSTALLED)' || echo '$(WANTED)' >$@
+
+$(RUNTIME): pyproject.toml constraints.txt $(VENV)/.extras
+	@echo 'Installing the project with $(call listed,$(WANTED)) (a minute or two, once)'
+	@$(PIP_INSTALL) -e '.[$(call listed,$(WANTED))]'
 	@touch $@
 
 # The dev extra contains the runtime, so one pip run serves both stamps.
-$(DEV): pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'Installing the project with $(subst $(space),$(comma),$(strip $(EXTRAS) dev)) (a minute or two, once)'
-	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS) dev)'
+$(DEV): pyproject.toml constraints.txt $(VENV)/.extras
+	@echo 'Installing the project with $(call listed,$(WANTED) dev) (a minute or two, once)'
+	@$(PIP_INSTALL) -e '.[$(call listed,$(WANTED) dev)]'
 	@touch $(RUNTIME) $@
 
-$(DOCS): pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'Installing the project with $(subst $(space),$(comma),$(strip $(EXTRAS) docs)) (a minute or two, once)'
-	@$(PIP_INSTALL) -e '.$(call extras,$(EXTRAS) docs)'
+$(DOCS): pyproject.toml constraints.txt $(VENV)/.extras
+	@echo 'Installing the project with $(call listed,$(WANTED) docs) (a minute or two, once)'
+	@$(PIP_INSTALL) -e '.[$(call listed,$(WANTED) docs)]'
 	@touch $(RUNTIME) $@
 
 install: $(RUNTIME) ## Install what training needs into .venv

@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "_static", "results"]
+exclude_patterns = ["_build", "_static", "extra", "results"]
 
 highlight_language = "none"  # a block that names no language is a drawing or an equation
 
@@ -29,6 +29,7 @@ html_theme = "furo"
 html_title = f"mjx-tecrl {version}"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
+html_extra_path = ["extra"]  # copied as it is
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3  # so that [text](page.md#a-heading) works, as on the pages of a repository

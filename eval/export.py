@@ -19,7 +19,8 @@ from envs.adapters.foreign import ForeignTask
 from envs.command import UserError, run_command
 from eval.graph import INPUT, Graph, Step, trace
 from eval.onnx_file import to_onnx
-from eval.policy_metadata import describe
+from eval.policy_folder import write_policy_folder
+from eval.policy_metadata import describe, score_of
 from eval.restore import OwnCodeArgs, Restored, restore
 from mjx_tecrl import __version__
 from train.files import replace_file
@@ -44,7 +45,8 @@ class Args(OwnCodeArgs):
     run_dir: tyro.conf.Positional[pathlib.Path]
     """the run directory"""
     out: pathlib.Path | None = None
-    """file to write: .onnx, or .npz for NumPy alone; default: policy.onnx in the run directory"""
+    """file to write: .onnx, or .npz for NumPy alone; or a new folder, for a run directory with nothing but the policy;
+    default: policy.onnx in the run directory"""
     step: int | None = None
     """which checkpoint (environment steps); default: the newest"""
 
@@ -59,6 +61,10 @@ def export(args: Args) -> None:
     check_out(out)
     # The physics engine makes no difference to a policy. This one is on every machine.
     restored = restore(args.run_dir, args.step, "native", **args.own)
+    if not out.suffix:
+        write_policy_folder(out, restored, score_of(args.run_dir, restored.step))
+        print(f"wrote {out}: the policy after {restored.step} steps, as a run directory that cannot be resumed")
+        return
     graph = policy_graph(restored)
     contents = file_contents(out, graph, describe(restored, args.run_dir))
     errors = compare(restored, evaluators(out, graph, contents))
@@ -72,13 +78,15 @@ def export(args: Args) -> None:
 
 
 def check_out(out: pathlib.Path) -> None:
-    """Refuses a file that cannot be written, before anything is computed.
+    """Refuses a file or folder that cannot be written, before anything is computed.
 
     Raises:
       UserError: it is of another kind, or its folder is not there.
     """
-    if out.suffix not in (".onnx", ".npz"):
-        raise UserError(f"{out} must end in .onnx or .npz.")
+    if out.suffix not in (".onnx", ".npz", ""):
+        raise UserError(f"{out} must end in .onnx or .npz, or be a folder.")
+    if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already: name a new folder.")
     if not out.absolute().parent.is_dir():
         raise UserError(f"{out} cannot be written: {out.absolute().parent} is not a folder.")
 

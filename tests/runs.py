@@ -56,9 +56,9 @@ CHUNK_STEPS = 80
 
 
 def long_but(short: Collection[Any], values: Iterable[Any]) -> list[Any]:
-    """Parameters of a test: those of ``values`` that are not in ``short`` belong to the long form."""
+    """Values of a test's parameter: those of ``values`` that are not in ``short`` belong to the long form."""
     marks = (pytest.mark.slow, pytest.mark.long)
-    return [x if x in short else pytest.param(*(x if isinstance(x, tuple) else (x,)), marks=marks) for x in values]
+    return [value if value in short else pytest.param(value, marks=marks) for value in values]
 
 
 def tiny_config(run_dir: pathlib.Path | None = None, agent: str = "dsac_e", **values: Any) -> Config:

@@ -40,8 +40,13 @@ class Origin:
     sources: dict[str, str]
 
 
-def save_model(run_dir: pathlib.Path, env: Any) -> None:
+def save_model(run_dir: pathlib.Path, env: Any, *, with_sources: bool = True) -> None:
     """Writes the compiled model of a task into the run directory. A task that brings its own engine has none.
+
+    Args:
+      run_dir: the run directory.
+      env: the task.
+      with_sources: remember the files of which the model was made, to say when one is edited.
 
     Raises:
       UserError: it cannot be written; one sentence.
@@ -53,7 +58,8 @@ def save_model(run_dir: pathlib.Path, env: Any) -> None:
     mujoco.mj_saveModel(model, None, buffer)
     data = buffer.tobytes()
     file: pathlib.Path | None = env.model_file
-    sources = {} if file is None else {path: _digest(path) for path in mujoco.mju_getXMLDependencies(str(file))}
+    named = with_sources and file is not None
+    sources = {path: _digest(path) for path in mujoco.mju_getXMLDependencies(str(file))} if named else {}
     origin = Origin(mujoco.__version__, hashlib.sha256(data).hexdigest(), sources)
     try:
         replace_file(run_dir / MODEL_FILE, data)

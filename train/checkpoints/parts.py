@@ -31,6 +31,8 @@ def write_parts(folder: pathlib.Path, parts: Mapping[str, Mapping[str, np.ndarra
     }
     with _plain_name(folder) as plain, _checkpointer(parts) as orbax:
         orbax.save(plain, args=ocp.args.Composite(**saves), force=True)
+    for path in folder.rglob(_COMMITTED):
+        path.write_text("")  # Orbax writes the folder's path into it; a run that is passed on should not tell that
 
 
 def read_parts(
@@ -65,6 +67,8 @@ def _plain_name(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         yield link / folder.name
 
 
+_COMMITTED = "commit_success.txt"
+"""A file that only has to be there."""
 _PATTERN = re.compile(r"[][*?{}\\]")
 """Characters of a path that mean something else in a pattern."""
 

@@ -232,7 +232,7 @@ class Checkpoints:
         """Compares names and shapes. A misfit is not damage, because the manifest is known to be intact.
 
         Raises:
-          UserError: an array is missing, superfluous, or of another shape; one sentence.
+          UserError: a part or an array is missing, or an array is superfluous or of another shape; one sentence.
         """
         for part, tree in like.items():
             there = {}
@@ -242,6 +242,11 @@ class Checkpoints:
                     there[name] = f"{dtype}{list(shape)}"
             elif part in optional:
                 continue
+            else:
+                raise UserError(
+                    f"The checkpoint of step {step} in {self._dir} holds no more than {' and '.join(manifest.arrays)}: "
+                    "no run can go on from it."
+                )
             if found := misfit(there, {name: describe(x) for name, x in _shapes(tree).items()}):
                 name, stored, needed = found
                 raise UserError(

@@ -132,9 +132,10 @@ def test_an_update_keeps_all_types(name: str) -> None:
         assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type)
 
 
-@pytest.mark.parametrize(("delay", "steps"), long_but([(2, 4), (2, 3)], [(1, 3), (2, 4), (3, 6), (2, 3)]))
-def test_many_steps_in_a_row_are_the_steps_one_by_one(delay: int, steps: int) -> None:
+@pytest.mark.parametrize("delay_and_steps", long_but([(2, 4), (2, 3)], [(1, 3), (2, 4), (3, 6), (2, 3)]), ids=str)
+def test_many_steps_in_a_row_are_the_steps_one_by_one(delay_and_steps: tuple[int, int]) -> None:
     """Whether it is known when the program is made which of them move the policy, or not."""
+    delay, steps = delay_and_steps
     kind = AGENTS["dsac_e"]
     agent = kind.make(kind.Config(hidden=(8, 8), delay=delay), SPEC)
     batches = jax.tree.map(lambda *x: np.stack(x), *[make_batch(i) for i in range(steps)])
