@@ -23,7 +23,7 @@ from benchmarks.report import Report
 from envs.command import UserError, run_command
 from envs.engines import Engine, PhysicsState, SolverConfig, make_engine
 from envs.engines.native import silent
-from envs.engines.support import set_field
+from envs.engines.support import with_fields
 from train.compilation_cache import use_compilation_cache
 from train.config import Config
 
@@ -137,9 +137,7 @@ def _play(engine: Engine, feature: Feature, reads: tuple[str, ...]) -> dict[str,
 def _play_plain(model: mujoco.MjModel, feature: Feature, reads: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The same as `_play`, by ``mj_step`` alone."""
     qpos, qvel, ctrl = _starts(model)
-    model = model.__copy__()
-    for name, value in feature.fields.items():
-        set_field(model, name, value)
+    model = with_fields(model, feature.fields)
     names = ("qpos", "qvel", "act", *reads)
     worlds = []
     for world in range(WORLDS):

@@ -15,11 +15,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from envs.base import State
 from envs.command import UserError, warn
-from envs.engines.support import set_field
+from envs.engines.support import with_fields
 from envs.opengl import drawing
 from envs.page import Page, write_page
-from envs.poses import set_pose
+from envs.poses import own_fields, pose, set_pose
 
 PAGE = ".html"
 """The kind of file that is a page (`envs.page`), in which one turns the scene and moves in time."""
@@ -124,7 +125,7 @@ def write_film(
     positions, returns = positions[kept], None if returns is None else returns[kept]
     if out.suffix == ".mp4":
         width, height = width + width % 2, height + height % 2
-    model = _with_fields(model, fields or {})
+    model = with_fields(model, fields or {})
     film = Film(len(positions), width, height)
     # Only a complete film gets its name.
     part = out.with_name(f".{out.stem}.part{out.suffix}")
@@ -150,30 +151,16 @@ def write_film(
     return written
 
 
-def picture(
-    model: mujoco.MjModel,
-    position: np.ndarray,
-    camera: mujoco.MjvCamera,
-    fields: dict[str, Any],
-    width: int,
-    height: int,
-) -> np.ndarray:
-    """Draws ``model`` in one position: ``[height, width, 3]`` uint8. The arguments are those of `write_film`.
+def picture(model: mujoco.MjModel, state: State, camera: mujoco.MjvCamera, width: int, height: int) -> np.ndarray:
+    """Draws one world, in its own model: ``[height, width, 3]`` uint8. The other arguments are those of `write_film`.
 
     Raises:
       UserError: this machine cannot draw, or not in this size.
     """
-    frames = _draw(_with_fields(model, fields), position[None], camera, width, height, None)
+    position = np.asarray(pose(model, state))
+    frames = _draw(with_fields(model, own_fields(state.info)), position[None], camera, width, height, None)
     with contextlib.closing(frames):
         return next(frames)
-
-
-def _with_fields(model: mujoco.MjModel, fields: dict[str, Any]) -> mujoco.MjModel:
-    """A copy of the model, with other values of some fields."""
-    model = model.__copy__()
-    for name, value in fields.items():
-        set_field(model, name, value)
-    return model
 
 
 def view_from(model: mujoco.MjModel, camera: str | int | mujoco.MjvCamera, positions: np.ndarray) -> mujoco.MjvCamera:

@@ -1,4 +1,7 @@
-"""Poses: what a film keeps of each state."""
+"""What a film keeps of a state: the pose, and what of the model is this world's own."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +21,11 @@ def pose(model: mujoco.MjModel, state: State) -> jax.Array:
         return state.physics.qpos
     quaternions = jnp.asarray(fields.get("body_quat", model.body_quat), jnp.float32)
     return jnp.concatenate([state.physics.qpos, fields["body_pos"][mocap].ravel(), quaternions[mocap].ravel()])
+
+
+def own_fields(info: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Those fields of the model that a world has of its own, by name, as the `State.info` says."""
+    return {name: np.asarray(value) for name, value in info.get("model", {}).items()}
 
 
 def set_pose(data: mujoco.MjData, row: np.ndarray) -> None:

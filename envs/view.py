@@ -14,7 +14,7 @@ import tyro
 import envs
 from envs.command import UserError, check_seed, run_command, user_errors
 from envs.film import PAGE, camera_of, check_film, write_film
-from envs.poses import pose, set_pose
+from envs.poses import own_fields, pose, set_pose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def view(args: Args) -> None:
             np.stack(positions),
             env.dt,
             camera=camera,
-            fields=state.info.get("model"),
+            fields=own_fields(state.info),
             width=args.width,
             height=args.height,
             returns=np.array(returns) if args.out.suffix == PAGE else None,

@@ -19,9 +19,10 @@ from envs.blow_ups import TRAIL, BlowUps
 from envs.command import UserError, run_command, say
 from envs.engines import PhysicsState
 from envs.engines.native import silent
-from envs.engines.support import set_field
+from envs.engines.support import with_fields
 from envs.film import check_film, has_camera, overview, write_film
 from envs.finite import LIMIT
+from envs.poses import own_fields
 from eval.restore import OwnCodeArgs, load_problem, load_single_config
 from train.divergence import DUMP_FILE, load_dump
 
@@ -153,9 +154,7 @@ def positions_of(env: Any, blow_up: BlowUps) -> tuple[np.ndarray, int]:
       step from there on, except those that are out of sight (`OUT_OF_SIGHT`). And the number of physics steps until the
       blow-up, 0 if there was none within `MOST_SECONDS`.
     """
-    model = env.make_engine(env.model, (), "native").model.__copy__()
-    for name, value in blow_up.info.get("model", {}).items():
-        set_field(model, name, value)
+    model = with_fields(env.make_engine(env.model, (), "native").model, own_fields(blow_up.info))
     data = mujoco.MjData(model)
     names = ("qpos", "qvel", "act", "qacc_warmstart")
     for name in names:
@@ -187,14 +186,13 @@ def _film(args: Args, env: Any, blow_up: BlowUps) -> None:
     # The camera stays where things began. If it saw everything, a body that flies away would be a dot.
     camera = overview(env.model, positions[:1])
     camera.distance *= 2
-    fields = {name: np.asarray(x) for name, x in blow_up.info.get("model", {}).items()}
     film = write_film(
         args.film,
         env.model,
         np.concatenate([positions[:1].repeat(HELD, 0), positions, positions[-1:].repeat(HELD, 0)]),
         1 / PICTURES_PER_SECOND,
         camera=env.camera if env.camera != -1 and has_camera(env.model, env.camera) else camera,
-        fields=fields,
+        fields=own_fields(blow_up.info),
         width=args.width,
         height=args.height,
     )

@@ -12,7 +12,7 @@ import tyro
 from envs import State
 from envs.command import UserError, check_seed, run_command
 from envs.film import PAGE, camera_of, check_film, write_film
-from envs.poses import pose
+from envs.poses import own_fields, pose
 from eval.restore import OwnCodeArgs, Restored, restore
 
 
@@ -104,7 +104,7 @@ def play(restored: Restored, steps: int, seed: int) -> Played:
     length = int(np.argmax(ended)) + 1 if ended.any() else len(ended)
     positions = np.concatenate([np.asarray(pose(env.model, first))[None], poses[:length]])
     returns = np.concatenate([[0.0], np.cumsum(rewards[:length], dtype=np.float64)])
-    return Played(positions, returns, {name: np.asarray(value) for name, value in first.info.get("model", {}).items()})
+    return Played(positions, returns, own_fields(first.info))
 
 
 def main(args: list[str] | None = None) -> int:

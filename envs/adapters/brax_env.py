@@ -106,8 +106,7 @@ class BraxEnv(BraxBase):
         model = self.env.model
         positions = np.stack([np.asarray(pose(model, state)) for state in states])
         view = view_from(model, self.env.camera if camera is None else camera, positions)
-        fields = [jax.device_get(state.info.get("model", {})) for state in states]
-        pictures = [picture(model, row, view, own, width, height) for row, own in zip(positions, fields, strict=True)]
+        pictures = [picture(model, state, view, width, height) for state in states]
         return pictures if isinstance(trajectory, list) else pictures[0]
 
     def _wrap(self, state: envs.State, info: dict, metrics: dict) -> BraxState:

@@ -174,10 +174,9 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
     def _picture(self, world: State) -> np.ndarray:
         """Draws one world. A view of everything is taken once and then stays."""
         model = self.env.model
-        position = np.asarray(pose(model, world))
         if self._view is None:
-            self._view = view_from(model, self._camera, position[None])
-        return picture(model, position, self._view, jax.device_get(world.info.get("model", {})), *self._size)
+            self._view = view_from(model, self._camera, np.asarray(pose(model, world))[None])
+        return picture(model, world, self._view, *self._size)
 
     def _final_infos(self, final: Any, diverged: np.ndarray) -> dict[str, Any]:
         """What Gymnasium's own vector environments say of episodes that ended, where they reset at once."""

@@ -3,6 +3,7 @@
 import functools
 import operator
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -137,9 +138,12 @@ def check_fields(fields: ModelFields, known: Callable[[str], bool]) -> None:
         raise ValueError(f"worlds cannot differ in mjModel.{', mjModel.'.join(unknown)}: there is no such field")
 
 
-def set_field(model: mujoco.MjModel, name: str, value: np.ndarray) -> None:
-    """Writes a field of the model under the name that it has in `ModelFields`, such as ``body_mass`` or ``opt.gravity``."""
-    operator.attrgetter(name)(model)[:] = value
+def with_fields(model: mujoco.MjModel, fields: Mapping[str, Any]) -> mujoco.MjModel:
+    """A copy of the model with other values of some fields, named as in `ModelFields`: ``body_mass`` or ``opt.gravity``."""
+    model = model.__copy__()
+    for name, value in fields.items():
+        operator.attrgetter(name)(model)[:] = value
+    return model
 
 
 def at_reset(model: mujoco.MjModel, fields: ModelFields) -> dict[str, jax.Array]:

@@ -1,7 +1,6 @@
 """States of real bodies, shared by the tests."""
 
 import functools
-import pathlib
 import pickle
 from collections.abc import Callable
 
@@ -30,7 +29,7 @@ def states(
         if not file.exists():
             sets = state_sets(envs.make(name, physics="native"), 70, seed=0).values()
             drawn = jax.tree.map(lambda *x: np.concatenate(x), *sets)
-            written = pathlib.Path(own / f"{file.name}-unfinished")
+            written = own / f"{file.name}-unfinished"
             written.write_bytes(pickle.dumps(drawn))
             written.rename(file)
         return pickle.loads(file.read_bytes())
